@@ -1,0 +1,130 @@
+import { z } from "zod";
+
+/** What the API says and takes: the one contract between the gate and its clients (command line, page, scripts). */
+
+export const API_PREFIX = "/.taskgate/api/v1";
+
+const Anyone = z.enum(["nobody", "authenticated", "public"]);
+const Protocol = z.enum(["http", "grpc", "tcp", "tls"]);
+const Name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, {
+  error: "expected lower-case letters, digits and dashes, 40 at most, such as my-notebook",
+});
+const ServiceName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, {
+  error: "expected lower-case letters, digits and dashes, 32 at most, such as web",
+});
+const Port = z.int().min(1).max(65_535);
+
+export const ProblemView = z.strictObject({ subject: z.string(), code: z.string(), message: z.string() });
+export type ProblemView = z.output<typeof ProblemView>;
+
+export const ServiceView = z.strictObject({
+  name: z.string(),
+  protocol: Protocol,
+  url: z
+    .string()
+    .nullable()
+    .describe("Opens in a browser; tcp://HOST:PORT for a raw TCP port; null where only `taskgate forward` leads."),
+  host: z.string().nullable().describe("The Host header without port, or the address of a raw TCP port."),
+  port: z.number().nullable().describe("What to dial."),
+  dial: z
+    .string()
+    .nullable()
+    .describe("The address to dial with that port, for programs that do not resolve the host."),
+  health: z.enum(["unknown", "healthy", "unhealthy"]),
+  anyone: Anyone.describe("Who may come in beside the owner, administrators and grants."),
+  login: z.boolean().describe("false: whoever reaches it is in."),
+  replicas: z.array(z.strictObject({ replica: z.string(), health: z.string(), url: z.string().nullable() })),
+});
+export type ServiceView = z.output<typeof ServiceView>;
+
+export const TaskView = z.strictObject({
+  name: z.string(),
+  id: z.string().describe("PROVIDER/TASK."),
+  provider: z.string(),
+  kind: z.string(),
+  owner: z.string().nullable(),
+  state: z.enum(["starting", "running", "stopping", "finished", "failed"]),
+  reason: z.string().nullable(),
+  startedAt: z.number().nullable().describe("Epoch ms."),
+  stale: z.boolean().describe("Its provider fails just now; this is what was last known."),
+  controllable: z.boolean().describe("The gate runs it: it can be stopped, removed, and has logs."),
+  services: z.array(ServiceView),
+  problems: z.array(ProblemView),
+});
+export type TaskView = z.output<typeof TaskView>;
+
+export const RunRequest = z.strictObject({
+  name: Name.optional(),
+  kind: z.string().min(1).max(40).optional(),
+  command: z.array(z.string()).min(1).max(4096),
+  directory: z.string().startsWith("/"),
+  environment: z.record(z.string(), z.string()),
+  services: z
+    .array(z.strictObject({ name: ServiceName, protocol: Protocol, port: Port.optional() }))
+    .max(32)
+    .default([]),
+  replicas: z.int().min(1).max(64).default(1),
+  restart: z.enum(["no", "on-failure", "always"]).default("no"),
+  anyone: Anyone.default("nobody"),
+  path: z
+    .string()
+    .regex(/^\/[A-Za-z0-9._~-]+(\/[A-Za-z0-9._~-]+)*\/$/, { error: "expected a path such as /nb/" })
+    .optional(),
+  user: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
+    .optional(),
+});
+export type RunRequest = z.output<typeof RunRequest>;
+
+export const AttachRequest = z.strictObject({
+  name: Name.optional(),
+  kind: z.string().min(1).max(40).optional(),
+  port: Port,
+  protocol: Protocol.optional(),
+  anyone: Anyone.default("nobody"),
+  path: RunRequest.shape.path,
+});
+export type AttachRequest = z.output<typeof AttachRequest>;
+
+export const TokenRequest = z.strictObject({
+  name: z.string().min(1).max(64),
+  lifetimeMs: z.int().min(1000).optional().describe("Absent: until it is revoked."),
+});
+export type TokenRequest = z.output<typeof TokenRequest>;
+
+export const TokenView = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  owner: z.string(),
+  kind: z.enum(["token", "browser"]).describe("Issued for programs, or a browser's login."),
+  createdAt: z.number(),
+  expiresAt: z.number().nullable(),
+});
+export type TokenView = z.output<typeof TokenView>;
+
+export const TokenCreated = TokenView.extend({ token: z.string().describe("Shown this once.") });
+export type TokenCreated = z.output<typeof TokenCreated>;
+
+export const VersionView = z.strictObject({
+  version: z.string(),
+  url: z.string().describe("The gate's own page."),
+  domain: z.string(),
+  dataPlane: z.string(),
+  startedAt: z.number(),
+  revision: z.number(),
+});
+export type VersionView = z.output<typeof VersionView>;
+
+export const ErrorView = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
+export type ErrorView = z.output<typeof ErrorView>;
+
+/** One event of `GET /events` (server-sent events; `event:` is the kind, `data:` this as JSON). The first is `tasks`. */
+export type LiveEvent =
+  | { readonly kind: "tasks"; readonly tasks: readonly TaskView[]; readonly problems: readonly ProblemView[] }
+  | {
+      readonly kind: "change";
+      readonly set: readonly TaskView[];
+      readonly removed: readonly string[];
+      readonly problems: readonly ProblemView[];
+    };

@@ -1,0 +1,12 @@
+/** Provider of the gate's own built-in task; no other provider may have this name. */
+export const GATE_PROVIDER = "gate";
+
+/** `provider/task`. */
+export function taskKey(provider: string, taskId: string): string {
+  return `${provider}/${taskId}`;
+}
+
+/** `provider/task/service`: subject of problems, holder of claims, audience of sessions. */
+export function serviceKey(provider: string, taskId: string, service: string): string {
+  return `${provider}/${taskId}/${service}`;
+}

@@ -1,0 +1,109 @@
+import type { Access } from "./access.ts";
+import type { Identity } from "./identity.ts";
+
+/** `tls` is passed through untouched and found by its server name. */
+export type Protocol = "http" | "grpc" | "tcp" | "tls";
+
+/** A further way in that a provider asks for. The core grants it, or answers with a Problem. */
+export type Exposure =
+  | { readonly by: "host"; readonly label: string; readonly domain?: string }
+  /** Never on the gate's own host; `host` absent means the configured path host. */
+  | { readonly by: "path"; readonly host?: string; readonly prefix: string; readonly strip: boolean }
+  | { readonly by: "serverName"; readonly name: string }
+  /** Raw TCP; `port` absent: allot one. */
+  | { readonly by: "port"; readonly port?: number }
+  | { readonly by: "headers"; readonly all: readonly (readonly [name: string, value: string])[] };
+
+/** How to ask an endpoint whether it is well. */
+export interface ActiveHealth {
+  /** HTTP services: GET this path, 200–399 is healthy. gRPC services: grpc.health.v1. Others, and HTTP without a path: a TCP connect. */
+  readonly path?: string;
+  readonly everyMs: number;
+}
+
+/** How a service wants to be treated; every field has a default from config. */
+export interface Policy {
+  readonly connectTimeoutMs?: number;
+  /** Longest silence, both ways, before a connection is closed. There is no overall deadline. */
+  readonly idleTimeoutMs?: number;
+  readonly activeHealth?: ActiveHealth;
+  readonly sticky?: boolean;
+  /** The job sees its own address as Host (and as Origin where it was the gate's), for programs that check. */
+  readonly rewriteHost?: boolean;
+  readonly upstreamTls?: {
+    readonly serverName?: string;
+    readonly verify: "full" | "authority" | "none";
+    readonly authority?: string;
+    readonly identity?: string;
+  };
+  /** Whose the Authorization header is; "gate" headers never reach the job, even refused ones. */
+  readonly authorization?: "gate" | "app";
+  readonly allowedOrigins?: readonly string[];
+  readonly frame?: string;
+  readonly writeAction?: string;
+  readonly assertion?: "session" | "fresh";
+  readonly cull?: string;
+}
+
+/** One named port of a task. */
+export interface Service {
+  readonly name: string;
+  readonly protocol: Protocol;
+  /** The port that it listens on, where it is known before any endpoint is. */
+  readonly port?: number;
+  /** Who checks who comes. tcp and tls carry no login: "self" services authenticate by themselves, the rest is reached by `forward`. */
+  readonly guard: "gate" | "self";
+  /** What `open` opens, e.g. `/lab`. */
+  readonly landingPath?: string;
+  /** Beside the host names that every service gets. */
+  readonly exposures: readonly Exposure[];
+  /** Absent: the task's. */
+  readonly access?: Access;
+  readonly policy: Policy;
+}
+
+export type Health = "unknown" | "healthy" | "unhealthy" | "draining";
+
+/** IPs or unix sockets; providers resolve names. */
+export type Address = { readonly ip: string; readonly port: number } | { readonly unix: string };
+
+/** One address of one replica. */
+export interface Endpoint {
+  readonly address: Address;
+  /** Stable within the task: "0", a pod's name, a job's id. */
+  readonly replica: string;
+  /** 1 and up; relative to the other endpoints of the service. */
+  readonly weight: number;
+  readonly health: Health;
+}
+
+export type TaskState = "starting" | "running" | "stopping" | "finished" | "failed";
+
+/** One running unit with an owner. */
+export interface Task {
+  /** Unique and stable within its provider. */
+  readonly id: string;
+  readonly name: string;
+  /** notebook, tensorboard, spark, dask, …: for people. */
+  readonly kind: string;
+  readonly owner: Identity | null;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Where it lives in a cluster. */
+  readonly ref?: {
+    readonly cluster: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly uid: string;
+    readonly selector?: Readonly<Record<string, string>>;
+  };
+  readonly state: TaskState;
+  /** Why it is in that state, in words for its owner. */
+  readonly reason?: string;
+  /** Epoch ms. */
+  readonly startedAt?: number;
+  readonly services: readonly Service[];
+  /** By service name; changes far more often than the rest. */
+  readonly endpoints: Readonly<Record<string, readonly Endpoint[]>>;
+  readonly access: Access;
+}
