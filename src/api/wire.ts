@@ -30,6 +30,10 @@ export const ServiceView = z.strictObject({
     .string()
     .nullable()
     .describe("The address to dial with that port, for programs that do not resolve the host."),
+  forward: z
+    .string()
+    .nullable()
+    .describe("The host to CONNECT to through the gate's own port: what `taskgate forward` does."),
   health: z.enum(["unknown", "healthy", "unhealthy"]),
   anyone: Anyone.describe("Who may come in beside the owner, administrators and grants."),
   login: z.boolean().describe("false: whoever reaches it is in."),
@@ -105,6 +109,23 @@ export type TokenView = z.output<typeof TokenView>;
 
 export const TokenCreated = TokenView.extend({ token: z.string().describe("Shown this once.") });
 export type TokenCreated = z.output<typeof TokenCreated>;
+
+/** A one-time code of a printed link, for a login of this browser. */
+export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) });
+export const LoginView = z.strictObject({ token: z.string(), expiresAt: z.number(), principal: z.string() });
+export type LoginView = z.output<typeof LoginView>;
+
+/** A login link for a browser. */
+export const LinkView = z.strictObject({ url: z.string(), expiresAt: z.number() });
+export type LinkView = z.output<typeof LinkView>;
+
+/** From the login page: this visitor wants to go on to a service's host. */
+export const VisitRequest = z.strictObject({
+  host: z.string().min(1).max(300).describe("Host header of the service's host, with port."),
+  state: z.string().min(1).max(100).describe("Hash of the state that the service's host gave this browser."),
+  path: z.string().startsWith("/").max(8192).describe("The deep link to come back to: path and query."),
+});
+export const VisitView = z.strictObject({ location: z.string() });
 
 export const VersionView = z.strictObject({
   version: z.string(),

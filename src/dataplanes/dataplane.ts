@@ -47,6 +47,17 @@ export type Explain = (question: {
   readonly failure: string | null;
 }) => Promise<Explanation>;
 
+export type TrafficKind = "http" | "websocket" | "grpc" | "tcp" | "forward";
+
+/** Counters that a plane keeps current; called on its hot path, so implementations only add. */
+export interface PlaneMetrics {
+  opened(kind: TrafficKind): void;
+  /** Of a request, stream or connection; bytes are of its bodies, in from the visitor, out to it. */
+  closed(kind: TrafficKind, seconds: number, bytesIn: number, bytesOut: number): void;
+  /** `source`: whose answer it was. */
+  answered(kind: TrafficKind, status: number, source: "app" | "gate"): void;
+}
+
 /** The one spelling of an endpoint in a status. */
 export function endpointKey(upstream: string, address: string): string {
   return `${upstream} ${address}`;

@@ -10,3 +10,4 @@ export * from "./source.ts";
 export * from "./status.ts";
 export * from "./table.ts";
 export * from "./task.ts";
+export * from "./site.ts";

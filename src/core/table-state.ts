@@ -1,0 +1,66 @@
+import type {
+  Anyone,
+  Certificate,
+  Changed,
+  Claim,
+  Entries,
+  Listener,
+  Route,
+  RouteTable,
+  SessionKey,
+  SourceState,
+  SourceUpdate,
+  TableDiff,
+  Task,
+} from "../model/index.ts";
+
+export interface TableOptions {
+  readonly domain: string;
+  readonly gateHost: string;
+  readonly pathHost: string;
+  /** Id of the listener that hosts, paths and headers are served on. */
+  readonly listener: string;
+  readonly tcp: {
+    readonly ports: { readonly from: number; readonly to: number };
+    /** By service key: services that get a port though their access is not public. */
+    readonly services: Readonly<Record<string, number | "auto">>;
+  };
+  readonly ceiling: Anyone;
+  /** Of this life of the gate. */
+  readonly epoch: string;
+}
+
+export interface MergedTask {
+  /** `provider/task`. */
+  readonly key: string;
+  readonly provider: string;
+  readonly task: Task;
+}
+
+/** What one build changed. */
+export interface Built {
+  readonly diff: TableDiff;
+  /** Claims to write (by the leader) and keys of claims that are given up. */
+  readonly claims: Changed<Claim>;
+  /** Task keys whose task, routes, endpoints or problems changed, and keys of tasks that went away. */
+  readonly tasks: { readonly set: readonly string[]; readonly removed: readonly string[] };
+}
+
+/** All that the core knows, kept by change. No I/O; the same inputs and claims give the same table, whatever the order. */
+export interface TableState {
+  readonly table: RouteTable;
+  /** By task key. */
+  readonly tasks: Entries<MergedTask>;
+  readonly sources: Entries<SourceState>;
+  /** All ways to a service, best first: the one that people should be told is at 0. Empty for an unknown service key. */
+  routesOf(serviceKey: string): readonly Route[];
+  /** Makes a source known as `pending`. Throws on a name that is taken. */
+  addSource(name: string): void;
+  /** Takes note; `build` does the work. Never throws: what is wrong becomes a Problem. */
+  update(source: string, update: SourceUpdate): void;
+  setListeners(listeners: readonly Listener[]): void;
+  setKeys(keys: ReadonlyMap<string, SessionKey>): void;
+  setCertificates(certificates: ReadonlyMap<string, Certificate>): void;
+  /** Work proportional to what changed; null: nothing did. `now` is epoch ms, for new claims. */
+  build(now: number): Built | null;
+}
