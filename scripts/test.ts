@@ -1,0 +1,38 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { check } from "./check.ts";
+import { closingLine, type Counts } from "./closing-line.ts";
+import { runStep } from "./steps.ts";
+
+/** `npm test`: the checks with the unit tests, then every other suite, and one closing line for all of it. */
+async function main(): Promise<boolean> {
+  const folder = mkdtempSync(join(tmpdir(), "taskgate-test-"));
+  const countsFile = join(folder, "counts");
+  process.env.TASKGATE_TEST_COUNTS = countsFile;
+  try {
+    const failedSteps = await check();
+    const suites = await runStep({ name: "suites", command: ["vitest", "run", "--project", "suites"] }, true);
+    const counts = sum(countsFile);
+    // A failed step without a failed test of its own (format, lint, types, a runner that died) counts as one.
+    const unseen = failedSteps + (suites ? 0 : 1);
+    const failed = Math.max(counts.failed, unseen > 0 ? 1 : 0);
+    process.stdout.write(`${closingLine({ ...counts, failed })}\n`);
+    return failed === 0;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function sum(file: string): Counts {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const line of readFileSync(file, "utf8").trim().split("\n")) {
+    const counts = JSON.parse(line) as Counts;
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped += counts.skipped;
+  }
+  return total;
+}
+
+process.exitCode = (await main()) ? 0 : 1;
