@@ -4,6 +4,30 @@ import { z } from "zod";
 
 export const API_PREFIX = "/.taskgate/api/v1";
 
+/**
+ * Every operation, under the prefix. `{task}` is a task's name or its `PROVIDER/TASK`, percent-encoded; `{id}` a token's. Failures are
+ * an `ErrorView` with the code's status.
+ */
+export const OPERATIONS = {
+  version: "GET /version", //                 → VersionView
+  listTasks: "GET /tasks", //                 → TasksView
+  runTask: "POST /tasks", //        RunRequest → 201 TaskView, as soon as it is accepted
+  attachTask: "POST /attach", //  AttachRequest → 201 TaskView
+  showTask: "GET /tasks/{task}", //           → TaskView
+  stopTask: "POST /tasks/{task}/stop", //     → TaskView, once it has ended
+  removeTask: "DELETE /tasks/{task}", //      → 204; stops it first where it runs
+  taskLogs: "GET /tasks/{task}/logs", // ?follow=true&tail=N&replica=R → text/plain, as it comes
+  listTokens: "GET /tokens", //               → TokensView
+  createToken: "POST /tokens", //  TokenRequest → 201 TokenCreated
+  revokeToken: "DELETE /tokens/{id}", //      → 204
+  createLink: "POST /links", //     LinkRequest → 201 LinkView
+  redeemCode: "POST /login", //   RedeemRequest → LoginView; needs no login
+  logout: "DELETE /login", //                 → 204
+  visit: "POST /visits", //        VisitRequest → VisitView
+  events: "GET /events", //                   → server-sent LiveEvents
+  openapi: "GET /openapi.json",
+} as const;
+
 const Anyone = z.enum(["nobody", "authenticated", "public"]);
 const Protocol = z.enum(["http", "grpc", "tcp", "tls"]);
 const Name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, {
@@ -56,6 +80,12 @@ export const TaskView = z.strictObject({
   problems: z.array(ProblemView),
 });
 export type TaskView = z.output<typeof TaskView>;
+
+export const TasksView = z.strictObject({
+  tasks: z.array(TaskView),
+  problems: z.array(ProblemView).describe("Of sources and of what belongs to no task; a task's own are in the task."),
+});
+export type TasksView = z.output<typeof TasksView>;
 
 export const RunRequest = z.strictObject({
   name: Name.optional(),
@@ -114,6 +144,14 @@ export type TokenCreated = z.output<typeof TokenCreated>;
 export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) });
 export const LoginView = z.strictObject({ token: z.string(), expiresAt: z.number(), principal: z.string() });
 export type LoginView = z.output<typeof LoginView>;
+
+export const TokensView = z.strictObject({ tokens: z.array(TokenView) });
+export type TokensView = z.output<typeof TokensView>;
+
+export const LinkRequest = z.strictObject({
+  to: z.string().max(8192).optional().describe("Where to go on to after login: a URL on a host of this gate."),
+});
+export type LinkRequest = z.output<typeof LinkRequest>;
 
 /** A login link for a browser. */
 export const LinkView = z.strictObject({ url: z.string(), expiresAt: z.number() });
