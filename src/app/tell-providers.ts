@@ -1,25 +1,28 @@
-import type { Problem, TaskStatus } from "../model/index.ts";
+import type { LiveEvent, TaskView } from "../api/wire.ts";
+import type { TaskStatus } from "../model/index.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { TaskView } from "../api/wire.ts";
 
 export interface TellDeps {
   readonly providers: readonly Provider[];
-  /** Every task that there is now. */
-  readonly list: () => readonly TaskView[];
+  /** All tasks first, then what changed. */
+  readonly subscribe: (listener: (event: LiveEvent) => void) => Disposable;
   /** By service key, epoch ms. */
   readonly lastUsed: () => ReadonlyMap<string, number>;
 }
 
-/** The way back: tells each provider that wants to know what became of its tasks. Call it on the leader only. */
-export function tellProviders({ providers, list, lastUsed }: TellDeps): void {
-  const listening = providers.filter((provider) => provider.tell !== undefined);
-  if (listening.length === 0) return;
-  const used = lastUsed();
-  for (const provider of listening) {
-    const mine = list().filter((view) => view.provider === provider.name);
-    const prefix = `${provider.name}/`;
-    provider.tell?.(new Map(mine.map((view) => [view.id.slice(prefix.length), statusOf(view, used)])));
-  }
+/** The way back: tells each provider that wants to know what became of its tasks. The leader alone calls this; disposing ends it. */
+export function tellProviders({ providers, subscribe, lastUsed }: TellDeps): Disposable {
+  return subscribe((event) => {
+    const views = event.kind === "tasks" ? event.tasks : event.set;
+    for (const provider of providers) {
+      const mine = views.filter((view) => view.provider === provider.name);
+      if (mine.length > 0) provider.tell?.(new Map(mine.map((view) => [taskId(view), statusOf(view, lastUsed())])));
+    }
+  });
+}
+
+function taskId(view: TaskView): string {
+  return view.id.slice(view.provider.length + 1);
 }
 
 function statusOf(view: TaskView, used: ReadonlyMap<string, number>): TaskStatus {
@@ -28,5 +31,5 @@ function statusOf(view: TaskView, used: ReadonlyMap<string, number>): TaskStatus
     const urls = service.url === null ? [] : [service.url];
     return [service.name, { urls, health: service.health, ...(lastUsed === undefined ? {} : { lastUsed }) }] as const;
   });
-  return { services: Object.fromEntries(services), problems: view.problems satisfies readonly Problem[] };
+  return { services: Object.fromEntries(services), problems: view.problems };
 }
