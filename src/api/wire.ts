@@ -15,13 +15,16 @@ export const OPERATIONS = {
   attachTask: "POST /attach", //  AttachRequest → 201 TaskView
   showTask: "GET /tasks/{task}", //           → TaskView
   stopTask: "POST /tasks/{task}/stop", //     → TaskView, once it has ended
+  restartTask: "POST /tasks/{task}/restart", // → TaskView, as soon as it is accepted
   removeTask: "DELETE /tasks/{task}", //      → 204; stops it first where it runs
   taskLogs: "GET /tasks/{task}/logs", // ?follow=true&tail=N&replica=R → text/plain, as it comes
+  listProblems: "GET /problems", //           → ProblemsView
   listTokens: "GET /tokens", //               → TokensView
   createToken: "POST /tokens", //  TokenRequest → 201 TokenCreated
   revokeToken: "DELETE /tokens/{id}", //      → 204
   createLink: "POST /links", //     LinkRequest → 201 LinkView
   redeemCode: "POST /login", //   RedeemRequest → LoginView; needs no login
+  whoAmI: "GET /login", //                    → WhoView
   logout: "DELETE /login", //                 → 204
   visit: "POST /visits", //        VisitRequest → VisitView
   events: "GET /events", //                   → server-sent LiveEvents
@@ -87,12 +90,21 @@ export const TasksView = z.strictObject({
 });
 export type TasksView = z.output<typeof TasksView>;
 
+export const ProblemsView = z.strictObject({
+  problems: z.array(ProblemView).describe("All of them, those of tasks included."),
+});
+export type ProblemsView = z.output<typeof ProblemsView>;
+
+/** No operating system takes a NUL in an argument, a variable or a path. */
+const Text = z.string().regex(/^[^\0]*$/, { error: "expected text without NUL characters" });
+const VariableName = z.string().regex(/^[^=\0]+$/, { error: "expected a variable's name, without = and NUL" });
+
 export const RunRequest = z.strictObject({
   name: Name.optional(),
   kind: z.string().min(1).max(40).optional(),
-  command: z.array(z.string()).min(1).max(4096),
-  directory: z.string().startsWith("/"),
-  environment: z.record(z.string(), z.string()),
+  command: z.array(Text).min(1).max(4096),
+  directory: Text.startsWith("/"),
+  environment: z.record(VariableName, Text),
   services: z
     .array(z.strictObject({ name: ServiceName, protocol: Protocol, port: Port.optional() }))
     .max(32)
@@ -142,8 +154,13 @@ export type TokenCreated = z.output<typeof TokenCreated>;
 
 /** A one-time code of a printed link, for a login of this browser. */
 export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) });
+export type RedeemRequest = z.output<typeof RedeemRequest>;
 export const LoginView = z.strictObject({ token: z.string(), expiresAt: z.number(), principal: z.string() });
 export type LoginView = z.output<typeof LoginView>;
+
+/** Whose login this is. */
+export const WhoView = z.strictObject({ realm: z.string(), name: z.string(), admin: z.boolean() });
+export type WhoView = z.output<typeof WhoView>;
 
 export const TokensView = z.strictObject({ tokens: z.array(TokenView) });
 export type TokensView = z.output<typeof TokensView>;
@@ -163,7 +180,9 @@ export const VisitRequest = z.strictObject({
   state: z.string().min(1).max(100).describe("Hash of the state that the service's host gave this browser."),
   path: z.string().startsWith("/").max(8192).describe("The deep link to come back to: path and query."),
 });
+export type VisitRequest = z.output<typeof VisitRequest>;
 export const VisitView = z.strictObject({ location: z.string() });
+export type VisitView = z.output<typeof VisitView>;
 
 export const VersionView = z.strictObject({
   version: z.string(),

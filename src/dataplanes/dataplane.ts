@@ -58,7 +58,7 @@ export interface PlaneMetrics {
   answered(kind: TrafficKind, status: number, source: "app" | "gate"): void;
 }
 
-/** The one spelling of an endpoint in a status. */
+/** The one spelling of an endpoint in a status; `address` as `addressText` spells it. */
 export function endpointKey(upstream: string, address: string): string {
   return `${upstream} ${address}`;
 }

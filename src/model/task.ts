@@ -67,6 +67,12 @@ export type Health = "unknown" | "healthy" | "unhealthy" | "draining";
 /** IPs or unix sockets; providers resolve names. */
 export type Address = { readonly ip: string; readonly port: number } | { readonly unix: string };
 
+/** The one spelling of an address, for keys and for people: `127.0.0.1:80`, `[::1]:80`, `unix:/path`. */
+export function addressText(address: Address): string {
+  if ("unix" in address) return `unix:${address.unix}`;
+  return `${address.ip.includes(":") ? `[${address.ip}]` : address.ip}:${String(address.port)}`;
+}
+
 /** One address of one replica. */
 export interface Endpoint {
   readonly address: Address;
