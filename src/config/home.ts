@@ -51,6 +51,8 @@ export const GateFile = z.strictObject({
   gateHost: z.string(),
   domain: z.string(),
   secure: z.boolean(),
+  /** Absolute: the chain that it serves, by which the command line knows it. Absent where it serves plain HTTP. */
+  certificateFile: z.string().optional(),
   /** What to dial. */
   address: z.string(),
   port: z.int(),
