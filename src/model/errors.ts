@@ -6,6 +6,7 @@ const HTTP_STATUS = {
   not_found: 404,
   conflict: 409,
   too_large: 413,
+  rate_limited: 429,
   unsupported: 501,
   unavailable: 503,
   internal: 500,

@@ -14,6 +14,8 @@ export interface RequestHead {
   readonly secure: boolean;
   /** `name` in lower case. Repeated fields are joined by `, ` (cookies by `; `). */
   header(name: string): string | undefined;
+  /** Names of all fields, lower case. Absent: only names that are known beforehand can be looked for, not beginnings of names. */
+  names?(): Iterable<string>;
 }
 
 /** Somebody let in to one service. */
@@ -46,7 +48,7 @@ export type Decision =
     }
   | {
       readonly kind: "deny";
-      readonly status: 400 | 401 | 403 | 421 | 503;
+      readonly status: 400 | 401 | 403 | 404 | 421 | 503;
       readonly code: string;
       /** For the visitor. */
       readonly reason: string;
