@@ -1,0 +1,263 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Built, TableState } from "../core/table-state.ts";
+import type { PlaneStatus } from "../dataplanes/dataplane.ts";
+import { GATE_PROVIDER, GatewayError, type Identity, type Site } from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { TaskControl } from "../providers/provider.ts";
+import { createProblemIndex } from "./problem-index.ts";
+import { planeKeysOf, viewTask } from "./task-view.ts";
+import type { LiveEvent, ProblemView, TaskView } from "./wire.ts";
+
+/** How long changes are gathered before subscribers hear of them. */
+const GATHER_MS = 50;
+
+export interface DirectoryDeps {
+  readonly state: TableState;
+  readonly site: Site;
+  /** null: no plane has reported yet. */
+  planeStatus(): PlaneStatus | null;
+  /** null: the gate does not run that task. */
+  control(taskKey: string): TaskControl | null;
+  readonly clock: Clock;
+}
+
+/** All tasks as visitors are told of them, kept by change. The gate's own built-in task is not among them. */
+export interface TaskDirectory {
+  /** By name. */
+  list(): readonly TaskView[];
+  /**
+   * By name, by `PROVIDER/NAME` or by id. Throws `not_found`, and `conflict` for a name that two providers have. With `among`, only those
+   * tasks count, and the others might as well not be.
+   */
+  get(nameOrId: string, among?: (taskKey: string) => boolean): TaskView;
+  /** By task key; null: nobody's, or no such task. */
+  ownerOf(taskKey: string): Identity | null;
+  /** Of sources, planes, and what belongs to no task. */
+  problems(): readonly ProblemView[];
+  /** Those of tasks included. */
+  allProblems(): readonly ProblemView[];
+  /** To be called after every build. Work proportional to the change. */
+  built(built: Built): void;
+  /** To be called when the status of the plane or the state of a source changed. */
+  planeChanged(): void;
+  /** Calls at once with the present state, then with what changed, gathered. The listener must not throw. */
+  subscribe(listener: (event: LiveEvent) => void): Disposable;
+  /** How many listen. */
+  readonly subscribers: number;
+}
+
+/** Starts with all that `state` holds now. */
+export function createTaskDirectory(deps: DirectoryDeps): TaskDirectory {
+  return new Directory(deps);
+}
+
+class Directory implements TaskDirectory {
+  readonly #deps: DirectoryDeps;
+  readonly #views = new Map<string, TaskView>();
+  /** Names to task keys. */
+  readonly #names = new Map<string, Set<string>>();
+  /** Keys of plane health to task keys, and back. */
+  readonly #healthOwners = new Map<string, string>();
+  readonly #healthKeys = new Map<string, readonly string[]>();
+  readonly #health = new Map<string, "healthy" | "unhealthy">();
+  readonly #staleSources = new Set<string>();
+  readonly #problems;
+  readonly #listeners = new Set<(event: LiveEvent) => void>();
+  /** Tasks to look at again. */
+  readonly #dirty = new Set<string>();
+  #planeDirty = true;
+  /** What subscribers were last told of tasks that changed since. */
+  readonly #told = new Map<string, TaskView | undefined>();
+  #toldProblems: readonly ProblemView[] = [];
+  #timer: Disposable | null = null;
+
+  constructor(deps: DirectoryDeps) {
+    this.#deps = deps;
+    this.#problems = createProblemIndex(deps.state);
+    for (const key of deps.state.tasks.keys()) this.#dirty.add(key);
+    this.#settle();
+    this.#told.clear();
+    this.#toldProblems = this.#problems.rest();
+  }
+
+  get subscribers(): number {
+    return this.#listeners.size;
+  }
+
+  list(): readonly TaskView[] {
+    this.#settle();
+    return [...this.#views.values()].sort(byName);
+  }
+
+  get(nameOrId: string, among: (taskKey: string) => boolean = () => true): TaskView {
+    this.#settle();
+    const exact = this.#views.get(nameOrId);
+    if (exact !== undefined && among(exact.id)) return exact;
+    const slash = nameOrId.indexOf("/");
+    const provider = slash < 0 ? null : nameOrId.slice(0, slash);
+    const found = [...(this.#names.get(nameOrId.slice(slash + 1)) ?? [])]
+      .flatMap((key) => this.#views.get(key) ?? [])
+      .filter((view) => (provider === null || view.provider === provider) && among(view.id))
+      .sort(byName);
+    const [first, second] = found;
+    if (first === undefined) throw new GatewayError("not_found", "no task has this name; `taskgate ps` lists them");
+    if (second === undefined) return first;
+    const names = found.map((view) => `${view.provider}/${view.name}`).join(" and ");
+    throw new GatewayError("conflict", `several tasks have this name: say which, ${names}`);
+  }
+
+  ownerOf(taskKey: string): Identity | null {
+    return this.#deps.state.tasks.get(taskKey)?.task.owner ?? null;
+  }
+
+  problems(): readonly ProblemView[] {
+    this.#settle();
+    return this.#problems.rest();
+  }
+
+  allProblems(): readonly ProblemView[] {
+    this.#settle();
+    return this.#problems.all();
+  }
+
+  built(built: Built): void {
+    for (const key of built.tasks.set) this.#dirty.add(key);
+    for (const key of built.tasks.removed) this.#dirty.add(key);
+    this.#problems.outdated();
+    this.#schedule();
+  }
+
+  planeChanged(): void {
+    this.#planeDirty = true;
+    this.#problems.outdated();
+    this.#schedule();
+  }
+
+  subscribe(listener: (event: LiveEvent) => void): Disposable {
+    this.#publish();
+    // A function of its own, so that one listener may subscribe twice and each end for itself.
+    const call = (event: LiveEvent) => listener(event);
+    this.#listeners.add(call);
+    listener({ kind: "tasks", tasks: this.list(), problems: this.#problems.rest() });
+    return { [Symbol.dispose]: () => void this.#listeners.delete(call) };
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#listeners.size === 0) return;
+    this.#timer = this.#deps.clock.after(GATHER_MS, () => {
+      this.#timer = null;
+      this.#publish();
+    });
+  }
+
+  #publish(): void {
+    this.#settle();
+    const set: TaskView[] = [];
+    const removed: string[] = [];
+    for (const [key, told] of this.#told) {
+      const view = this.#views.get(key);
+      if (isDeepStrictEqual(view, told)) continue;
+      if (view === undefined) removed.push(key);
+      else set.push(view);
+    }
+    this.#told.clear();
+    const problems = this.#problems.rest();
+    const same = isDeepStrictEqual(problems, this.#toldProblems);
+    this.#toldProblems = problems;
+    if (set.length === 0 && removed.length === 0 && same) return;
+    const event: LiveEvent = { kind: "change", set: set.sort(byName), removed, problems };
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Brings the views up to date with all that was taken note of. */
+  #settle(): void {
+    if (this.#planeDirty) this.#takePlane();
+    this.#takeSources();
+    for (const key of this.#problems.refresh(this.#deps.planeStatus()?.problems ?? [])) this.#dirty.add(key);
+    for (const key of this.#dirty) this.#look(key);
+    this.#dirty.clear();
+  }
+
+  #takePlane(): void {
+    this.#planeDirty = false;
+    const now = this.#deps.planeStatus()?.endpoints ?? new Map<string, "healthy" | "unhealthy">();
+    for (const [key, health] of now) {
+      if (this.#health.get(key) === health) continue;
+      this.#health.set(key, health);
+      this.#markOwner(key);
+    }
+    if (this.#health.size === now.size) return;
+    for (const key of this.#health.keys()) {
+      if (now.has(key)) continue;
+      this.#health.delete(key);
+      this.#markOwner(key);
+    }
+  }
+
+  #markOwner(healthKey: string): void {
+    const owner = this.#healthOwners.get(healthKey);
+    if (owner !== undefined) this.#dirty.add(owner);
+  }
+
+  #takeSources(): void {
+    for (const [name, { state }] of this.#deps.state.sources) {
+      const stale = state === "stale";
+      if (this.#staleSources.has(name) === stale) continue;
+      if (stale) this.#staleSources.add(name);
+      else this.#staleSources.delete(name);
+      this.#problems.outdated();
+      for (const view of this.#views.values()) if (view.provider === name) this.#dirty.add(view.id);
+    }
+  }
+
+  #look(key: string): void {
+    const before = this.#views.get(key);
+    const after = this.#view(key);
+    if (isDeepStrictEqual(before, after)) return;
+    if (!this.#told.has(key) && this.#listeners.size > 0) this.#told.set(key, before);
+    if (before !== undefined) this.#forgetName(before);
+    if (after === undefined) {
+      this.#views.delete(key);
+      return;
+    }
+    this.#views.set(key, after);
+    const keys = this.#names.get(after.name);
+    if (keys === undefined) this.#names.set(after.name, new Set([key]));
+    else keys.add(key);
+  }
+
+  #view(key: string): TaskView | undefined {
+    const { state, site, control } = this.#deps;
+    const merged = state.tasks.get(key);
+    const routesOf = (service: string) => state.routesOf(service);
+    for (const old of this.#healthKeys.get(key) ?? []) this.#healthOwners.delete(old);
+    this.#healthKeys.delete(key);
+    if (merged === undefined || merged.provider === GATE_PROVIDER) return undefined;
+    const healthKeys = planeKeysOf(merged, routesOf);
+    this.#healthKeys.set(key, healthKeys);
+    for (const healthKey of healthKeys) this.#healthOwners.set(healthKey, key);
+    return viewTask({
+      merged,
+      sourceState: state.sources.get(merged.provider),
+      routesOf,
+      problems: this.#problems.of(key),
+      site,
+      controllable: control(key) !== null,
+      planeHealth: (healthKey) => this.#health.get(healthKey),
+    });
+  }
+
+  #forgetName(view: TaskView): void {
+    const keys = this.#names.get(view.name);
+    keys?.delete(view.id);
+    if (keys?.size === 0) this.#names.delete(view.name);
+  }
+}
+
+function byName(a: TaskView, b: TaskView): number {
+  return compare(a.name, b.name) || compare(a.id, b.id);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
