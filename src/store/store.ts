@@ -7,13 +7,15 @@ export interface Versioned<T> {
 export interface PutOptions {
   /** The version that is replaced; null makes the entry, and fails if it is there. */
   readonly version: string | null;
-  /** Epoch ms; from then on the entry is gone for every reader. */
+  /** Epoch ms; from then on the entry is gone for every reader. Absent: it stays. */
   readonly expiresAt?: number;
 }
 
 /**
- * What must outlive the gate: small JSON values by kind and key, with compare and swap. Kinds are lower-case words.
- * Every method may throw GatewayError `unavailable`. A write that resolved survives kill -9 and power loss of the process.
+ * What must outlive the gate: small JSON values by kind and key, with compare and swap. Kinds are lower-case words, keys any well-formed
+ * strings. What breaks a bound of `entry-limits.ts` throws `too_large`, what is no kind, key or JSON value `bad_request`.
+ * Every method may throw GatewayError `unavailable`; a write that did may be found done later. A write that resolved survives kill -9 and
+ * power loss. Disposing finishes the writes that were asked for; after it every method throws `unavailable`.
  */
 export interface Store extends AsyncDisposable {
   get<T>(kind: string, key: string): Promise<Versioned<T> | null>;
@@ -24,7 +26,9 @@ export interface Store extends AsyncDisposable {
   remove(kind: string, key: string, version: string): Promise<void>;
   /**
    * Calls `changed` for every entry that is there now (unless `from` is given), then for every write after it, in order; null means
-   * removed or expired. `from` is a version returned by this store: only what came after it. Calls stop when disposed.
+   * removed or expired. `from` is a version returned by this store: only what came after it, where several writes of a key before this
+   * call may be told as the last of them; throws `conflict` where what was removed since is forgotten. Never calls within the caller's
+   * own turn. Calls stop when disposed; one that throws is logged.
    */
   watch<T>(kind: string, from: string | null, changed: (key: string, entry: Versioned<T> | null) => void): Disposable;
 }
