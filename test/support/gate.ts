@@ -172,16 +172,25 @@ class LiveGate implements TestGate {
   }
 }
 
-/** What a user's shell has: nothing of npm's or of this run's. */
-function cleanEnvironment(): Record<string, string> {
+/** What a user's shell has: nothing of npm's or of this run's, so that whatever Node the machine has comes first on the PATH. */
+export function cleanEnvironment(): Record<string, string> {
   const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|TASKGATE_|VITEST|NODE_|INIT_CWD)/.test(name));
-  return Object.fromEntries(kept.filter((entry): entry is [string, string] => entry[1] !== undefined));
+  const path = (process.env.PATH ?? "").split(":").filter((entry) => !entry.includes("node_modules"));
+  return {
+    ...Object.fromEntries(kept.filter((entry): entry is [string, string] => entry[1] !== undefined)),
+    PATH: path.join(":"),
+  };
 }
 
 /** Runs a program to its end, without input. */
-export function run(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
+export function run(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd?: string,
+): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: { ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { env: { ...env }, cwd, stdio: ["ignore", "pipe", "pipe"] });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
