@@ -42,6 +42,14 @@ export interface TaskDirectory {
   planeChanged(): void;
   /** Calls at once with the present state, then with what changed, gathered. The listener must not throw. */
   subscribe(listener: (event: LiveEvent) => void): Disposable;
+  /**
+   * Resolves once `test` holds for the task of that key (undefined: there is none), or when `signal` aborts: with the task as it is then.
+   */
+  until(
+    taskKey: string,
+    test: (view: TaskView | undefined) => boolean,
+    signal: AbortSignal,
+  ): Promise<TaskView | undefined>;
   /** How many listen. */
   readonly subscribers: number;
 }
@@ -70,6 +78,8 @@ class Directory implements TaskDirectory {
   readonly #told = new Map<string, TaskView | undefined>();
   #toldProblems: readonly ProblemView[] = [];
   #timer: Disposable | null = null;
+  /** Each looks after every build. */
+  readonly #watchers = new Set<() => void>();
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
@@ -125,6 +135,7 @@ class Directory implements TaskDirectory {
     for (const key of built.tasks.removed) this.#dirty.add(key);
     this.#problems.outdated();
     this.#schedule();
+    for (const look of this.#watchers) look();
   }
 
   planeChanged(): void {
@@ -140,6 +151,29 @@ class Directory implements TaskDirectory {
     this.#listeners.add(call);
     listener({ kind: "tasks", tasks: this.list(), problems: this.#problems.rest() });
     return { [Symbol.dispose]: () => void this.#listeners.delete(call) };
+  }
+
+  async until(
+    taskKey: string,
+    test: (view: TaskView | undefined) => boolean,
+    signal: AbortSignal,
+  ): Promise<TaskView | undefined> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const look = () => {
+      this.#settle();
+      const view = this.#views.get(taskKey);
+      if (signal.aborted || test(view)) resolve(undefined);
+    };
+    this.#watchers.add(look);
+    signal.addEventListener("abort", look);
+    try {
+      look();
+      await promise;
+    } finally {
+      this.#watchers.delete(look);
+      signal.removeEventListener("abort", look);
+    }
+    return this.#views.get(taskKey);
   }
 
   #schedule(): void {

@@ -41,160 +41,192 @@ const ServiceName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, {
 });
 const Port = z.int().min(1).max(65_535);
 
-export const ProblemView = z.strictObject({ subject: z.string(), code: z.string(), message: z.string() });
+export const ProblemView = z
+  .strictObject({ subject: z.string(), code: z.string(), message: z.string() })
+  .meta({ id: "ProblemView" });
 export type ProblemView = z.output<typeof ProblemView>;
 
-export const ServiceView = z.strictObject({
-  name: z.string(),
-  protocol: Protocol,
-  url: z
-    .string()
-    .nullable()
-    .describe("Opens in a browser; tcp://HOST:PORT for a raw TCP port; null where only `taskgate forward` leads."),
-  host: z.string().nullable().describe("The Host header without port, or the address of a raw TCP port."),
-  port: z.number().nullable().describe("What to dial."),
-  dial: z
-    .string()
-    .nullable()
-    .describe("The address to dial with that port, for programs that do not resolve the host."),
-  forward: z
-    .string()
-    .nullable()
-    .describe("The host to CONNECT to through the gate's own port: what `taskgate forward` does."),
-  health: z.enum(["unknown", "healthy", "unhealthy"]),
-  anyone: Anyone.describe("Who may come in beside the owner, administrators and grants."),
-  login: z.boolean().describe("false: whoever reaches it is in."),
-  replicas: z.array(z.strictObject({ replica: z.string(), health: z.string(), url: z.string().nullable() })),
-});
+export const ServiceView = z
+  .strictObject({
+    name: z.string(),
+    protocol: Protocol,
+    url: z
+      .string()
+      .nullable()
+      .describe("Opens in a browser; tcp://HOST:PORT for a raw TCP port; null where only `taskgate forward` leads."),
+    host: z.string().nullable().describe("The Host header without port, or the address of a raw TCP port."),
+    port: z.number().nullable().describe("What to dial."),
+    dial: z
+      .string()
+      .nullable()
+      .describe("The address to dial with that port, for programs that do not resolve the host."),
+    forward: z
+      .string()
+      .nullable()
+      .describe("The host to CONNECT to through the gate's own port: what `taskgate forward` does."),
+    health: z.enum(["unknown", "healthy", "unhealthy"]),
+    anyone: Anyone.describe("Who may come in beside the owner, administrators and grants."),
+    login: z.boolean().describe("false: whoever reaches it is in."),
+    replicas: z.array(z.strictObject({ replica: z.string(), health: z.string(), url: z.string().nullable() })),
+  })
+  .meta({ id: "ServiceView" });
 export type ServiceView = z.output<typeof ServiceView>;
 
-export const TaskView = z.strictObject({
-  name: z.string(),
-  id: z.string().describe("PROVIDER/TASK."),
-  provider: z.string(),
-  kind: z.string(),
-  owner: z.string().nullable(),
-  state: z.enum(["starting", "running", "stopping", "finished", "failed"]),
-  reason: z.string().nullable(),
-  startedAt: z.number().nullable().describe("Epoch ms."),
-  stale: z.boolean().describe("Its provider fails just now; this is what was last known."),
-  controllable: z.boolean().describe("The gate runs it: it can be stopped, removed, and has logs."),
-  services: z.array(ServiceView),
-  problems: z.array(ProblemView),
-});
+export const TaskView = z
+  .strictObject({
+    name: z.string(),
+    id: z.string().describe("PROVIDER/TASK."),
+    provider: z.string(),
+    kind: z.string(),
+    owner: z.string().nullable(),
+    state: z.enum(["starting", "running", "stopping", "finished", "failed"]),
+    reason: z.string().nullable(),
+    startedAt: z.number().nullable().describe("Epoch ms."),
+    stale: z.boolean().describe("Its provider fails just now; this is what was last known."),
+    controllable: z.boolean().describe("The gate runs it: it can be stopped, removed, and has logs."),
+    services: z.array(ServiceView),
+    problems: z.array(ProblemView),
+  })
+  .meta({ id: "TaskView" });
 export type TaskView = z.output<typeof TaskView>;
 
-export const TasksView = z.strictObject({
-  tasks: z.array(TaskView),
-  problems: z.array(ProblemView).describe("Of sources and of what belongs to no task; a task's own are in the task."),
-});
+export const TasksView = z
+  .strictObject({
+    tasks: z.array(TaskView),
+    problems: z.array(ProblemView).describe("Of sources and of what belongs to no task; a task's own are in the task."),
+  })
+  .meta({ id: "TasksView" });
 export type TasksView = z.output<typeof TasksView>;
 
-export const ProblemsView = z.strictObject({
-  problems: z.array(ProblemView).describe("All of them, those of tasks included."),
-});
+export const ProblemsView = z
+  .strictObject({
+    problems: z.array(ProblemView).describe("All of them, those of tasks included."),
+  })
+  .meta({ id: "ProblemsView" });
 export type ProblemsView = z.output<typeof ProblemsView>;
 
 /** No operating system takes a NUL in an argument, a variable or a path. */
 const Text = z.string().regex(/^[^\0]*$/, { error: "expected text without NUL characters" });
 const VariableName = z.string().regex(/^[^=\0]+$/, { error: "expected a variable's name, without = and NUL" });
 
-export const RunRequest = z.strictObject({
-  name: Name.optional(),
-  kind: z.string().min(1).max(40).optional(),
-  command: z.array(Text).min(1).max(4096),
-  directory: Text.startsWith("/"),
-  environment: z.record(VariableName, Text),
-  services: z
-    .array(z.strictObject({ name: ServiceName, protocol: Protocol, port: Port.optional() }))
-    .max(32)
-    .default([]),
-  replicas: z.int().min(1).max(64).default(1),
-  restart: z.enum(["no", "on-failure", "always"]).default("no"),
-  anyone: Anyone.default("nobody"),
-  path: z
-    .string()
-    .regex(/^\/[A-Za-z0-9._~-]+(\/[A-Za-z0-9._~-]+)*\/$/, { error: "expected a path such as /nb/" })
-    .optional(),
-  user: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
-    .optional(),
-});
+export const RunRequest = z
+  .strictObject({
+    name: Name.optional(),
+    kind: z.string().min(1).max(40).optional(),
+    command: z.array(Text).min(1).max(4096),
+    directory: Text.startsWith("/"),
+    environment: z.record(VariableName, Text),
+    services: z
+      .array(z.strictObject({ name: ServiceName, protocol: Protocol, port: Port.optional() }))
+      .max(32)
+      .default([]),
+    replicas: z.int().min(1).max(64).default(1),
+    restart: z.enum(["no", "on-failure", "always"]).default("no"),
+    anyone: Anyone.default("nobody"),
+    path: z
+      .string()
+      .regex(/^\/[A-Za-z0-9._~-]+(\/[A-Za-z0-9._~-]+)*\/$/, { error: "expected a path such as /nb/" })
+      .optional(),
+    user: z
+      .string()
+      .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
+      .optional(),
+  })
+  .meta({ id: "RunRequest" });
 export type RunRequest = z.output<typeof RunRequest>;
 
-export const AttachRequest = z.strictObject({
-  name: Name.optional(),
-  kind: z.string().min(1).max(40).optional(),
-  port: Port,
-  protocol: Protocol.optional(),
-  anyone: Anyone.default("nobody"),
-  path: RunRequest.shape.path,
-});
+export const AttachRequest = z
+  .strictObject({
+    name: Name.optional(),
+    kind: z.string().min(1).max(40).optional(),
+    port: Port,
+    protocol: Protocol.optional(),
+    anyone: Anyone.default("nobody"),
+    path: RunRequest.shape.path,
+  })
+  .meta({ id: "AttachRequest" });
 export type AttachRequest = z.output<typeof AttachRequest>;
 
-export const TokenRequest = z.strictObject({
-  name: z.string().min(1).max(64),
-  lifetimeMs: z.int().min(1000).optional().describe("Absent: until it is revoked."),
-});
+export const TokenRequest = z
+  .strictObject({
+    name: z.string().min(1).max(64),
+    lifetimeMs: z.int().min(1000).optional().describe("Absent: until it is revoked."),
+  })
+  .meta({ id: "TokenRequest" });
 export type TokenRequest = z.output<typeof TokenRequest>;
 
-export const TokenView = z.strictObject({
-  id: z.string(),
-  name: z.string(),
-  owner: z.string(),
-  kind: z.enum(["token", "browser"]).describe("Issued for programs, or a browser's login."),
-  createdAt: z.number(),
-  expiresAt: z.number().nullable(),
-});
+export const TokenView = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    owner: z.string(),
+    kind: z.enum(["token", "browser"]).describe("Issued for programs, or a browser's login."),
+    createdAt: z.number(),
+    expiresAt: z.number().nullable(),
+  })
+  .meta({ id: "TokenView" });
 export type TokenView = z.output<typeof TokenView>;
 
-export const TokenCreated = TokenView.extend({ token: z.string().describe("Shown this once.") });
+export const TokenCreated = TokenView.extend({ token: z.string().describe("Shown this once.") }).meta({
+  id: "TokenCreated",
+});
 export type TokenCreated = z.output<typeof TokenCreated>;
 
 /** A one-time code of a printed link, for a login of this browser. */
-export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) });
+export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) }).meta({ id: "RedeemRequest" });
 export type RedeemRequest = z.output<typeof RedeemRequest>;
-export const LoginView = z.strictObject({ token: z.string(), expiresAt: z.number(), principal: z.string() });
+export const LoginView = z
+  .strictObject({ token: z.string(), expiresAt: z.number(), principal: z.string() })
+  .meta({ id: "LoginView" });
 export type LoginView = z.output<typeof LoginView>;
 
 /** Whose login this is. */
-export const WhoView = z.strictObject({ realm: z.string(), name: z.string(), admin: z.boolean() });
+export const WhoView = z
+  .strictObject({ realm: z.string(), name: z.string(), admin: z.boolean() })
+  .meta({ id: "WhoView" });
 export type WhoView = z.output<typeof WhoView>;
 
-export const TokensView = z.strictObject({ tokens: z.array(TokenView) });
+export const TokensView = z.strictObject({ tokens: z.array(TokenView) }).meta({ id: "TokensView" });
 export type TokensView = z.output<typeof TokensView>;
 
-export const LinkRequest = z.strictObject({
-  to: z.string().max(8192).optional().describe("Where to go on to after login: a URL on a host of this gate."),
-});
+export const LinkRequest = z
+  .strictObject({
+    to: z.string().max(8192).optional().describe("Where to go on to after login: a URL on a host of this gate."),
+  })
+  .meta({ id: "LinkRequest" });
 export type LinkRequest = z.output<typeof LinkRequest>;
 
 /** A login link for a browser. */
-export const LinkView = z.strictObject({ url: z.string(), expiresAt: z.number() });
+export const LinkView = z.strictObject({ url: z.string(), expiresAt: z.number() }).meta({ id: "LinkView" });
 export type LinkView = z.output<typeof LinkView>;
 
 /** From the login page: this visitor wants to go on to a service's host. */
-export const VisitRequest = z.strictObject({
-  host: z.string().min(1).max(300).describe("Host header of the service's host, with port."),
-  state: z.string().min(1).max(100).describe("Hash of the state that the service's host gave this browser."),
-  path: z.string().startsWith("/").max(8192).describe("The deep link to come back to: path and query."),
-});
+export const VisitRequest = z
+  .strictObject({
+    host: z.string().min(1).max(300).describe("Host header of the service's host, with port."),
+    state: z.string().min(1).max(100).describe("Hash of the state that the service's host gave this browser."),
+    path: z.string().startsWith("/").max(8192).describe("The deep link to come back to: path and query."),
+  })
+  .meta({ id: "VisitRequest" });
 export type VisitRequest = z.output<typeof VisitRequest>;
-export const VisitView = z.strictObject({ location: z.string() });
+export const VisitView = z.strictObject({ location: z.string() }).meta({ id: "VisitView" });
 export type VisitView = z.output<typeof VisitView>;
 
-export const VersionView = z.strictObject({
-  version: z.string(),
-  url: z.string().describe("The gate's own page."),
-  domain: z.string(),
-  dataPlane: z.string(),
-  startedAt: z.number(),
-  revision: z.number(),
-});
+export const VersionView = z
+  .strictObject({
+    version: z.string(),
+    url: z.string().describe("The gate's own page."),
+    domain: z.string(),
+    dataPlane: z.string(),
+    startedAt: z.number(),
+    revision: z.number(),
+  })
+  .meta({ id: "VersionView" });
 export type VersionView = z.output<typeof VersionView>;
 
-export const ErrorView = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
+export const ErrorView = z
+  .strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) })
+  .meta({ id: "ErrorView" });
 export type ErrorView = z.output<typeof ErrorView>;
 
 /** One event of `GET /events` (server-sent events; `event:` is the kind, `data:` this as JSON). The first is `tasks`. */

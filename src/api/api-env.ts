@@ -1,0 +1,14 @@
+import type { HttpBindings } from "@hono/node-server";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Principal } from "../model/index.ts";
+
+/** What middleware leaves for handlers. */
+export interface ApiEnv {
+  Bindings: Partial<HttpBindings>;
+  Variables: {
+    /** Who asks. Not set on the few operations that need no login. */
+    principal: Principal;
+  };
+}
+
+export type Api = OpenAPIHono<ApiEnv>;

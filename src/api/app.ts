@@ -1,0 +1,94 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import { GatewayError } from "../model/index.ts";
+import type { Api, ApiEnv } from "./api-env.ts";
+import type { ApiDeps } from "./deps.ts";
+import { answerErrors, explainInvalid } from "./error-view.ts";
+import { openEventStream } from "./event-stream.ts";
+import { addLoginRoutes } from "./login-routes.ts";
+import { openApiDocument } from "./openapi.ts";
+import { addPages } from "./pages.ts";
+import { readJsonBody } from "./request-body.ts";
+import { requestHeadOf } from "./request-head.ts";
+import { ROUTES } from "./routes.ts";
+import { securityHeaders } from "./security-headers.ts";
+import { addTaskRoutes } from "./task-routes.ts";
+import { createVisibility } from "./visibility.ts";
+import { API_PREFIX } from "./wire.ts";
+
+const BODY_BYTES = 2 * 1024 * 1024;
+/** Of what anybody may send. */
+const OPEN_BODY_BYTES = 1024;
+const AUTHENTICATE_MS = 15_000;
+/** Open event streams, all together; more are refused. */
+const MAX_SUBSCRIBERS = 256;
+
+/** The operations that need no login; every other path under the prefix does, even one that is not there. */
+const OPEN: ReadonlySet<string> = new Set([`POST ${API_PREFIX}/login`, `GET ${API_PREFIX}/openapi.json`]);
+
+/** The gate's own host: its pages, and the API under its prefix. Needs no closing; streams end with `deps.signal`. */
+export function createApi(deps: ApiDeps): Api {
+  const app: Api = new OpenAPIHono<ApiEnv>();
+  app.use(securityHeaders);
+  app.onError(answerErrors(deps.logger));
+  app.notFound(() => {
+    throw new GatewayError("not_found", "there is nothing at this path");
+  });
+  addPages(app, deps.pages);
+  app.route(API_PREFIX, createOperations(deps));
+  return app;
+}
+
+function createOperations(deps: ApiDeps): Api {
+  const api: Api = new OpenAPIHono<ApiEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw new GatewayError("bad_request", explainInvalid(result.error));
+    },
+  });
+  api.use(refuseHead, requireLogin(deps));
+  const openBody = readJsonBody(OPEN_BODY_BYTES);
+  const body = readJsonBody(BODY_BYTES);
+  api.use((c, next) => (isOpen(c.req) ? openBody : body)(c, next));
+  api.openapi(ROUTES.openapi, (c) => c.json(openApiDocument(), 200));
+  api.openapi(ROUTES.version, (c) => c.json(deps.version(), 200));
+  addTaskRoutes(api, deps);
+  addLoginRoutes(api, deps);
+  addEvents(api, deps);
+  return api;
+}
+
+/** Otherwise a HEAD would open a stream that nobody reads or ends. */
+const refuseHead: MiddlewareHandler = async (c, next) => {
+  if (c.req.method === "HEAD") throw new GatewayError("bad_request", "HEAD is not answered here; use GET");
+  await next();
+};
+
+function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    if (isOpen(c.req)) return next();
+    const signal = AbortSignal.any([deps.signal, c.req.raw.signal, AbortSignal.timeout(AUTHENTICATE_MS)]);
+    const known = await deps.auth.authenticate(requestHeadOf(c.req.raw), signal);
+    if (known === null) throw new GatewayError("unauthenticated", "log in: run `taskgate open`, or send a token");
+    c.set("principal", known.principal);
+    await next();
+    for (const [name, value] of known.respond ?? []) c.res.headers.append(name, value);
+    return undefined;
+  };
+}
+
+function isOpen(request: { readonly method: string; readonly path: string }): boolean {
+  return OPEN.has(`${request.method} ${request.path}`);
+}
+
+function addEvents(api: Api, deps: ApiDeps): void {
+  api.openapi(ROUTES.events, (c) => {
+    if (deps.directory.subscribers >= MAX_SUBSCRIBERS) {
+      throw new GatewayError("unavailable", "too many event streams are open; close some pages");
+    }
+    const visibility = createVisibility(c.var.principal, deps.owner, deps.directory);
+    const signal = AbortSignal.any([deps.signal, c.req.raw.signal]);
+    const { directory, clock } = deps;
+    const stream = openEventStream({ directory, visibility, clock }, signal);
+    return c.body(stream, 200, { "content-type": "text/event-stream; charset=utf-8" });
+  });
+}
