@@ -1,5 +1,13 @@
 import type { Policy, Protocol } from "../../../model/index.ts";
 import type { Logger } from "../../../platform/logger.ts";
+import { getPage, greetPort } from "./ask-port.ts";
+import { parseCommandLine } from "./command-line.ts";
+import { answers, dialAddress } from "./dial-address.ts";
+import { readListeningSockets } from "./listening-sockets.ts";
+import { createPortScan, findOwner } from "./port-scan.ts";
+import { readCommand, readStat } from "./process-table.ts";
+import type { PortOwner } from "./recognise.ts";
+import { recognisePort } from "./recognise.ts";
 
 /** A TCP port on which a process of a task listens. */
 export interface FoundPort {
@@ -38,4 +46,59 @@ export interface Discover {
 
 export interface DiscoverDeps {
   readonly logger: Logger;
+}
+
+/** Nothing runs between calls. */
+export function createDiscover(deps: DiscoverDeps): Discover {
+  const scan = createPortScan();
+  const linux = process.platform === "linux";
+  let told = false;
+  return {
+    async listening(roots) {
+      if (linux) return scan.listening(roots);
+      if (!told) deps.logger.info({ platform: process.platform }, "ports of tasks are found on Linux only");
+      told = true;
+      return new Map();
+    },
+    whoListens: (port) => (linux ? findListener(port) : findByConnecting(port)),
+    recognise(found, signal) {
+      return recognisePort(
+        { port: found.port, ...commandOf(found) },
+        {
+          open: () => answers(found.ip, found.port),
+          greet: () => greetPort(found, signal),
+          page: (path) => getPage(found, path, signal),
+        },
+      );
+    },
+  };
+}
+
+async function findListener(port: number): ReturnType<Discover["whoListens"]> {
+  const sockets = (await readListeningSockets()).filter((socket) => socket.port === port);
+  if (sockets.length === 0) return null;
+  const pid = await findOwner(new Set(sockets.map((socket) => socket.inode)));
+  return { ip: await dialAddress(sockets, []), pid, command: pid === null ? [] : readCommand(pid) };
+}
+
+async function findByConnecting(port: number): ReturnType<Discover["whoListens"]> {
+  for (const ip of ["127.0.0.1", "::1"]) {
+    if (await answers(ip, port)) return { ip, pid: null, command: [] };
+  }
+  return null;
+}
+
+/** Generations of helpers between a process that Python's multiprocessing made and whoever it works for. */
+const MOST_GENERATIONS = 8;
+const SPAWNED = /\bmultiprocessing\.(spawn|forkserver|popen_|resource_)|--multiprocessing-fork|\bloky\.backend/;
+
+/** A process that multiprocessing made has a command line that tells nothing: the one of whoever made it counts. */
+function commandOf({ pid, command }: FoundPort): Pick<PortOwner, "command" | "spawned"> {
+  let argv = command;
+  let at = pid;
+  for (let generation = 0; SPAWNED.test(argv.join(" ")) && generation < MOST_GENERATIONS; generation += 1) {
+    at = readStat(at)?.parent ?? 0;
+    argv = readCommand(at);
+  }
+  return { command: parseCommandLine(argv), spawned: argv !== command };
 }
