@@ -55,31 +55,37 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
 
     test("starts work that throws again, with a higher fence each time", async () => {
       const fences: number[] = [];
-      await using _lead = gate.leadership.lead("writer", async (signal, fence) => {
+      await using scope = new AsyncDisposableStack();
+      const work: Work = async (signal, fence) => {
         fences.push(fence);
         if (fences.length < 3) throw new Error("work fails");
         await aborted(signal);
-      });
+      };
+      scope.use(gate.leadership.lead("writer", work));
       await vi.waitFor(() => expect(fences).toHaveLength(3), 10_000);
       expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b));
     });
 
     test("starts work that throws at once, before it is asynchronous, again", async () => {
       let calls = 0;
-      await using _lead = gate.leadership.lead("writer", () => {
+      await using scope = new AsyncDisposableStack();
+      const work: Work = () => {
         calls += 1;
         if (calls === 1) throw new Error("work fails");
         return Promise.resolve();
-      });
+      };
+      scope.use(gate.leadership.lead("writer", work));
       await vi.waitFor(() => expect(calls).toBeGreaterThan(1), 10_000);
     });
 
     test("starts work that returns again", async () => {
       let calls = 0;
-      await using _lead = gate.leadership.lead("writer", () => {
+      await using scope = new AsyncDisposableStack();
+      const work: Work = () => {
         calls += 1;
         return Promise.resolve();
-      });
+      };
+      scope.use(gate.leadership.lead("writer", work));
       await vi.waitFor(() => expect(calls).toBeGreaterThan(1), 10_000);
     });
 
@@ -87,13 +93,15 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
       let running = 0;
       let most = 0;
       let calls = 0;
-      await using _lead = gate.leadership.lead("writer", async () => {
+      await using scope = new AsyncDisposableStack();
+      const work: Work = async () => {
         calls += 1;
         running += 1;
         most = Math.max(most, running);
         await new Promise((resolve) => setImmediate(resolve));
         running -= 1;
-      });
+      };
+      scope.use(gate.leadership.lead("writer", work));
       await vi.waitFor(() => expect(calls).toBeGreaterThan(2), 10_000);
       expect(most).toBe(1);
     });
@@ -144,14 +152,16 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
 
     test("leads names apart", async () => {
       const fences: number[] = [];
-      await using _lead = gate.leadership.lead("a", steady(fences));
+      await using scope = new AsyncDisposableStack();
+      scope.use(gate.leadership.lead("a", steady(fences)));
       await leadOnce("b");
       await leadOnce("b");
       await vi.waitFor(() => expect(fences).toHaveLength(1));
     });
 
     test("refuses a name that this gate leads already", async () => {
-      await using _lead = gate.leadership.lead("writer", steady([]));
+      await using scope = new AsyncDisposableStack();
+      scope.use(gate.leadership.lead("writer", steady([])));
       expect(() => gate.leadership.lead("writer", steady([]))).toThrow(expect.objectContaining({ code: "conflict" }));
     });
   });

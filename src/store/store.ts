@@ -27,8 +27,8 @@ export interface Store extends AsyncDisposable {
   /**
    * Calls `changed` for every entry that is there now (unless `from` is given), then for every write after it, in order; null means
    * removed or expired. `from` is a version returned by this store: only what came after it, where several writes of a key before this
-   * call may be told as the last of them; throws `conflict` where what was removed since is forgotten. Never calls within the caller's
-   * own turn. Calls stop when disposed; one that throws is logged.
+   * call may be told as the last of them; throws `conflict` where what was removed since is forgotten. Never calls from within
+   * `watch` or a write. Calls stop when disposed; one that throws is logged.
    */
   watch<T>(kind: string, from: string | null, changed: (key: string, entry: Versioned<T> | null) => void): Disposable;
 }

@@ -51,9 +51,11 @@ test("takes a fence that was raised behind its back as one of its own", async ()
   await using gate = await openSole(await makeFolder());
   await gate.store.put("fence", "writer", 41, { version: null });
   const fences: number[] = [];
-  await using _lead = gate.leadership.lead("writer", (_signal, fence) => {
+  await using scope = new AsyncDisposableStack();
+  const work = (_signal: AbortSignal, fence: number) => {
     fences.push(fence);
     return Promise.resolve();
-  });
+  };
+  scope.use(gate.leadership.lead("writer", work));
   await vi.waitFor(() => expect(fences[0]).toBe(42));
 });

@@ -87,11 +87,12 @@ function pauseAfter(failures: number): number {
 async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const end = (): void => resolve(undefined);
-  using _timer = clock.after(delayMs, end);
+  const timer = clock.after(delayMs, end);
   signal.addEventListener("abort", end);
   try {
     await promise;
   } finally {
+    timer[Symbol.dispose]();
     signal.removeEventListener("abort", end);
   }
 }
