@@ -4,6 +4,8 @@ export interface Authenticated {
   readonly principal: Principal;
   /** Epoch ms. */
   readonly expiresAt: number;
+  /** Public name of the credential, by which it is revoked: letters, digits and dashes. Absent: one is derived from what was sent. */
+  readonly id?: string;
   /** Response headers that the visitor gets. */
   readonly respond?: HeaderFields;
 }

@@ -1,0 +1,26 @@
+import { type Grant, type Principal, type Route, sameIdentity } from "../model/index.ts";
+
+/** "authority": nothing here lets them in, and somebody else is still to be asked. */
+export type MayUse = "allowed" | "refused" | "authority";
+
+/**
+ * Whether the route's access lets `principal` in at `now` (epoch ms). The owner and administrators always may; grants, `anyone` and the
+ * authority each add to that, and none takes away. A grant to a link lets nobody in here: a link is not a principal.
+ */
+export function mayUse(route: Route, principal: Principal, now: number): MayUse {
+  if (principal.admin || (route.owner !== null && sameIdentity(route.owner, principal))) return "allowed";
+  const { anyone, grants, authority } = route.access;
+  if (anyone !== "nobody") return "allowed";
+  if (grants.some((grant) => isGood(grant, now) && isFor(grant, principal))) return "allowed";
+  return authority === undefined ? "refused" : "authority";
+}
+
+function isGood(grant: Grant, now: number): boolean {
+  return grant.until === undefined || now < grant.until;
+}
+
+function isFor({ to }: Grant, principal: Principal): boolean {
+  if ("link" in to) return false;
+  if ("group" in to) return principal.groups.some((group) => sameIdentity(group, to.group));
+  return sameIdentity(to, principal);
+}

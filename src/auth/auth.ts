@@ -1,0 +1,153 @@
+import type { LoginConfig } from "../config/schema.ts";
+import {
+  type Gatekeeper,
+  GatewayError,
+  type Principal,
+  type RequestHead,
+  type Route,
+  sameIdentity,
+  type SessionKey,
+  type Site,
+} from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Store } from "../store/store.ts";
+import { createAppLogin } from "./app-login.ts";
+import type { Authenticator } from "./authenticators/authenticator.ts";
+import { createTokensAuthenticator } from "./authenticators/tokens.ts";
+import type { Authority } from "./authority.ts";
+import { createCodes } from "./codes.ts";
+import { createCredentials } from "./credentials.ts";
+import { createGatekeeper } from "./gatekeeper.ts";
+import { loadKeys } from "./keys.ts";
+import { type LiveSessions, startLive } from "./live.ts";
+import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
+import { createPermissions, type Permissions } from "./permissions.ts";
+import { type Revocations, rootOf, startRevocations } from "./revocations.ts";
+import { createSessions, SKEW_MS } from "./sessions.ts";
+import { createTokens, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
+import type { Usage } from "./usage.ts";
+
+export interface AuthDeps {
+  readonly store: Store;
+  readonly config: LoginConfig;
+  readonly site: Site;
+  /** The one user of a gate of one's own. Nobody else of the owner's realm is known here. */
+  readonly owner: Principal;
+  /** The data plane's own look-up: `host` in lower case and without port, `path` as sent. */
+  readonly routeFor: (host: string, path: string) => Route | undefined;
+  /** Beside the gate's own tokens, in order. */
+  readonly authenticators?: readonly Authenticator[];
+  /** By name. */
+  readonly authorities?: ReadonlyMap<string, Authority>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Who may pass. Disposing it stops its look at open sessions; nothing is cut. */
+export interface Auth extends AsyncDisposable {
+  readonly gatekeeper: Gatekeeper;
+  /** What verifies sessions, by key id. */
+  keys(): ReadonlyMap<string, SessionKey>;
+  /** For the API, which takes no cookie. Throws `unauthenticated`, `unavailable` and the signal's reason. */
+  authenticate(head: RequestHead, signal: AbortSignal): Promise<Caller>;
+  readonly tokens: {
+    /** A token for programs. `lifetimeMs` absent: until it is revoked. Throws `conflict` for who has too many. */
+    issue(options: {
+      readonly name: string;
+      readonly principal: Principal;
+      readonly lifetimeMs?: number | undefined;
+    }): Promise<NewToken>;
+    /** Issued ones and browsers' logins: one's own, an administrator's are everybody's. */
+    list(principal: Principal): Promise<readonly TokenView[]>;
+    /** Ends what it opened, too. Throws `not_found`, also for those of others. */
+    revoke(id: string, principal: Principal): Promise<void>;
+  };
+  readonly login: Login;
+  /** What each service was used for since the gate started, by service. */
+  usage(): ReadonlyMap<string, Usage>;
+}
+
+/** Makes the gate's keys on the first start. Throws `unavailable` where the store cannot be read. */
+export async function startAuth(deps: AuthDeps): Promise<Auth> {
+  const { store, config, clock, owner, site } = deps;
+  const logger = deps.logger.child({ component: "auth" });
+  const keys = await loadKeys(deps);
+  const revocations = await startRevocations({ store, clock, keepMs: config.session + 2 * SKEW_MS });
+  const current = (principal: Principal): Principal | null => today(owner, principal);
+  const tokens = createTokens({ store, clock, revocations, current });
+  const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
+  const credentials = createCredentials(
+    [createTokensAuthenticator({ tokens, realm: owner.realm, clock }), ...(deps.authenticators ?? [])],
+    clock,
+  );
+  const live = openSessions({ ...deps, logger, tokens, permissions, revocations });
+  const observing = revocations.observe((id) => {
+    credentials.forget();
+    live.cut(id);
+  });
+  const visits = createCodes<Visit>({ store, clock, kind: "visits" });
+  const sessions = createSessions({ keys, revocations, clock, site, lifetimeMs: config.session, current });
+  const shared = { site, clock, logger, tokens, credentials, permissions, revocations, sessions, visits, live };
+  const appLogin = createAppLogin(shared);
+
+  return {
+    gatekeeper: createGatekeeper({ ...shared, appLogin }),
+    keys: () => keys.published,
+    async authenticate(head, signal) {
+      const shown = await credentials.authenticate(head, signal);
+      if (shown === null || revocations.has(shown.id)) {
+        throw new GatewayError("unauthenticated", "log in, or send a token: Authorization: Bearer tg_…");
+      }
+      return { ...shown.principal, credential: { id: shown.id, expiresAt: shown.expiresAt } };
+    },
+    tokens: {
+      issue: ({ name, principal, lifetimeMs }) =>
+        tokens.issue({ name, principal, kind: "token", ...(lifetimeMs === undefined ? {} : { lifetimeMs }) }),
+      list: (principal) => tokens.list(principal),
+      revoke: (id, principal) => tokens.revoke(id, principal),
+    },
+    login: createLogin({ ...shared, store, config, current, routeFor: deps.routeFor }),
+    usage: () => live.usage(),
+    [Symbol.asyncDispose]() {
+      observing[Symbol.dispose]();
+      live[Symbol.dispose]();
+      revocations[Symbol.dispose]();
+      return Promise.resolve();
+    },
+  };
+}
+
+/**
+ * What is kept of a principal (in a token, a link, a session) is who it is. What the owner may is the owner's of today, and a state folder
+ * that came from somebody else lets nobody in.
+ */
+function today(owner: Principal, principal: Principal): Principal | null {
+  if (principal.realm !== owner.realm) return principal;
+  return sameIdentity(principal, owner) ? owner : null;
+}
+
+function openSessions(deps: {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: LoginConfig;
+  readonly tokens: Tokens;
+  readonly permissions: Permissions;
+  readonly revocations: Revocations;
+}): LiveSessions {
+  const { clock, config, logger, permissions, revocations, tokens } = deps;
+  return startLive({
+    clock,
+    logger,
+    isRevoked: (id) => revocations.has(id),
+    mayStay: (session, route) => permissions.peek(route, session.principal) !== false,
+    async prolong(session, route) {
+      const grounds = await tokens.find(rootOf(session.id));
+      if (grounds === null) return null;
+      const permitted = await permissions.ask(route, grounds.principal, AbortSignal.timeout(PROLONG_TIME_MS));
+      return permitted ? Math.min(clock.now() + config.session, grounds.expiresAt ?? Infinity) : null;
+    },
+  });
+}
+
+const PROLONG_TIME_MS = 10_000;

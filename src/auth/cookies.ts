@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import { pathPrefix } from "./place.ts";
+import type { RequestHead, Route, Site } from "../model/index.ts";
+
+/** Every cookie name that belongs to the gate, whatever its prefix, port and service: none ever reaches a job. */
+const OWN_NAME = /^(?:__(?:host|secure)-)?taskgate-/i;
+
+/** Cookies of one name that are looked at: a sibling that tosses copies must not make the gate verify hundreds of signatures. */
+const MAX_CANDIDATES = 4;
+
+export interface Cookie {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** The gate's own cookies in a request, as sent, duplicates included. */
+export function ownCookies(head: RequestHead): readonly Cookie[] {
+  const header = head.header("cookie");
+  if (header === undefined || !/taskgate-/i.test(header)) return NONE;
+  return header
+    .split(";")
+    .map((pair) => {
+      const at = pair.indexOf("=");
+      // A pair without "=" is a cookie without a name (RFC 6265bis section 5.6); most servers read it as a name without a value.
+      return at < 0
+        ? { name: pair.trim(), value: "" }
+        : { name: pair.slice(0, at).trim(), value: pair.slice(at + 1).trim() };
+    })
+    .filter((cookie) => OWN_NAME.test(cookie.name));
+}
+
+const NONE: readonly Cookie[] = Object.freeze([]);
+
+/** Values of the cookies with exactly that name, the first few: a browser sends those of the longest path first. */
+export function valuesOf(cookies: readonly Cookie[], name: string): readonly string[] {
+  return cookies
+    .filter((cookie) => cookie.name === name)
+    .map((cookie) => cookie.value)
+    .slice(0, MAX_CANDIDATES);
+}
+
+export type CookiePurpose = "session" | "state";
+
+/**
+ * The name of a cookie on a route's host. Over TLS `__Host-`, which no sibling can set and no other host gets (RFC 6265bis section
+ * 4.1.3.2). Plain loopback has no such thing, and its cookies do not know ports: the port is in the name, so that two gates do not
+ * overwrite each other. Path mode shares a host: the service's hash is in the name, and `__Host-` would forbid the path.
+ */
+export function cookieName(site: Site, route: Route, purpose: CookiePurpose): string {
+  const ofService = pathPrefix(route) === "" ? "" : `-${serviceHash(route.service)}`;
+  if (!site.secure) return `taskgate-${purpose}-${String(site.port)}${ofService}`;
+  return `${ofService === "" ? "__Host-" : "__Secure-"}taskgate-${purpose}${ofService}`;
+}
+
+/** A Set-Cookie field for the route's host alone; `maxAgeS` 0 removes the cookie. */
+export function setCookie(site: Site, route: Route, cookie: Cookie & { readonly maxAgeS: number }): string {
+  const secure = site.secure ? "; Secure" : "";
+  const age = String(Math.max(0, Math.floor(cookie.maxAgeS)));
+  return `${cookie.name}=${cookie.value}; Path=${pathPrefix(route)}/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure}`;
+}
+
+function serviceHash(service: string): string {
+  return createHash("sha256").update(service).digest("hex").slice(0, 20);
+}

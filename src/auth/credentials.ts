@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { GatewayError, type HeaderFields, type Principal, type RequestHead } from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import { abortable, createAnswers } from "./answers.ts";
+import type { Authenticator } from "./authenticators/authenticator.ts";
+
+const KEEP_MS = 5_000;
+const TIME_MS = 10_000;
+const MAX_KEPT = 10_000;
+
+/** Somebody who showed who they are in a request's headers. */
+export interface Shown {
+  readonly principal: Principal;
+  /** Epoch ms. */
+  readonly expiresAt: number;
+  /** Of the credential; public. */
+  readonly id: string;
+  readonly respond: HeaderFields;
+}
+
+/** All authenticators, in order. The first that recognises something answers for the request: no second opinion after a refusal. */
+export interface Credentials {
+  /** Names of headers that hold credentials of any of them. */
+  recognised(head: RequestHead): readonly string[];
+  /** What is known without asking: null where nothing was shown. */
+  peek(head: RequestHead): Shown | "ask" | null;
+  /** null: nothing was shown. Throws `unauthenticated`, `unavailable` and the signal's reason. */
+  authenticate(head: RequestHead, signal: AbortSignal): Promise<Shown | null>;
+  /** What WWW-Authenticate says to who showed nothing. */
+  readonly challenge: string;
+  /** Makes all that is kept void. */
+  forget(): void;
+}
+
+/** Answers are kept for 5 s at most, under a hash of what was shown. There is nothing to close. */
+export function createCredentials(authenticators: readonly Authenticator[], clock: Clock): Credentials {
+  const answers = createAnswers<Shown | null>({
+    clock,
+    of: "the login service",
+    keepMs: KEEP_MS,
+    timeMs: TIME_MS,
+    max: MAX_KEPT,
+    goodUntil: (shown) => shown?.expiresAt ?? 0,
+  });
+
+  function addressee(head: RequestHead): { authenticator: Authenticator; key: string } | null {
+    for (const authenticator of authenticators) {
+      const names = authenticator.recognises(head);
+      if (names.length > 0) return { authenticator, key: keyOf(authenticator, names, head) };
+    }
+    return null;
+  }
+
+  return {
+    challenge: authenticators.flatMap((each) => each.challenge ?? []).join(", "),
+    recognised: (head) => authenticators.flatMap((each) => each.recognises(head)),
+    peek(head) {
+      const found = addressee(head);
+      if (found === null) return null;
+      return answers.peek(found.key) ?? "ask";
+    },
+    async authenticate(head, signal) {
+      const found = addressee(head);
+      if (found === null) return null;
+      return answers.ask(found.key, (limit) => askOne(found.authenticator, found.key, head, limit), signal);
+    },
+    forget: () => answers.forget(),
+  };
+}
+
+async function askOne(
+  authenticator: Authenticator,
+  key: string,
+  head: RequestHead,
+  signal: AbortSignal,
+): Promise<Shown | null> {
+  try {
+    const found = await abortable(authenticator.authenticate(head, signal), signal);
+    if (found === null) return null;
+    const { principal, expiresAt, id = `${authenticator.name}-${key.slice(0, 24)}`, respond = [] } = found;
+    return { principal, expiresAt, id, respond };
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError("unavailable", `${authenticator.name} failed`, { cause: error });
+  }
+}
+
+function keyOf(authenticator: Authenticator, names: readonly string[], head: RequestHead): string {
+  const shown = names.map((name) => [name, head.header(name)]);
+  return createHash("sha256")
+    .update(JSON.stringify([authenticator.name, shown]))
+    .digest("hex");
+}

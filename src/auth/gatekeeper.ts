@@ -1,0 +1,218 @@
+import {
+  type Decision,
+  type Gatekeeper,
+  GatewayError,
+  type HeaderFields,
+  originOf,
+  type Principal,
+  type RequestHead,
+  type Route,
+  type Session,
+  type Site,
+} from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { AppLogin } from "./app-login.ts";
+import { ownCookies } from "./cookies.ts";
+import type { Credentials, Shown } from "./credentials.ts";
+import { strippedHeaders } from "./headers.ts";
+import type { LiveSessions } from "./live.ts";
+import { isConsequential, isForeign } from "./origins.ts";
+import type { Permissions } from "./permissions.ts";
+import { gatePath, hostOf } from "./place.ts";
+import { type Revocations, rootOf } from "./revocations.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Tokens } from "./tokens.ts";
+
+export interface GatekeeperDeps {
+  readonly site: Site;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly credentials: Credentials;
+  readonly permissions: Permissions;
+  readonly revocations: Revocations;
+  readonly sessions: Sessions;
+  readonly tokens: Tokens;
+  readonly appLogin: AppLogin;
+  readonly live: LiveSessions;
+}
+
+const ASK = Object.freeze({ kind: "ask" });
+const NOTHING: HeaderFields = Object.freeze([]);
+
+/** A service that checks by itself, the gate's own API among them, gets what was sent. */
+const UNGUARDED: Decision = Object.freeze({
+  kind: "allow",
+  session: null,
+  strip: Object.freeze([]),
+  stripCookies: Object.freeze([]),
+  set: NOTHING,
+  respond: NOTHING,
+});
+
+/**
+ * Decides about every request, in this order: what the gate itself answers; what was shown in headers (a bad token is refused, and no
+ * cookie speaks for it); the session cookie of this service; public access; the way to the login page, for who is looking at a page.
+ */
+export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
+  const { clock, credentials, permissions, sessions } = deps;
+  return {
+    check(route, head) {
+      if (route.guard === "self") return UNGUARDED;
+      if (gatePath(route, head.path) !== null) return ASK;
+      const shown = credentials.peek(head);
+      if (shown === "ask") return ASK;
+      if (shown !== null) {
+        return permissions.peek(route, shown.principal) === true ? allowShown(deps, route, head, shown) : ASK;
+      }
+      const session = sessions.find(route, head, ownCookies(head));
+      if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
+      if (clock.now() >= session.renewAt || permissions.peek(route, session.principal) !== true) return ASK;
+      return allowSession(deps, route, head, session);
+    },
+    async admit(route, head, signal) {
+      signal.throwIfAborted();
+      try {
+        return await decide(deps, route, head, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        return refusal(deps, route, error);
+      }
+    },
+    opened: (session, route, cut) => deps.live.opened(session, route, cut),
+  };
+}
+
+async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision> {
+  if (route.guard === "self") return UNGUARDED;
+  if (gatePath(route, head.path) !== null) return deps.appLogin.answer(route, head, signal);
+  const shown = await deps.credentials.authenticate(head, signal);
+  if (shown !== null) {
+    if (await deps.permissions.ask(route, shown.principal, signal)) return allowShown(deps, route, head, shown);
+    throw notYours(route, shown.principal);
+  }
+  const session = deps.sessions.find(route, head, ownCookies(head));
+  if (session !== null) return admitSession(deps, { route, head, session }, signal);
+  if (isPublic(route)) return allow(deps, { route, head, session: null });
+  const way = isNavigation(head) ? deps.appLogin.send(route, head) : null;
+  if (way !== null) return way;
+  throw new GatewayError("unauthenticated", "log in, or send a token: Authorization: Bearer tg_…");
+}
+
+interface Asked {
+  readonly route: Route;
+  readonly head: RequestHead;
+  readonly session: Session;
+}
+
+/** The slow way of a cookie: its session is to be renewed, or does not suffice as it is, or an authority is to be asked. */
+async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision> {
+  const { route, head, session } = asked;
+  if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, route, head, session);
+  const due = deps.clock.now() >= session.renewAt;
+  const permitted = await deps.permissions.ask(route, session.principal, signal);
+  if (permitted && !due) return allowSession(deps, route, head, session);
+  const renewed = await renew(deps, asked, signal).catch((error: unknown) => {
+    // A session that is good needs nobody's answer: it goes on unrenewed while its login cannot be looked up.
+    if (permitted && !signal.aborted) return null;
+    throw error;
+  });
+  if (renewed !== null) {
+    return allow(deps, { route, head, session: renewed.session }, [["set-cookie", renewed.cookie]]);
+  }
+  if (!permitted) throw notYours(route, session.principal);
+  deps.sessions.postpone(session);
+  return allowSession(deps, route, head, session);
+}
+
+/** A new token for the same session, if its login stands and still may: with the login's groups of today. */
+async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, signal: AbortSignal) {
+  const grounds = await deps.tokens.find(rootOf(session.id));
+  if (grounds === null || !(await deps.permissions.ask(route, grounds.principal, signal))) return null;
+  return deps.sessions.mint({
+    principal: grounds.principal,
+    route,
+    host: hostOf(route, head),
+    id: session.id,
+    notAfter: grounds.expiresAt ?? Infinity,
+  });
+}
+
+function allowShown(deps: GatekeeperDeps, route: Route, head: RequestHead, shown: Shown): Decision {
+  const { id, principal, expiresAt, respond } = shown;
+  if (deps.revocations.has(id)) return unauthenticated(deps, "this token is revoked");
+  const session = { id, principal, service: route.service, expiresAt, renewAt: expiresAt };
+  return allow(deps, { route, head, session }, respond);
+}
+
+/** Cookies are sent by browsers on anybody's behalf, so who asks is looked at, too. Tokens are not: whoever sends one means it. */
+function allowSession(deps: GatekeeperDeps, route: Route, head: RequestHead, session: Session): Decision {
+  if (!comesFromElsewhere(deps.site, route, head)) return allow(deps, { route, head, session });
+  // Anybody may ask a public service, but nobody in somebody else's name.
+  if (isPublic(route)) return allow(deps, { route, head, session: null });
+  const reason = "this request came from another site, which this service does not allow (Origin, Sec-Fetch-Site)";
+  return { kind: "deny", status: 403, code: "cross_origin", reason };
+}
+
+function comesFromElsewhere(site: Site, route: Route, head: RequestHead): boolean {
+  if (!isConsequential(head)) return false;
+  return isForeign(head, originOf(site, hostOf(route, head)), route.policy.allowedOrigins ?? []);
+}
+
+function allow(
+  deps: GatekeeperDeps,
+  { route, head, session }: { readonly route: Route; readonly head: RequestHead; readonly session: Session | null },
+  respond: HeaderFields = NOTHING,
+): Decision {
+  const strip = strippedHeaders(route, head, deps.credentials.recognised(head));
+  const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
+  return { kind: "allow", session, strip, stripCookies, set: NOTHING, respond };
+}
+
+function isPublic(route: Route): boolean {
+  return route.access.anyone === "public";
+}
+
+/** A browser that shows a page (Fetch Metadata; older ones by what they accept), as opposed to a script or a program. */
+function isNavigation(head: RequestHead): boolean {
+  const mode = head.header("sec-fetch-mode") ?? "navigate";
+  const destination = head.header("sec-fetch-dest") ?? "document";
+  return (
+    (head.method === "GET" || head.method === "HEAD") &&
+    head.header("upgrade") === undefined &&
+    head.header("x-requested-with") === undefined &&
+    (head.header("accept") ?? "").includes("text/html") &&
+    mode === "navigate" &&
+    ["document", "iframe", "frame"].includes(destination)
+  );
+}
+
+function notYours(route: Route, principal: Principal): GatewayError {
+  return new GatewayError("denied", `${principal.name} may not use ${route.service}`);
+}
+
+function unauthenticated(deps: GatekeeperDeps, reason: string): Decision {
+  const challenge = deps.credentials.challenge;
+  return { kind: "deny", status: 401, code: "unauthenticated", reason, ...(challenge === "" ? {} : { challenge }) };
+}
+
+const STATUS = { bad_request: 400, denied: 403, not_found: 404 } as const;
+
+/** What could not be found out is never a yes and never a no. */
+function refusal(deps: GatekeeperDeps, route: Route, error: unknown): Decision {
+  if (error instanceof GatewayError) {
+    if (error.code === "unauthenticated") return unauthenticated(deps, error.message);
+    if (error.code in STATUS) {
+      const status = STATUS[error.code as keyof typeof STATUS];
+      return { kind: "deny", status, code: error.code, reason: error.message };
+    }
+  }
+  deps.logger.warn({ err: error, service: route.service }, "could not decide about a request");
+  const reason = error instanceof GatewayError && error.code === "unavailable" ? error.message : "try again";
+  return {
+    kind: "deny",
+    status: 503,
+    code: "unavailable",
+    reason: `who may come in cannot be found out now: ${reason}`,
+  };
+}

@@ -1,0 +1,181 @@
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { GatewayError, type Identity, isCode, type Principal, sameIdentity } from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Store } from "../store/store.ts";
+import { hashOf, newSecret } from "./codes.ts";
+import type { Revocations } from "./revocations.ts";
+
+const KIND = "tokens";
+const MAX_PER_PRINCIPAL = 1000;
+
+/** `tg_ID_SECRET`: the id is public and of 60 bits, the secret of 256. */
+const FORM = /^tg_([a-z2-7]{12})_[A-Za-z0-9_-]{43}$/;
+const ID_FORM = /^[a-z2-7]{12}$/;
+const ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
+
+/** Issued for programs, or a browser's login to the gate. */
+export type TokenKind = "token" | "browser";
+
+/** What may be known of a token: nothing that opens anything. */
+export interface TokenView {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly kind: TokenKind;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+}
+
+/** `token` is shown this once. */
+export interface NewToken {
+  readonly view: TokenView;
+  readonly token: string;
+}
+
+export interface TokenOptions {
+  readonly name: string;
+  readonly principal: Principal;
+  readonly kind: TokenKind;
+  /** Absent: until it is revoked. */
+  readonly lifetimeMs?: number;
+}
+
+/** What stands behind a good token. */
+export interface Grounds {
+  readonly id: string;
+  readonly kind: TokenKind;
+  readonly principal: Principal;
+  /** Epoch ms. */
+  readonly expiresAt: number | null;
+}
+
+/** All may throw `unavailable`. */
+export interface Tokens {
+  /** Throws `conflict` for somebody who has too many. */
+  issue(options: TokenOptions): Promise<NewToken>;
+  /** Throws `unauthenticated`, with the reason. */
+  verify(token: string): Promise<Grounds>;
+  /** null: there is none, or it is revoked or expired, or of somebody whom this gate does not know any more. */
+  find(id: string): Promise<Grounds | null>;
+  /** The principal's own; an administrator's are everybody's. Oldest first. */
+  list(principal: Principal): Promise<readonly TokenView[]>;
+  /** Throws `not_found`, also for those of others. */
+  revoke(id: string, principal: Principal): Promise<void>;
+}
+
+interface TokenRecord {
+  readonly name: string;
+  readonly kind: TokenKind;
+  readonly principal: Principal;
+  /** SHA-256 of the whole token. */
+  readonly hash: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+}
+
+export interface TokensDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly revocations: Revocations;
+  /** Who a kept principal is today; null: nobody any more. */
+  readonly current: (principal: Principal) => Principal | null;
+}
+
+/** Whether `text` claims to be a token of a gate, well-formed or not. */
+export function looksLikeToken(text: string): boolean {
+  return text.startsWith("tg_");
+}
+
+/** Tokens in the store: hashed, listed, revoked. */
+export function createTokens(deps: TokensDeps): Tokens {
+  const { store, clock, revocations } = deps;
+
+  function grounds(id: string, record: TokenRecord | undefined): Grounds | null {
+    if (record === undefined || revocations.has(id)) return null;
+    if (record.expiresAt !== null && record.expiresAt <= clock.now()) return null;
+    const principal = deps.current(record.principal);
+    return principal && { id, kind: record.kind, principal, expiresAt: record.expiresAt };
+  }
+
+  return {
+    async issue(options) {
+      const mine = await records(store, (record) => sameIdentity(record.principal, options.principal));
+      if (mine.length >= MAX_PER_PRINCIPAL) {
+        throw new GatewayError("conflict", `there are ${String(mine.length)} tokens already; revoke some first`);
+      }
+      const id = newId();
+      const token = `tg_${id}_${newSecret()}`;
+      const record = makeRecord(options, hashOf(token), clock.now());
+      const expiry = record.expiresAt === null ? {} : { expiresAt: record.expiresAt };
+      await store.put(KIND, id, record, { version: null, ...expiry });
+      return { view: viewOf(id, record), token };
+    },
+    async verify(token) {
+      const id = FORM.exec(token)?.[1];
+      const record = id === undefined ? undefined : (await store.get<TokenRecord>(KIND, id))?.value;
+      const expected = record?.hash ?? hashOf("");
+      const right = timingSafeEqual(Buffer.from(expected), Buffer.from(hashOf(token)));
+      const found = id === undefined || !right ? null : grounds(id, record);
+      if (found === null) throw new GatewayError("unauthenticated", "this token is wrong, revoked or expired");
+      return found;
+    },
+    async find(id) {
+      return ID_FORM.test(id) ? grounds(id, (await store.get<TokenRecord>(KIND, id))?.value) : null;
+    },
+    async list(principal) {
+      const visible = await records(store, (record) => mayManage(principal, record));
+      return visible
+        .filter(([id, record]) => grounds(id, record) !== null)
+        .map(([id, record]) => viewOf(id, record))
+        .toSorted((a, b) => a.createdAt - b.createdAt);
+    },
+    async revoke(id, principal) {
+      const entry = ID_FORM.test(id) ? await store.get<TokenRecord>(KIND, id) : null;
+      if (entry === null || !mayManage(principal, entry.value)) {
+        throw new GatewayError("not_found", `there is no token ${JSON.stringify(id)} of yours`);
+      }
+      await revocations.revoke(id);
+      try {
+        await store.remove(KIND, id, entry.version);
+      } catch (error) {
+        // Somebody else removed it meanwhile, which is what was wanted.
+        if (!isCode(error, "conflict")) throw error;
+      }
+    },
+  };
+}
+
+async function records(store: Store, wanted: (record: TokenRecord) => boolean): Promise<[string, TokenRecord][]> {
+  const entries = await store.list<TokenRecord>(KIND);
+  return [...entries]
+    .map(([id, entry]): [string, TokenRecord] => [id, entry.value])
+    .filter(([, record]) => wanted(record));
+}
+
+function makeRecord(options: TokenOptions, hash: string, now: number): TokenRecord {
+  const { name, kind, lifetimeMs } = options;
+  // Copied field by field: a caller's principal may carry more than belongs here.
+  const { realm, name: who, groups, admin } = options.principal;
+  return {
+    name,
+    kind,
+    principal: { realm, name: who, groups, admin },
+    hash,
+    createdAt: now,
+    expiresAt: lifetimeMs === undefined ? null : now + lifetimeMs,
+  };
+}
+
+function mayManage(principal: Principal, record: { readonly principal: Identity }): boolean {
+  return principal.admin || sameIdentity(principal, record.principal);
+}
+
+function viewOf(id: string, record: TokenRecord): TokenView {
+  const { name, kind, principal, createdAt, expiresAt } = record;
+  return { id, name, owner: principal.name, kind, createdAt, expiresAt };
+}
+
+/** 60 random bits: enough that ids never meet, since making one fails where it is taken. */
+function newId(): string {
+  return Array.from(randomBytes(12), (byte) => ID_ALPHABET.charAt(byte & 31)).join("");
+}
