@@ -49,7 +49,8 @@ function createOperations(deps: ApiDeps): Api {
   const openBody = readJsonBody(OPEN_BODY_BYTES);
   const body = readJsonBody(BODY_BYTES);
   api.use((c, next) => (isOpen(c.req) ? openBody : body)(c, next));
-  api.openapi(ROUTES.openapi, (c) => c.json(openApiDocument(), 200));
+  let document: ReturnType<typeof openApiDocument> | undefined;
+  api.openapi(ROUTES.openapi, (c) => c.json((document ??= openApiDocument()), 200));
   api.openapi(ROUTES.version, (c) => c.json(deps.version(), 200));
   addTaskRoutes(api, deps);
   addLoginRoutes(api, deps);
@@ -67,12 +68,8 @@ function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     if (isOpen(c.req)) return next();
     const signal = AbortSignal.any([deps.signal, c.req.raw.signal, AbortSignal.timeout(AUTHENTICATE_MS)]);
-    const known = await deps.auth.authenticate(requestHeadOf(c.req.raw), signal);
-    if (known === null) throw new GatewayError("unauthenticated", "log in: run `taskgate open`, or send a token");
-    c.set("principal", known.principal);
-    await next();
-    for (const [name, value] of known.respond ?? []) c.res.headers.append(name, value);
-    return undefined;
+    c.set("principal", await deps.auth.authenticate(requestHeadOf(c.req.raw), signal));
+    return next();
   };
 }
 

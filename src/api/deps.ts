@@ -1,42 +1,14 @@
-import type { Authenticated } from "../auth/authenticators/authenticator.ts";
-import type { Identity, Principal, RequestHead } from "../model/index.ts";
+import type { Auth } from "../auth/auth.ts";
+import type { Identity, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Runner, TaskControl } from "../providers/provider.ts";
 import type { Pages } from "./pages.ts";
 import type { TaskDirectory } from "./task-directory.ts";
-import type {
-  LinkRequest,
-  LinkView,
-  LoginView,
-  TokenCreated,
-  TokenRequest,
-  TokenView,
-  VersionView,
-  VisitRequest,
-  VisitView,
-} from "./wire.ts";
+import type { VersionView } from "./wire.ts";
 
-/** What the API needs of login. Every method throws GatewayError; `denied` and `unavailable` are never mixed up. */
-export interface ApiAuth {
-  /** By headers alone: cookies are not shown to it. null: no credentials that anyone knows. */
-  authenticate(head: RequestHead, signal: AbortSignal): Promise<Authenticated | null>;
-  readonly tokens: {
-    list(principal: Principal): Promise<readonly TokenView[]>;
-    create(principal: Principal, request: TokenRequest): Promise<TokenCreated>;
-    /** Throws `not_found` for one that is not there, or not the principal's. */
-    revoke(principal: Principal, id: string): Promise<void>;
-  };
-  readonly login: {
-    /** Throws `unauthenticated` for a code that is wrong, used or too old. */
-    redeem(code: string): Promise<LoginView>;
-    link(principal: Principal, request: LinkRequest): Promise<LinkView>;
-    /** Throws `denied` where the principal may not use that host, saying why. */
-    visit(principal: Principal, request: VisitRequest): Promise<VisitView>;
-    /** Revokes the token that the request carries. */
-    logout(head: RequestHead): Promise<void>;
-  };
-}
+/** What the API needs of login. */
+export type ApiAuth = Pick<Auth, "authenticate" | "tokens" | "login">;
 
 export interface ApiDeps {
   readonly directory: TaskDirectory;
@@ -49,6 +21,7 @@ export interface ApiDeps {
   readonly auth: ApiAuth;
   /** Of the gate: beside administrators, who may start tasks. */
   readonly owner: Identity;
+  readonly site: Site;
   version(): VersionView;
   readonly pages: Pages;
   readonly clock: Clock;

@@ -1,19 +1,22 @@
+import { GatewayError, originOf, type Site } from "../model/index.ts";
 import type { Api } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
 import { requestHeadOf } from "./request-head.ts";
 import { ROUTES } from "./routes.ts";
 
 /** Tokens, login links, and the login page's errands. */
-export function addLoginRoutes(api: Api, { auth }: ApiDeps): void {
-  const { tokens, login } = auth;
-  api.openapi(ROUTES.listTokens, async (c) => c.json({ tokens: [...(await tokens.list(c.var.principal))] }, 200));
-  api.openapi(ROUTES.createToken, async (c) => c.json(await tokens.create(c.var.principal, c.req.valid("json")), 201));
-  api.openapi(ROUTES.revokeToken, async (c) => {
-    await tokens.revoke(c.var.principal, c.req.valid("param").id);
-    return c.body(null, 204);
+export function addLoginRoutes(api: Api, deps: ApiDeps): void {
+  addTokens(api, deps);
+  const { login } = deps.auth;
+  api.openapi(ROUTES.createLink, async (c) => {
+    const { to } = c.req.valid("json");
+    const onward = to === undefined ? "" : `&to=${encodeURIComponent(ownUrl(to, deps.site))}`;
+    const { url, expiresAt } = await login.link(c.var.principal);
+    return c.json({ url: `${url}${onward}`, expiresAt }, 201);
   });
-  api.openapi(ROUTES.createLink, async (c) => c.json(await login.link(c.var.principal, c.req.valid("json")), 201));
-  api.openapi(ROUTES.redeemCode, async (c) => c.json(await login.redeem(c.req.valid("json").code), 200));
+  api.openapi(ROUTES.redeemCode, async (c) => {
+    return c.json(await login.redeem(c.req.valid("json").code, requestHeadOf(c.req.raw).peer), 200);
+  });
   api.openapi(ROUTES.whoAmI, (c) => {
     const { realm, name, admin } = c.var.principal;
     return c.json({ realm, name, admin }, 200);
@@ -23,4 +26,27 @@ export function addLoginRoutes(api: Api, { auth }: ApiDeps): void {
     return c.body(null, 204);
   });
   api.openapi(ROUTES.visit, async (c) => c.json(await login.visit(c.var.principal, c.req.valid("json")), 200));
+}
+
+function addTokens(api: Api, { auth: { tokens } }: ApiDeps): void {
+  api.openapi(ROUTES.listTokens, async (c) => c.json({ tokens: [...(await tokens.list(c.var.principal))] }, 200));
+  api.openapi(ROUTES.createToken, async (c) => {
+    const { view, token } = await tokens.issue({ ...c.req.valid("json"), principal: c.var.principal });
+    return c.json({ ...view, token }, 201);
+  });
+  api.openapi(ROUTES.revokeToken, async (c) => {
+    await tokens.revoke(c.req.valid("param").id, c.var.principal);
+    return c.body(null, 204);
+  });
+}
+
+/** A login that leads on leads to hosts of this gate alone, however the link was made. */
+function ownUrl(text: string, site: Site): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const host = url?.hostname ?? "";
+  const ours = host === site.gateHost || host === site.pathHost || host.endsWith(`.${site.domain}`);
+  if (url === null || !ours || url.origin !== originOf(site, host)) {
+    throw new GatewayError("bad_request", "to: expected a URL on a host of this gate");
+  }
+  return url.href;
 }
