@@ -38,6 +38,12 @@ export interface KnownProgram {
   readonly command?: (command: CommandLine) => boolean;
   /** Whether an answer is this program's, for ports whose command line does not tell. `page` is that of `GET /`. */
   readonly answer?: (facts: PortFacts, page: Page | null) => boolean;
+  /** A further page, asked for where it is worth it, that tells by itself. */
+  readonly probe?: {
+    readonly path: string;
+    readonly worth: (facts: PortFacts, page: Page | null) => boolean;
+    readonly page: (page: Page) => boolean;
+  };
   /** The first that fits the port is it. */
   readonly ports: readonly PortRole[];
   /** What ports are that fit no role: plumbing, or anything (a notebook's kernel may serve whatever its user starts). */

@@ -69,9 +69,6 @@ const CLUSTERS: readonly KnownProgram[] = [
     id: "dask-scheduler",
     kind: "dask",
     command: either(runs("dask-scheduler", "distributed.cli.dask_scheduler"), runsSubcommand("dask", "scheduler")),
-    answer: (facts, page) =>
-      !facts.spawned &&
-      (isDaskComm(facts) || headed("location", /^\/?status$/)(facts, page) || shows(/Dask/)(facts, page)),
     ports: [role("http", "dashboard", { landingPath: "/status" }), role("tcp", "scheduler")],
     rest: "hidden",
   },
@@ -83,7 +80,20 @@ const CLUSTERS: readonly KnownProgram[] = [
       runsSubcommand("dask", "worker", "cuda", "spec"),
     ),
     answer: (facts, page) => facts.spawned && (isDaskComm(facts) || headed("location", /^\/?status$/)(facts, page)),
+    probe: {
+      path: "/sitemap.json",
+      worth: (facts, page) => facts.spawned && headed("server", /^Tornado/)(facts, page),
+      page: (page) => page.status === 200 && page.body.includes("/individual-"),
+    },
     ports: [],
+    rest: "hidden",
+  },
+  {
+    // A LocalCluster in somebody's script or notebook: it has a scheduler and its workers' nannies, all but the former of no use outside.
+    id: "dask-local",
+    kind: "dask",
+    answer: (facts, page) => isDaskComm(facts) || headed("location", /^\/?status$/)(facts, page),
+    ports: [role("http", "dashboard", { landingPath: "/status" }), role("tcp", "scheduler", { when: onPort(8786) })],
     rest: "hidden",
   },
   web({

@@ -51,13 +51,23 @@ async function recogniseByAnswer(
   general: KnownProgram | undefined,
   ask: PortQuestions,
 ): Promise<Recognised> {
-  const page = facts.speaks === "http" ? await ask.page("/") : null;
-  const answering = KNOWN_PROGRAMS.find((row) => row.answer?.(facts, page) === true);
+  const answering = await answeringProgram(facts, ask);
   const program = answering === undefined || answering.general === true ? (general ?? answering) : answering;
   if (program === undefined) return unknown(facts);
   const role = roleOf(program, facts);
   if (role !== undefined) return recognised(program, role, ask);
-  return isAllPlumbing(program) ? hidden(program, facts.speaks) : unknown(facts);
+  return program.rest === "hidden" ? hidden(program, facts.speaks) : unknown(facts);
+}
+
+async function answeringProgram(facts: PortFacts, ask: PortQuestions): Promise<KnownProgram | undefined> {
+  const page = facts.speaks === "http" ? await ask.page("/") : null;
+  for (const row of KNOWN_PROGRAMS) {
+    if (row.answer?.(facts, page) === true) return row;
+    if (row.probe?.worth(facts, page) !== true) continue;
+    const probed = await ask.page(row.probe.path);
+    if (probed !== null && row.probe.page(probed)) return row;
+  }
+  return undefined;
 }
 
 /** A program that is expected to speak HTTP or gRPC keeps its name over TLS, where it can only be passed through. */
