@@ -56,14 +56,15 @@ export interface KnownProgram {
 
 type RoleDetails = Omit<PortRole, "service" | "protocol">;
 
-/** A server of web pages; its other ports are plumbing. */
+/** A server of web pages. It may run its user's code, so its other ports may be anything, unless `rest` says otherwise. */
 export type WebProgram = Pick<KnownProgram, "id" | "kind" | "command" | "answer" | "general"> & {
+  readonly rest?: "hidden";
   /** Absent: `id`. */
   readonly service?: string;
 } & RoleDetails;
 
 export function web(row: WebProgram): KnownProgram {
-  const { id, kind, command, answer, general, service, ...details } = row;
+  const { id, kind, command, answer, general, rest, service, ...details } = row;
   return {
     id,
     kind,
@@ -71,7 +72,7 @@ export function web(row: WebProgram): KnownProgram {
     ...(answer && { answer }),
     ...(general && { general }),
     ports: [role("http", service ?? id, details)],
-    rest: "hidden",
+    rest: rest ?? "anything",
   };
 }
 

@@ -101,6 +101,7 @@ const CLUSTERS: readonly KnownProgram[] = [
     kind: "ray",
     command: runs(/\/ray\/dashboard\/dashboard\.py$/, /^ray-dashboard/),
     service: "dashboard",
+    rest: "hidden",
   }),
   {
     id: "ray-client",
@@ -143,12 +144,14 @@ const CLUSTERS: readonly KnownProgram[] = [
     kind: "spark",
     command: runs("org.apache.spark.deploy.worker.worker"),
     service: "worker-ui",
+    rest: "hidden",
   }),
   web({
     id: "spark-history",
     kind: "spark",
     command: runs("org.apache.spark.deploy.history.historyserver"),
     service: "history",
+    rest: "hidden",
   }),
   plumbing("spark-executor", runs(/^org\.apache\.spark\.executor\./, /\/pyspark\/daemon(\.py)?$/, "pyspark.daemon")),
 ];
@@ -162,6 +165,7 @@ const MODELS: readonly KnownProgram[] = [
       runs("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server", /^VLLM::/),
     ),
     service: "api",
+    rest: "hidden",
     landingPath: "/docs",
   }),
   web({
@@ -178,6 +182,7 @@ const MODELS: readonly KnownProgram[] = [
     kind: "model",
     command: runs("text-generation-launcher", "text-generation-router"),
     service: "api",
+    rest: "hidden",
     landingPath: "/docs",
   }),
   {

@@ -30,20 +30,14 @@ export async function recognisePort(owner: PortOwner, ask: PortQuestions): Promi
   const greeting = await ask.greet();
   if (greeting === null) return null;
   const facts: PortFacts = { ...owner, ...greeting };
-  const known = program === undefined || program.general === true ? undefined : await recogniseAs(program, facts, ask);
-  return known === undefined ? recogniseByAnswer(facts, program, ask) : known;
+  return program === undefined ? recogniseByAnswer(facts, undefined, ask) : recogniseAs(program, facts, ask);
 }
 
-/** null: not answering yet; undefined: the program may well serve something else there. */
-async function recogniseAs(
-  program: KnownProgram,
-  facts: PortFacts,
-  ask: PortQuestions,
-): Promise<Recognised | null | undefined> {
+async function recogniseAs(program: KnownProgram, facts: PortFacts, ask: PortQuestions): Promise<Recognised | null> {
   const role = roleOf(program, facts);
-  if (role !== undefined) return recognised(program, role, ask);
-  if (facts.silent && program.ports.some((port) => port.protocol === "http")) return null;
-  return program.rest === "hidden" ? hidden(program, facts.speaks) : undefined;
+  if (role === undefined && facts.silent && program.ports.some((port) => port.protocol === "http")) return null;
+  if (role !== undefined && program.general !== true) return recognised(program, role, ask);
+  return program.rest === "hidden" ? hidden(program, facts.speaks) : recogniseByAnswer(facts, program, ask);
 }
 
 async function recogniseByAnswer(
