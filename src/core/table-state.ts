@@ -18,6 +18,12 @@ export interface TableOptions {
   readonly domain: string;
   readonly gateHost: string;
   readonly pathHost: string;
+  /** Further domains that providers may ask host names under. */
+  readonly domains?: readonly string[];
+  /** Further hosts of path mode: services share them, and none gets one for itself. */
+  readonly pathHosts?: readonly string[];
+  /** Sources whose tasks are on this machine: only theirs may be at loopback addresses and unix sockets. Default: gate, local, file. */
+  readonly loopback?: readonly string[];
   /** Id of the listener that hosts, paths and headers are served on. */
   readonly listener: string;
   readonly tcp: {
@@ -44,6 +50,8 @@ export interface Built {
   readonly claims: Changed<Claim>;
   /** Task keys whose task, routes, endpoints or problems changed, and keys of tasks that went away. */
   readonly tasks: { readonly set: readonly string[]; readonly removed: readonly string[] };
+  /** Names of sources whose state changed. */
+  readonly sources: readonly string[];
 }
 
 /** All that the core knows, kept by change. No I/O; the same inputs and claims give the same table, whatever the order. */
@@ -52,9 +60,15 @@ export interface TableState {
   /** By task key. */
   readonly tasks: Entries<MergedTask>;
   readonly sources: Entries<SourceState>;
-  /** All ways to a service, best first: the one that people should be told is at 0. Empty for an unknown service key. */
+  /**
+   * All ways to a service, best first: the one that people should be told is at 0, those to a single replica (they have `replica`) come
+   * last. Empty for an unknown service key.
+   */
   routesOf(serviceKey: string): readonly Route[];
-  /** Makes a source known as `pending`. Throws on a name that is taken. */
+  /**
+   * Makes a source known as `pending`, which keeps what its services hold. Sources are added before the first build: it releases the
+   * claims of those that it does not know. Throws GatewayError `conflict` on a name that is taken.
+   */
   addSource(name: string): void;
   /** Takes note; `build` does the work. Never throws: what is wrong becomes a Problem. */
   update(source: string, update: SourceUpdate): void;

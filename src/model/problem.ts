@@ -7,3 +7,8 @@ export interface Problem {
   /** What was found, what was expected, what to do. */
   readonly message: string;
 }
+
+/** The one spelling of a problem, different for different ones: its key in a table. */
+export function problemKey(problem: Problem): string {
+  return `${problem.code} ${JSON.stringify(problem.subject)} ${problem.message}`;
+}

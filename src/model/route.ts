@@ -58,18 +58,26 @@ export interface Endpoints {
   readonly list: readonly Endpoint[];
 }
 
-/** The one spelling of a match, equal for equal matches. It is a route's id and a claim's key. */
+/**
+ * The one spelling of a match: equal for what is the same name (`strip` is no part of a path's name), different for anything else,
+ * whatever the values hold. It is a route's id and a claim's key.
+ */
 export function matchKey(match: Match): string {
   switch (match.by) {
     case "host":
-      return `host ${match.listener} ${match.host}`;
+      return `host ${part(match.listener)} ${match.host}`;
     case "path":
-      return `path ${match.listener} ${match.host}${match.prefix}`;
+      return `path ${part(match.listener)} ${part(match.host)} ${match.prefix}`;
     case "headers":
-      return `headers ${match.listener} ${JSON.stringify(match.all)}`;
+      return `headers ${part(match.listener)} ${JSON.stringify(match.all)}`;
     case "serverName":
-      return `serverName ${match.listener} ${match.name}`;
+      return `serverName ${part(match.listener)} ${match.name}`;
     case "port":
       return `port ${String(match.port)}`;
   }
+}
+
+// Every part but the last must not hold the separator, or two matches could be spelled alike.
+function part(value: string): string {
+  return /[ %]/.test(value) ? value.replace(/%/g, "%25").replace(/ /g, "%20") : value;
 }

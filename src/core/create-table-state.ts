@@ -1,0 +1,236 @@
+import {
+  GatewayError,
+  matchKey,
+  taskKey,
+  type Certificate,
+  type Claim,
+  type Endpoints,
+  type Listener,
+  type Problem,
+  type Revision,
+  type RouteTable,
+  type SessionKey,
+  type SourceState,
+  type Upstream,
+} from "../model/index.ts";
+import { PortBook } from "./allot-ports.ts";
+import type { Books } from "./build-service.ts";
+import { BuiltTask } from "./build-task.ts";
+import { KeptEntries } from "./kept-entries.ts";
+import { Source } from "./merge-sources.ts";
+import { ProblemBook } from "./problem-book.ts";
+import { ClaimBook } from "./resolve-claims.ts";
+import { sameContent } from "./same-content.ts";
+import { mayClaim, tableRules } from "./table-rules.ts";
+import type { Built, MergedTask, TableOptions, TableState } from "./table-state.ts";
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * An empty table that remembers who held what: `claims` are those of the gate's last life, as the store has them. Claims that the options
+ * no longer allow (a port outside of the range, a host that is now the gate's) are given up with the first build.
+ */
+export function createTableState(options: TableOptions, claims: Iterable<Claim>): TableState {
+  return new KeptTable(options, claims);
+}
+
+class KeptTable implements TableState {
+  readonly table: Writable<RouteTable>;
+  readonly #books: Books;
+  readonly #merged = new KeptEntries<MergedTask>();
+  readonly #listed = new Map<string, BuiltTask>();
+  readonly #sources = new Map<string, SourceEntry>();
+  readonly #states = new Map<string, SourceState>();
+  readonly #touched = new Set<string>();
+  /** Claims of the last life, by source, until the source tells what there is. */
+  readonly #inherited: Map<string, Claim[]>;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #keys = new Map<string, SessionKey>();
+  readonly #certificates = new Map<string, Certificate>();
+  #rest = false;
+
+  constructor(options: TableOptions, claims: Iterable<Claim>) {
+    const rules = tableRules(options);
+    const touch = (subject: string) => this.#touched.add(subject);
+    const problems = new ProblemBook(touch);
+    const inherited = new Map([...claims].map((claim) => [matchKey(claim.match), claim]));
+    const book = new ClaimBook(inherited, { problems, touch });
+    for (const [id, claim] of inherited) if (!mayClaim(rules, claim)) book.releaseClaim(id);
+    this.#inherited = Map.groupBy(inherited.values(), (claim) => claim.service.split("/", 1)[0] ?? "");
+    const ports = new PortBook(rules, { claims: book, problems });
+    const upstreams = new KeptEntries<Upstream>();
+    const endpoints = new KeptEntries<Endpoints>();
+    this.#books = { rules, claims: book, ports, problems, upstreams, endpoints, touch };
+    this.table = {
+      revision: Object.freeze({ epoch: options.epoch, seq: 0 }),
+      listeners: this.#listeners,
+      certificates: this.#certificates,
+      routes: book.routes.entries,
+      upstreams: upstreams.entries,
+      endpoints: endpoints.entries,
+      keys: this.#keys,
+      problems: problems.kept.entries,
+    };
+  }
+
+  get tasks(): ReadonlyMap<string, MergedTask> {
+    return this.#merged.entries;
+  }
+
+  get sources(): ReadonlyMap<string, SourceState> {
+    return this.#states;
+  }
+
+  routesOf(key: string): ReturnType<TableState["routesOf"]> {
+    const at = key.lastIndexOf("/");
+    return this.#listed.get(key.slice(0, at))?.routesOf(key.slice(at + 1)) ?? [];
+  }
+
+  addSource(name: string): void {
+    if (this.#sources.has(name)) throw new GatewayError("conflict", `Two providers are named ${name}.`);
+    const source = new Source(name);
+    this.#sources.set(name, { source, tasks: new Map(), problems: [] });
+    this.#states.set(name, source.state);
+  }
+
+  update(name: string, update: Parameters<TableState["update"]>[1]): void {
+    if (!this.#sources.has(name)) this.addSource(name);
+    this.#sources.get(name)?.source.note(update);
+  }
+
+  setListeners(listeners: readonly Listener[]): void {
+    this.#setRest(this.#listeners, new Map(listeners.map((listener) => [listener.id, listener])));
+  }
+
+  setKeys(keys: ReadonlyMap<string, SessionKey>): void {
+    this.#setRest(this.#keys, keys);
+  }
+
+  setCertificates(certificates: ReadonlyMap<string, Certificate>): void {
+    this.#setRest(this.#certificates, certificates);
+  }
+
+  build(now: number): Built | null {
+    const { claims, ports } = this.#books;
+    claims.begin(now);
+    const changed: string[] = [];
+    for (const [name, entry] of this.#sources) if (this.#takeSource(entry)) changed.push(name);
+    this.#reviewInherited();
+    claims.settle();
+    ports.settle();
+    claims.settle();
+    return this.#publish(changed);
+  }
+
+  /** Returns whether the state of the source changed. */
+  #takeSource(entry: SourceEntry): boolean {
+    const { source } = entry;
+    const noted = source.take();
+    if (noted === null) return false;
+    this.#books.problems.replace(entry.problems, noted.problems);
+    entry.problems = noted.problems;
+    if (noted.whole) for (const id of entry.tasks.keys()) if (!noted.tasks.has(id)) this.#removeTask(entry, id);
+    for (const [id, task] of noted.tasks) {
+      if (task === null) this.#removeTask(entry, id);
+      else this.#setTask(entry, id, task.raw);
+    }
+    if (this.#states.get(source.name) === source.state) return false;
+    this.#states.set(source.name, source.state);
+    return true;
+  }
+
+  #setTask(entry: SourceEntry, id: string, raw: unknown): void {
+    const provider = entry.source.name;
+    let built = entry.tasks.get(id);
+    if (built === undefined) {
+      built = new BuiltTask({ provider, id, key: taskKey(provider, id) }, this.#books);
+      entry.tasks.set(id, built);
+      this.#listed.set(built.place.key, built);
+    }
+    const before = built.task;
+    built.set(raw);
+    const { key } = built.place;
+    if (built.task === before) return;
+    if (built.task === null) this.#merged.delete(key);
+    else this.#merged.set(key, Object.freeze({ key, provider, task: built.task }));
+  }
+
+  #removeTask(entry: SourceEntry, id: string): void {
+    const built = entry.tasks.get(id);
+    if (built === undefined) return;
+    built.release();
+    entry.tasks.delete(id);
+    this.#listed.delete(built.place.key);
+    this.#merged.delete(built.place.key);
+  }
+
+  /** Gives up what services held that are no more: once their source told what there is, or there is no such source. */
+  #reviewInherited(): void {
+    for (const [name, claims] of this.#inherited) {
+      const entry = this.#sources.get(name);
+      if (entry?.source.heard === false) continue;
+      for (const claim of claims) this.#reviewClaim(claim);
+      this.#inherited.delete(name);
+    }
+  }
+
+  #reviewClaim(claim: Claim): void {
+    const { claims } = this.#books;
+    const id = matchKey(claim.match);
+    if (claims.claims.get(id)?.service !== claim.service || claims.routes.get(id)?.service === claim.service) return;
+    const task = this.#listed.get(claim.service.slice(0, claim.service.lastIndexOf("/")));
+    if (task === undefined) claims.releaseClaim(id);
+    else task.adopt(id);
+  }
+
+  #publish(sources: readonly string[]): Built | null {
+    const { claims, problems, upstreams, endpoints } = this.#books;
+    const tasks = this.#takeTasks();
+    const changes = {
+      routes: claims.routes.take(),
+      upstreams: upstreams.take(),
+      endpoints: endpoints.take(),
+      problems: problems.kept.take(),
+    };
+    const held = claims.claims.take();
+    const rest = this.#rest;
+    this.#rest = false;
+    const all = [...Object.values(changes), held, tasks];
+    if (!rest && sources.length === 0 && all.every((part) => part.set.length + part.removed.length === 0)) return null;
+    const from = this.table.revision;
+    const to: Revision = Object.freeze({ epoch: from.epoch, seq: from.seq + 1 });
+    this.table.revision = to;
+    return { diff: { from, to, ...changes, rest }, claims: held, tasks, sources };
+  }
+
+  #takeTasks(): Built["tasks"] {
+    const { set, removed } = this.#merged.take();
+    const keys = new Set(set.map((task) => task.key));
+    for (const subject of this.#touched) {
+      const key = taskOf(subject);
+      if (this.#merged.has(key)) keys.add(key);
+    }
+    this.#touched.clear();
+    return { set: [...keys], removed };
+  }
+
+  #setRest<T>(entries: Map<string, T>, next: ReadonlyMap<string, T>): void {
+    if (sameContent(Object.fromEntries(entries), Object.fromEntries(next))) return;
+    entries.clear();
+    for (const [key, value] of next) entries.set(key, value);
+    this.#rest = true;
+  }
+}
+
+interface SourceEntry {
+  readonly source: Source;
+  /** By id. */
+  readonly tasks: Map<string, BuiltTask>;
+  problems: readonly Problem[];
+}
+
+// `provider/task` of a task's or a service's key.
+function taskOf(subject: string): string {
+  const second = subject.indexOf("/", subject.indexOf("/") + 1);
+  return second < 0 ? subject : subject.slice(0, second);
+}

@@ -1,0 +1,151 @@
+import { taskKey, type Problem, type SourceState } from "../model/index.ts";
+import { LIMITS } from "./limits.ts";
+import { own, readChoice, readFields, readInteger, readList, readProse, readWord, whyUnusable, type Fields } from "./read-value.ts"; // prettier-ignore
+import { readTaskId } from "./read-task.ts";
+
+const PENDING: SourceState = Object.freeze({ state: "pending" });
+const READY: SourceState = Object.freeze({ state: "ready" });
+
+const CODE = { is: /^[a-z][a-z0-9_]{0,63}$/, example: "a code such as name_taken" };
+
+type NotedTasks = Map<string, { readonly raw: unknown } | null>;
+
+/** What a source said since the last `take`. */
+export interface Noted {
+  /** Task ids, with what the source calls a task, or null for one that is gone. */
+  readonly tasks: ReadonlyMap<string, { readonly raw: unknown } | null>;
+  /** Tasks that are not in `tasks` are gone. */
+  readonly whole: boolean;
+  /** All that there now is to say about the source. */
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * One source: what it said last, and whether it can be believed. `pending` until its first whole update, then `ready`; `stale` while it
+ * fails, and its last good tasks stay.
+ */
+export class Source {
+  readonly name: string;
+  #state: SourceState = PENDING;
+  #heard = false;
+  #tasks: NotedTasks = new Map();
+  #whole = false;
+  #said: readonly Problem[] = [];
+  #findings: readonly Problem[] = [];
+  #changed = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get state(): SourceState {
+    return this.#state;
+  }
+
+  /** It said once what all its tasks are: what is not among them is gone, and not merely unknown. */
+  get heard(): boolean {
+    return this.#heard;
+  }
+
+  /** Takes note of an update, which may be anything. Never throws. */
+  note(update: unknown): void {
+    const findings: Problem[] = [];
+    try {
+      this.#read(readFields(update, "The update"), findings);
+    } catch (error) {
+      findings.push(this.#problem("update_invalid", whyUnusable(error)));
+    }
+    this.#findings = findings;
+    this.#changed = true;
+  }
+
+  /** What was said since the last call; null: nothing. */
+  take(): Noted | null {
+    if (!this.#changed) return null;
+    const noted = { tasks: this.#tasks, whole: this.#whole, problems: [...this.#said, ...this.#findings] };
+    this.#tasks = new Map();
+    this.#whole = false;
+    this.#changed = false;
+    if (this.#state.state !== "stale") return noted;
+    const message = `It fails: ${this.#state.message} What was last known of its tasks is kept.`;
+    return { ...noted, problems: [...noted.problems, this.#problem("source_stale", message)] };
+  }
+
+  #read(update: Fields, findings: Problem[]): void {
+    const kind = readChoice(own(update, "kind"), "kind", ["whole", "change", "stale"]);
+    if (kind === "stale") {
+      this.#readStale(update);
+      return;
+    }
+    // Everything is read before anything is noted: a whole update that breaks off in its middle must not look like a smaller whole.
+    const removed = kind === "whole" ? [] : readList(own(update, "removed"), "removed", LIMITS.tasksPerSource);
+    const gone = removed.filter((id) => typeof id === "string");
+    const tasks = readList(own(update, kind === "whole" ? "tasks" : "set"), "tasks", LIMITS.tasksPerSource);
+    const set = this.#readTasks(tasks, findings);
+    this.#noteTasks(kind === "whole", gone, set);
+    this.#said = this.#readProblems(own(update, "problems"), findings);
+  }
+
+  #noteTasks(whole: boolean, gone: readonly string[], set: NotedTasks): void {
+    if (whole) {
+      this.#tasks = set;
+      this.#whole = true;
+      this.#heard = true;
+    } else {
+      for (const id of gone) this.#tasks.set(id, null);
+      for (const [id, task] of set) this.#tasks.set(id, task);
+    }
+    if (this.#heard) this.#state = READY;
+  }
+
+  #readTasks(tasks: readonly unknown[], findings: Problem[]): NotedTasks {
+    const noted: NotedTasks = new Map();
+    const repeated = new Set<string>();
+    for (const raw of tasks) {
+      const id = readTaskId(raw);
+      if (id === null)
+        findings.push(this.#problem("task_invalid", "A task has no usable id; expected one word without slashes, such as nb-1.")); // prettier-ignore
+      else if (noted.has(id)) repeated.add(id);
+      else noted.set(id, { raw });
+    }
+    for (const id of repeated) {
+      const message = "Two tasks have this id; expected every id once. The first is used.";
+      findings.push(Object.freeze({ subject: taskKey(this.name, id), code: "task_invalid", message }));
+    }
+    findings.splice(LIMITS.problemsPerSource);
+    return noted;
+  }
+
+  #readStale(update: Fields): void {
+    const since = readInteger(own(update, "since"), "since", 0, Number.MAX_SAFE_INTEGER);
+    const error = own(update, "error");
+    const message = readProse(error instanceof Error ? error.message : error, "error", 512);
+    const { state } = this.#state;
+    if (state === "stale" && this.#state.since === since && this.#state.message === message) return;
+    this.#state = Object.freeze({ state: "stale", since, message });
+  }
+
+  #readProblems(value: unknown, findings: Problem[]): readonly Problem[] {
+    const problems: Problem[] = [];
+    for (const one of readList(value, "problems", Number.MAX_SAFE_INTEGER).slice(0, LIMITS.problemsPerSource)) {
+      try {
+        problems.push(readProblem(readFields(one, "problem")));
+      } catch (error) {
+        findings.push(this.#problem("update_invalid", whyUnusable(error)));
+      }
+    }
+    return problems;
+  }
+
+  #problem(code: string, message: string): Problem {
+    return Object.freeze({ subject: this.name, code, message });
+  }
+}
+
+function readProblem(fields: Fields): Problem {
+  return Object.freeze({
+    subject: readProse(own(fields, "subject"), "problem.subject", 512),
+    code: readWord(own(fields, "code"), "problem.code", CODE),
+    message: readProse(own(fields, "message"), "problem.message", 2048),
+  });
+}

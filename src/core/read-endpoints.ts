@@ -1,0 +1,103 @@
+import type { Address, Endpoint, Health } from "../model/index.ts";
+import { addressKind } from "./check-address.ts";
+import { own, shown, type Fields } from "./read-value.ts";
+
+const HEALTH: ReadonlySet<unknown> = new Set<Health>(["unknown", "healthy", "unhealthy", "draining"]);
+const REPLICA = /^[A-Za-z0-9][A-Za-z0-9._:+-]{0,252}$/;
+/** `sun_path` of unix(7), without its final NUL. */
+const SOCKET_PATH = /^\/[\u0021-\u007e]{1,106}$/;
+const MOST_WEIGHT = 1_000_000;
+
+export interface ReadEndpoints {
+  /** Frozen; in order of replica and address, so that the order in which a provider tells does not matter. */
+  readonly list: readonly Endpoint[];
+  /** Why the others are left out. */
+  readonly refused: readonly string[];
+}
+
+/** Reads the endpoints of one service. `loopback`: the source may name addresses and sockets of this machine. */
+export function readEndpoints(values: readonly unknown[], loopback: boolean): ReadEndpoints {
+  const list: Endpoint[] = [];
+  const refused: string[] = [];
+  // Reasons are returned, not thrown: ten thousand bad endpoints must not cost ten thousand stack traces.
+  for (const value of values) {
+    const read = readEndpoint(value, loopback);
+    if (typeof read === "string") refused.push(read);
+    else list.push(read);
+  }
+  if (list.length > 1) dropRepeated(list.sort(byReplica), refused);
+  return { list: Object.freeze(list), refused };
+}
+
+/** An address as text: `10.0.0.1:80`, `[fd00::1]:80`, `unix:/run/x.sock`. */
+export function addressText(address: Address): string {
+  if ("unix" in address) return `unix:${address.unix}`;
+  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
+}
+
+function readEndpoint(value: unknown, loopback: boolean): Endpoint | string {
+  if (typeof value !== "object" || value === null) return `An endpoint is ${shown(value)}; expected an object.`;
+  const fields = value as Fields;
+  const address = readAddress(own(fields, "address"), loopback);
+  if (typeof address === "string") return address;
+  const replica = own(fields, "replica");
+  if (typeof replica !== "string" || !REPLICA.test(replica)) {
+    return `An endpoint's replica is ${shown(replica)}; expected a name such as 0 or worker-1.`;
+  }
+  const weight = own(fields, "weight");
+  if (!isWhole(weight, MOST_WEIGHT)) {
+    return `An endpoint's weight is ${shown(weight)}; expected a whole number from 1 to ${MOST_WEIGHT}.`;
+  }
+  const health = own(fields, "health");
+  if (!HEALTH.has(health)) return `An endpoint's health is ${shown(health)}; expected ${[...HEALTH].join(", ")}.`;
+  return Object.freeze({ address, replica, weight, health: health as Health });
+}
+
+function readAddress(value: unknown, loopback: boolean): Address | string {
+  if (typeof value !== "object" || value === null) return `An address is ${shown(value)}; expected an IP and a port.`;
+  const fields = value as Fields;
+  const unix = own(fields, "unix");
+  if (unix !== undefined) return readSocket(unix, loopback);
+  const ip = own(fields, "ip");
+  const kind = typeof ip === "string" ? addressKind(ip) : "malformed";
+  if (typeof ip !== "string" || kind === "malformed") return `An address is ${shown(ip)}; expected an IP address.`;
+  if (kind === "forbidden")
+    return `An endpoint is at ${ip}; link-local, metadata and group addresses are never dialled.`;
+  if (kind === "loopback" && !loopback) {
+    return `An endpoint is at ${ip}; only tasks of this machine may be at a loopback address.`;
+  }
+  const port = own(fields, "port");
+  if (!isWhole(port, 65_535)) return `An endpoint's port is ${shown(port)}; expected 1 to 65535.`;
+  return Object.freeze({ ip, port });
+}
+
+function readSocket(unix: unknown, loopback: boolean): Address | string {
+  if (!loopback) return "An endpoint is a unix socket; only tasks of this machine may have those.";
+  if (typeof unix !== "string" || !SOCKET_PATH.test(unix)) {
+    return `A unix socket is ${shown(unix)}; expected an absolute path of 107 characters at most.`;
+  }
+  return Object.freeze({ unix });
+}
+
+function isWhole(value: unknown, most: number): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most;
+}
+
+function byReplica(a: Endpoint, b: Endpoint): number {
+  if (a.replica !== b.replica) return a.replica < b.replica ? -1 : 1;
+  const [first, second] = [addressText(a.address), addressText(b.address)];
+  if (first !== second) return first < second ? -1 : 1;
+  return a.weight - b.weight || (a.health < b.health ? -1 : 1);
+}
+
+function dropRepeated(list: Endpoint[], refused: string[]): void {
+  const seen = new Set<string>();
+  let kept = 0;
+  for (const endpoint of list) {
+    const text = addressText(endpoint.address);
+    if (seen.has(text)) refused.push(`Two endpoints are at ${text}; expected every address once.`);
+    else list[kept++] = endpoint;
+    seen.add(text);
+  }
+  list.length = kept;
+}

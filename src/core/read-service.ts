@@ -1,0 +1,106 @@
+import type { Exposure, Service } from "../model/index.ts";
+import { LIMITS } from "./limits.ts";
+import { readAccess } from "./read-access.ts";
+import { PATH, readPolicy } from "./read-policy.ts";
+import {
+  own,
+  readBoolean,
+  readChoice,
+  readFields,
+  readInteger,
+  readList,
+  readText,
+  readWord,
+  Unusable,
+  whyUnusable,
+  type Fields,
+} from "./read-value.ts";
+
+const PROTOCOLS = ["http", "grpc", "tcp", "tls"] as const;
+const GUARDS = ["gate", "self"] as const;
+const NONE: readonly Exposure[] = Object.freeze([]);
+
+/** Names of services: in task keys and hosts, so without `/`, `@` and blanks. */
+export const SERVICE_NAME = { is: /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, example: "a name such as web" };
+
+export interface ReadService {
+  readonly service: Service;
+  /** Why some of the exposures are left out. */
+  readonly refused: readonly string[];
+}
+
+/** A frozen copy. `mayGuardItself`: http and grpc too may do without the gate's login. Throws Unusable. */
+export function readService(fields: Fields, name: string, mayGuardItself: boolean): ReadService {
+  const protocol = readChoice(own(fields, "protocol"), "protocol", PROTOCOLS);
+  const guard = readChoice(own(fields, "guard"), "guard", GUARDS);
+  if (guard === "self" && (protocol === "http" || protocol === "grpc") && !mayGuardItself) {
+    throw new Unusable(
+      `guard is self; expected gate, because the gate asks for a login wherever ${protocol} can carry one.`,
+    );
+  }
+  const port = own(fields, "port");
+  const landingPath = own(fields, "landingPath");
+  const access = own(fields, "access");
+  const { exposures, refused } = readExposures(own(fields, "exposures"));
+  const service = Object.freeze({
+    name,
+    protocol,
+    ...(port !== undefined && { port: readInteger(port, "port", 1, 65_535) }),
+    guard,
+    ...(landingPath !== undefined && { landingPath: readWord(landingPath, "landingPath", PATH) }),
+    exposures,
+    ...(access !== undefined && { access: readAccess(access) }),
+    policy: readPolicy(own(fields, "policy")),
+  });
+  return { service, refused };
+}
+
+function readExposures(value: unknown): { exposures: readonly Exposure[]; refused: readonly string[] } {
+  const values = readList(value, "exposures", LIMITS.exposuresPerService);
+  if (values.length === 0) return { exposures: NONE, refused: [] };
+  const exposures: Exposure[] = [];
+  const refused: string[] = [];
+  for (const one of values) {
+    try {
+      exposures.push(Object.freeze(readExposure(readFields(one, "exposure"))));
+    } catch (error) {
+      refused.push(whyUnusable(error));
+    }
+  }
+  return { exposures: Object.freeze(exposures), refused };
+}
+
+function readExposure(fields: Fields): Exposure {
+  const by = readChoice(own(fields, "by"), "by", ["host", "path", "serverName", "port", "headers"]);
+  switch (by) {
+    case "host": {
+      const domain = own(fields, "domain");
+      const label = readText(own(fields, "label"), "label", 63);
+      return { by, label, ...(domain !== undefined && { domain: readText(domain, "domain", 253) }) };
+    }
+    case "path": {
+      const host = own(fields, "host");
+      return {
+        by,
+        ...(host !== undefined && { host: readText(host, "host", 253) }),
+        prefix: readText(own(fields, "prefix"), "prefix", 512),
+        strip: readBoolean(own(fields, "strip"), "strip"),
+      };
+    }
+    case "serverName":
+      return { by, name: readText(own(fields, "name"), "name", 253) };
+    case "port": {
+      const port = own(fields, "port");
+      return { by, ...(port !== undefined && { port: readInteger(port, "port", 1, 65_535) }) };
+    }
+    case "headers": {
+      const all = readList(own(fields, "all"), "all", LIMITS.headersPerExposure);
+      return { by, all: Object.freeze(all.map(readHeader)) };
+    }
+  }
+}
+
+function readHeader(value: unknown): readonly [string, string] {
+  const pair = readList(value, "header", 2);
+  return Object.freeze([readText(pair[0], "header name", 128), readText(pair[1], "header value", 512)] as const);
+}

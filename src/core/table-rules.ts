@@ -1,0 +1,88 @@
+import { GATE_PROVIDER, type Access, type Claim, type Match } from "../model/index.ts";
+import { ANYONE } from "./read-access.ts";
+import type { TableOptions } from "./table-state.ts";
+
+/** Sources whose endpoints may be on this machine's loopback, where options do not say. */
+const LOOPBACK_SOURCES = [GATE_PROVIDER, "local", "file"];
+
+/** Options, in the form that a build asks them in. */
+export interface TableRules {
+  readonly listener: string;
+  readonly domain: string;
+  /** Under it live the services that are passed through. */
+  readonly tlsDomain: string;
+  readonly gateHost: string;
+  /** Host names may be asked for under these. */
+  readonly domains: ReadonlySet<string>;
+  readonly pathHost: string;
+  readonly pathHosts: ReadonlySet<string>;
+  readonly ports: { readonly from: number; readonly to: number };
+  /** By service key. */
+  readonly namedPorts: ReadonlyMap<string, number | "auto">;
+  /** Ports that config gives to services by name, with their keys: nobody else gets them. */
+  readonly reservedPorts: ReadonlyMap<number, ReadonlySet<string>>;
+  readonly ceiling: Access["anyone"];
+  readonly loopback: ReadonlySet<string>;
+}
+
+export function tableRules(options: TableOptions): TableRules {
+  const namedPorts = new Map(Object.entries(options.tcp.services));
+  const reservedPorts = new Map<number, Set<string>>();
+  for (const [service, port] of namedPorts) {
+    if (port !== "auto") reservedPorts.set(port, (reservedPorts.get(port) ?? new Set()).add(service));
+  }
+  return Object.freeze({
+    listener: options.listener,
+    domain: options.domain,
+    tlsDomain: `tls.${options.domain}`,
+    gateHost: options.gateHost,
+    domains: new Set([options.domain, ...(options.domains ?? [])]),
+    pathHost: options.pathHost,
+    pathHosts: new Set([options.pathHost, ...(options.pathHosts ?? [])]),
+    ports: options.tcp.ports,
+    namedPorts,
+    reservedPorts,
+    ceiling: options.ceiling,
+    loopback: new Set(options.loopback ?? LOOPBACK_SOURCES),
+  });
+}
+
+/** Whether service `key` may hold this port at all. */
+export function mayHoldPort(rules: TableRules, key: string, port: number): boolean {
+  const reserved = rules.reservedPorts.get(port);
+  if (reserved !== undefined) return reserved.has(key);
+  return port >= rules.ports.from && port <= rules.ports.to;
+}
+
+/** `access` within the administrator's ceiling: the same object where it is. */
+export function withinCeiling(access: Access, ceiling: Access["anyone"]): Access {
+  if (ANYONE.indexOf(access.anyone) <= ANYONE.indexOf(ceiling)) return access;
+  return Object.freeze({ ...access, anyone: ceiling });
+}
+
+/** What a match is called where people read it. */
+export function matchText(match: Match): string {
+  switch (match.by) {
+    case "host":
+      return `Host ${match.host}`;
+    case "path":
+      return `Path ${match.host}${match.prefix}`;
+    case "headers":
+      return `Header ${match.all.map(([name, value]) => `${name}: ${value}`).join(" and ")}`;
+    case "serverName":
+      return `TLS server name ${match.name}`;
+    case "port":
+      return `Port ${match.port}`;
+  }
+}
+
+/** Whether the options still allow what was claimed in an earlier life of the gate. */
+export function mayClaim(rules: TableRules, claim: Claim): boolean {
+  const { match, service } = claim;
+  if (match.by === "port") return mayHoldPort(rules, service, match.port);
+  if (match.listener !== rules.listener) return false;
+  if (match.by === "path") return rules.pathHosts.has(match.host);
+  if (match.by !== "host") return true;
+  if (match.host === rules.gateHost) return service.startsWith(`${GATE_PROVIDER}/`);
+  return !rules.pathHosts.has(match.host) && match.host !== rules.tlsDomain;
+}
