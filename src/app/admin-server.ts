@@ -12,6 +12,7 @@ export interface AdminDeps {
 export interface AdminServer extends AsyncDisposable {
   /** `HOST:PORT`. */
   readonly address: string;
+  readonly port: number;
 }
 
 /**
@@ -33,6 +34,7 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
   });
   const { address, port, family } = server.address() as AddressInfo;
   return {
+    port,
     address: family === "IPv6" ? `[${address}]:${String(port)}` : `${address}:${String(port)}`,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

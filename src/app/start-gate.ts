@@ -1,0 +1,227 @@
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { createApi } from "../api/app.ts";
+import { createExplain } from "../api/explain.ts";
+import { loadPages } from "../api/pages.ts";
+import { startApiServer } from "../api/server.ts";
+import { createTaskDirectory, type TaskDirectory } from "../api/task-directory.ts";
+import type { VersionView } from "../api/wire.ts";
+import { startAuth } from "../auth/auth.ts";
+import { type GateFile, type Home, makeHome, removeGateFile, writeGateFile } from "../config/home.ts";
+import type { Config } from "../config/schema.ts";
+import { siteOf } from "../config/site.ts";
+import { createTableState } from "../core/create-table-state.ts";
+import { type Reconcile, startReconcile } from "../core/reconcile.ts";
+import type { TableOptions, TableState } from "../core/table-state.ts";
+import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
+import { bindListener } from "../dataplanes/embedded/listener.ts";
+import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
+import { GATE_PROVIDER, originOf, type Principal, type Site } from "../model/index.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import { ownVersion, packageRoot } from "../platform/package-info.ts";
+import { processStart } from "../platform/process-identity.ts";
+import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
+import { startSoleLeadership } from "../store/embedded/sole-leadership.ts";
+import { type AdminServer, startAdminServer } from "./admin-server.ts";
+import { type ClaimsBook, createClaimsBook, readClaims } from "./claims-book.ts";
+import { findRoute } from "./find-route.ts";
+import type { Gate } from "./gate.ts";
+import { createGateProvider } from "./gate-provider.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { keepOwnerToken } from "./owner-token.ts";
+import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
+import { tellProviders } from "./tell-providers.ts";
+
+/** Id of the one listener. */
+const LISTENER = "main";
+
+function hostPort(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${String(port)}`;
+}
+
+export interface GateOptions {
+  readonly config: Config;
+  readonly home: Home;
+  readonly logger: Logger;
+}
+
+/**
+ * The whole gate on one page. Throws GatewayError `conflict` if another gate has the state folder or a port, and what the parts throw;
+ * what was started until then is undone.
+ */
+export async function startGate({ config, home, logger }: GateOptions): Promise<Gate> {
+  await using scope = new AsyncDisposableStack();
+  const clock = systemClock;
+  const base = { clock, logger };
+  const stopping = scope.adopt(new AbortController(), (controller) => controller.abort());
+  makeHome(home);
+
+  // What is kept, and where visitors come in.
+  const store = scope.use(await startEmbeddedStore({ file: home.database, ...base }));
+  const leadership = startSoleLeadership({ store, ...base });
+  const claims = scope.use(createClaimsBook({ store, logger }));
+  const listener = scope.use(await bindListener(config.listen));
+  const site = siteOf(config, listener.port);
+  const state = createTableState(tableOptions(config, site), await readClaims(store));
+  const metrics = createMetrics();
+  const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
+
+  // Who may pass, and what exists.
+  const owner = operatingUser();
+  const routeFor = (host: string, path: string) => findRoute(state.table, LISTENER, host, path);
+  const auth = scope.use(await startAuth({ store, config: config.login, site, owner, routeFor, ...base }));
+  const ownPorts = new Set([site.port, ...(admin === null ? [] : [admin.port])]);
+  const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
+  const providers = createProviders({ config, home, store, leadership, owner, ownPorts, ...base }, gateProvider);
+
+  // Who may know.
+  const { control } = providers;
+  const seen: { plane: PlaneStatus | null } = { plane: null };
+  const directory = createTaskDirectory({ state, site, planeStatus: () => seen.plane, control, clock });
+  const app = createApi({
+    ...{ directory, control, auth, owner, site, signal: stopping.signal, ...base },
+    runner: providers.local?.runner ?? null,
+    runnerProvider: LOCAL_PROVIDER,
+    version: versionOf(site, state, clock.now()),
+    pages: await loadPages(join(packageRoot, "ui")),
+  });
+  scope.use(await startApiServer({ app, socketPath: home.apiSocket, logger }));
+
+  // What moves the bytes, and the loop that tells it.
+  const explain = createExplain({ state, control, clock });
+  const { gatekeeper } = auth;
+  const planeDeps = { listener, limits: config.limits, site, gatekeeper, explain, metrics: metrics.plane, ...base };
+  const plane = scope.use(await startEmbeddedPlane(planeDeps));
+  scope.use(plane.observe((status) => ((seen.plane = status), directory.planeChanged())));
+  state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
+  state.setKeys(auth.keys());
+  const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));
+  scope.use(await startProviders(providers.all, { state, reconcile, directory, ...base }, stopping.signal));
+  scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
+
+  await keepOwnerToken(home, auth, owner);
+  const file = gateFile(site, admin?.address ?? null);
+  writeGateFile(home, file);
+  scope.defer(() => removeGateFile(home));
+  logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
+  return running({ file, plane, clock, loginLink: () => auth.login.link(owner) }, scope.move());
+}
+
+/** The one who started the gate owns it. */
+function operatingUser(): Principal {
+  return { realm: "local", name: userInfo().username, groups: [], admin: true };
+}
+
+function tableOptions(config: Config, site: Site): TableOptions {
+  const { domain, gateHost, pathHost } = site;
+  const { tcp, access, files } = config;
+  const loopback = files.filter((file) => file.allowLoopback).map((file) => file.name);
+  return {
+    ...{ domain, gateHost, pathHost, tcp, listener: LISTENER, ceiling: access.ceiling, epoch: randomUUID() },
+    loopback: [GATE_PROVIDER, LOCAL_PROVIDER, ...loopback],
+  };
+}
+
+function startAdmin(config: Config, metrics: Metrics, state: TableState): Promise<AdminServer> {
+  metrics.observe(() => ({
+    routes: state.table.routes.size,
+    tasks: state.tasks.size,
+    problems: state.table.problems.size,
+  }));
+  const notReady = (): string | null => {
+    const pending = [...state.sources].filter(([, source]) => source.state === "pending").map(([name]) => name);
+    if (state.table.revision.seq === 0) return "no route table yet";
+    return pending.length === 0 ? null : `not heard yet: ${pending.join(", ")}`;
+  };
+  return startAdminServer({ address: config.admin.address, metrics, notReady });
+}
+
+function versionOf(site: Site, state: TableState, startedAt: number): () => VersionView {
+  return () => ({
+    version: ownVersion(),
+    url: originOf(site, site.gateHost),
+    domain: site.domain,
+    dataPlane: "embedded",
+    startedAt,
+    revision: state.table.revision.seq,
+  });
+}
+
+interface LoopDeps {
+  readonly config: Config;
+  readonly state: TableState;
+  readonly plane: DataPlane;
+  readonly directory: TaskDirectory;
+  readonly metrics: Metrics;
+  readonly claims: ClaimsBook;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The one place where a built table goes out, in this order: first to who moves the bytes. */
+function startLoop({ config, state, plane, directory, metrics, claims, clock, logger }: LoopDeps): Reconcile {
+  return startReconcile({
+    ...{ state, clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
+    published(built, buildMs) {
+      plane.apply(state.table, built.diff);
+      claims.write(built.claims);
+      directory.built(built);
+      metrics.built(built.diff.to.seq, buildMs / 1000);
+      const { set, removed } = built.diff.routes;
+      const change = { revision: built.diff.to.seq, set: set.length, removed: removed.length };
+      if (set.length + removed.length > 0) logger.info(change, "route table published");
+    },
+    onError: (err) => logger.error({ err }, "publishing the route table failed"),
+  });
+}
+
+function tellWhileLeading(
+  { all }: Providers,
+  directory: TaskDirectory,
+  seen: { readonly plane: PlaneStatus | null },
+): (signal: AbortSignal) => Promise<void> {
+  return async (signal) => {
+    const lastUsed = (): ReadonlyMap<string, number> => seen.plane?.lastUsed ?? new Map<string, number>();
+    using _telling = tellProviders({
+      providers: all,
+      subscribe: (listener) => directory.subscribe(listener),
+      lastUsed,
+    });
+    if (!signal.aborted) await once(signal, "abort");
+  };
+}
+
+function gateFile(site: Site, adminAddress: string | null): GateFile {
+  return {
+    pid: process.pid,
+    processStart: processStart(process.pid) ?? "",
+    version: ownVersion(),
+    url: originOf(site, site.gateHost),
+    gateHost: site.gateHost,
+    domain: site.domain,
+    secure: site.secure,
+    address: site.dial,
+    port: site.port,
+    adminAddress,
+  };
+}
+
+function running(
+  parts: Pick<Gate, "file" | "loginLink"> & { readonly plane: DataPlane; readonly clock: Clock },
+  scope: AsyncDisposableStack,
+): Gate {
+  const closed = Promise.withResolvers<void>();
+  return {
+    file: parts.file,
+    loginLink: parts.loginLink,
+    drain: (deadlineMs) => parts.plane.drain(parts.clock.now() + deadlineMs),
+    closed: closed.promise,
+    async [Symbol.asyncDispose]() {
+      await scope.disposeAsync();
+      closed.resolve();
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import type { Home } from "../config/home.ts";
+import type { TaskDirectory } from "../api/task-directory.ts";
+import type { Config } from "../config/schema.ts";
+import type { Reconcile } from "../core/reconcile.ts";
+import type { TableState } from "../core/table-state.ts";
+import type { Identity, SourceUpdate } from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import { createFileProvider } from "../providers/file/file-provider.ts";
+import { createDiscover } from "../providers/local/discover/discover.ts";
+import { createLocalProvider, type LocalProvider } from "../providers/local/local-provider.ts";
+import type { Provider, TaskControl } from "../providers/provider.ts";
+import { direct } from "../reach/reach.ts";
+import type { Leadership } from "../store/leadership.ts";
+import type { Store } from "../store/store.ts";
+
+export interface ProvidersDeps {
+  readonly config: Config;
+  readonly home: Home;
+  readonly store: Store;
+  readonly leadership: Leadership;
+  readonly owner: Identity;
+  /** The gate's own ports: never a target. */
+  readonly ownPorts: ReadonlySet<number>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export const LOCAL_PROVIDER = "local";
+
+/** Every provider that the configuration names. Nothing is started. */
+export interface Providers {
+  readonly all: readonly Provider[];
+  readonly local: LocalProvider | null;
+  /** null: no provider runs that task itself. */
+  control(taskKey: string): TaskControl | null;
+}
+
+export function createProviders(deps: ProvidersDeps, builtIn: Provider): Providers {
+  const { config, owner, clock } = deps;
+  const ownPorts = (): ReadonlySet<number> => deps.ownPorts;
+  const discover = createDiscover({ logger: deps.logger });
+  const local = config.local.enabled
+    ? createLocalProvider({ ...deps, ownPorts, config: config.local, discover })
+    : null;
+  const files = config.files.map((file) =>
+    createFileProvider({ ...file, owner, ownPorts, clock, logger: deps.logger.child({ provider: file.name }) }),
+  );
+  const all = [builtIn, ...(local === null ? [] : [local]), ...files].map((provider) => direct(provider, deps));
+  const byName = new Map(all.map((provider) => [provider.name, provider]));
+  return {
+    all,
+    local,
+    control: (taskKey) => byName.get(taskKey.slice(0, taskKey.indexOf("/")))?.control ?? null,
+  };
+}
+
+/** Starts them all; one that cannot start is a stale source, and hides no other. Disposing ends the watching; tasks go on. */
+export async function startProviders(
+  all: readonly Provider[],
+  sinks: {
+    readonly state: TableState;
+    readonly reconcile: Reconcile;
+    readonly directory: TaskDirectory;
+    readonly clock: Clock;
+    readonly logger: Logger;
+  },
+  signal: AbortSignal,
+): Promise<AsyncDisposableStack> {
+  const { state, reconcile, directory, clock, logger } = sinks;
+  const scope = new AsyncDisposableStack();
+  for (const { name } of all) state.addSource(name);
+  const starting = all.map(async (provider) => {
+    const publish = (update: SourceUpdate): void => {
+      if (update.kind === "stale") logger.warn({ provider: provider.name, err: update.error }, "source is stale");
+      state.update(provider.name, update);
+      reconcile.touch();
+      directory.planeChanged(); // a source's state shows even where its tasks stay
+    };
+    try {
+      scope.use(await provider.start(publish, signal));
+    } catch (error) {
+      publish({ kind: "stale", since: clock.now(), error: error instanceof Error ? error : new Error(String(error)) });
+    }
+  });
+  await Promise.all(starting);
+  return scope;
+}
