@@ -1,11 +1,12 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Built } from "../core/table-state.ts";
 import type { PlaneMetrics, TrafficKind } from "../dataplanes/dataplane.ts";
 
 /** Prometheus metrics of one gate. */
 export interface Metrics {
   readonly plane: PlaneMetrics;
-  /** A table was published: its revision and how long the build took. */
-  built(seq: number, seconds: number): void;
+  /** Does a build; where it gives a table, takes its revision and the time that it took. */
+  timed(build: () => Built | null): Built | null;
   /** How much there is. Read when scraped. */
   observe(counts: () => TableCounts): void;
   /** Text exposition format 0.0.4. */
@@ -72,19 +73,23 @@ function planeMetrics(registry: Registry): PlaneMetrics {
   };
 }
 
-function tableMetrics(registry: Registry): Pick<Metrics, "built" | "observe"> {
+function tableMetrics(registry: Registry): Pick<Metrics, "timed" | "observe"> {
   const registers = [registry];
   const revision = new Gauge({ name: "taskgate_table_revision", help: "Revision of the route table.", registers });
-  const build = new Histogram({
+  const times = new Histogram({
     name: "taskgate_table_build_seconds",
     help: "Time of one build of the route table.",
     buckets: BUILD_SECONDS,
     registers,
   });
   return {
-    built(seq, seconds) {
-      revision.set(seq);
-      build.observe(seconds);
+    timed(build) {
+      const from = performance.now();
+      const built = build();
+      if (built === null) return null;
+      times.observe((performance.now() - from) / 1000);
+      revision.set(built.diff.to.seq);
+      return built;
     },
     observe(counts) {
       const size = new Gauge({

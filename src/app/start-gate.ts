@@ -164,12 +164,12 @@ interface LoopDeps {
 /** The one place where a built table goes out, in this order: first to who moves the bytes. */
 function startLoop({ config, state, plane, directory, metrics, claims, clock, logger }: LoopDeps): Reconcile {
   return startReconcile({
-    ...{ state, clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
-    published(built, buildMs) {
+    ...{ clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
+    state: { build: (now) => metrics.timed(() => state.build(now)) },
+    published(built) {
       plane.apply(state.table, built.diff);
       claims.write(built.claims);
       directory.built(built);
-      metrics.built(built.diff.to.seq, buildMs / 1000);
       const { set, removed } = built.diff.routes;
       const change = { revision: built.diff.to.seq, set: set.length, removed: removed.length };
       if (set.length + removed.length > 0) logger.info(change, "route table published");

@@ -1,7 +1,7 @@
 import type { Built, TableState } from "./table-state.ts";
 
 export interface ReconcileDeps {
-  readonly state: TableState;
+  readonly state: Pick<TableState, "build">;
   readonly clock: {
     /** Epoch ms. */
     now(): number;
