@@ -1,0 +1,226 @@
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { text } from "node:stream/consumers";
+import {
+  API_PREFIX,
+  OPERATIONS,
+  type AttachRequest,
+  type ErrorView,
+  type LinkView,
+  type LiveEvent,
+  type RunRequest,
+  type TaskView,
+  type TasksView,
+  type TokenCreated,
+  type TokenRequest,
+  type TokensView,
+  type TokenView,
+  type VersionView,
+} from "../api/wire.ts";
+import type { GateFile } from "../config/home.ts";
+import type { Secret } from "../platform/secret.ts";
+import { readEvents } from "./event-stream.ts";
+import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
+import { ownVersion } from "../platform/package-info.ts";
+import { dialAddress, dialHostPort, hostHeader, tlsOptions } from "./running-gate.ts";
+
+/** For an answer that needs no work. */
+const ANSWER_MS = 30_000;
+/** Stopping and removing wait for the task's own grace, which config bounds. */
+const STOP_MS = 600_000;
+
+export interface LogOptions {
+  readonly follow: boolean;
+  /** Lines; absent: all that is kept. */
+  readonly tail?: number;
+  readonly replica?: string;
+}
+
+/** The gate's API, one method per operation. All throw `CommandFailure`; an abort throws the signal's reason. */
+export interface ApiClient {
+  readonly gate: GateFile;
+  version(signal: AbortSignal): Promise<VersionView>;
+  tasks(signal: AbortSignal): Promise<TasksView>;
+  task(task: string, signal: AbortSignal): Promise<TaskView>;
+  run(request: RunRequest, signal: AbortSignal): Promise<TaskView>;
+  attach(request: AttachRequest, signal: AbortSignal): Promise<TaskView>;
+  stop(task: string, signal: AbortSignal): Promise<TaskView>;
+  restart(task: string, signal: AbortSignal): Promise<TaskView>;
+  remove(task: string, signal: AbortSignal): Promise<void>;
+  /** Text as it comes. Whoever calls reads or destroys it. */
+  logs(task: string, options: LogOptions, signal: AbortSignal): Promise<IncomingMessage>;
+  tokens(signal: AbortSignal): Promise<readonly TokenView[]>;
+  createToken(request: TokenRequest, signal: AbortSignal): Promise<TokenCreated>;
+  revokeToken(id: string, signal: AbortSignal): Promise<void>;
+  /** `to`: a URL on a host of the gate, where the login goes on to. */
+  link(to: string | undefined, signal: AbortSignal): Promise<LinkView>;
+  /** Ends when the gate does. */
+  events(signal: AbortSignal): AsyncGenerator<LiveEvent>;
+}
+
+interface Call {
+  readonly operation: keyof typeof OPERATIONS;
+  /** `{task}` and `{id}` of the path. */
+  readonly in?: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly timeoutMs?: number;
+}
+
+/** A client of one gate with one login. No connection is kept, so nothing is to be closed. */
+export function createApiClient(deps: { readonly gate: GateFile; readonly token: Secret }): ApiClient {
+  const stream = (call: Call, signal: AbortSignal): Promise<IncomingMessage> => answer(deps, call, signal);
+  const json = async <T>(call: Call, signal: AbortSignal): Promise<T> => {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(call.timeoutMs ?? ANSWER_MS)]);
+    try {
+      return parseJson(deps.gate, await text(await answer(deps, call, limited))) as T;
+    } catch (error) {
+      throw translateFailure(error, deps.gate, signal);
+    }
+  };
+  return {
+    gate: deps.gate,
+    version: (signal) => json({ operation: "version" }, signal),
+    tasks: (signal) => json({ operation: "listTasks" }, signal),
+    task: (task, signal) => json({ operation: "showTask", in: task }, signal),
+    run: (body, signal) => json({ operation: "runTask", body }, signal),
+    attach: (body, signal) => json({ operation: "attachTask", body }, signal),
+    stop: (task, signal) => json({ operation: "stopTask", in: task, timeoutMs: STOP_MS }, signal),
+    restart: (task, signal) => json({ operation: "restartTask", in: task, timeoutMs: STOP_MS }, signal),
+    remove: async (task, signal) =>
+      void (await json({ operation: "removeTask", in: task, timeoutMs: STOP_MS }, signal)),
+    logs: (task, options, signal) => stream({ operation: "taskLogs", in: task, query: logQuery(options) }, signal),
+    tokens: async (signal) => (await json<TokensView>({ operation: "listTokens" }, signal)).tokens,
+    createToken: (body, signal) => json({ operation: "createToken", body }, signal),
+    revokeToken: async (id, signal) => void (await json({ operation: "revokeToken", in: id }, signal)),
+    link: (to, signal) => json({ operation: "createLink", body: to === undefined ? {} : { to } }, signal),
+    async *events(signal) {
+      try {
+        yield* readEvents(await stream({ operation: "events" }, signal));
+      } catch (error) {
+        throw translateFailure(error, deps.gate, signal);
+      }
+    },
+  };
+}
+
+function logQuery(options: LogOptions): Record<string, string> {
+  return {
+    ...(options.follow ? { follow: "true" } : {}),
+    ...(options.tail === undefined ? {} : { tail: String(options.tail) }),
+    ...(options.replica === undefined ? {} : { replica: options.replica }),
+  };
+}
+
+type Connection = Parameters<typeof createApiClient>[0];
+
+/** Resolves with a good answer's head; its body is still to be read. */
+async function answer(connection: Connection, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+  const { gate } = connection;
+  try {
+    const response = await send(connection, call, signal);
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return response;
+    throw refusal(gate, status, await text(response));
+  } catch (error) {
+    throw translateFailure(error, gate, signal);
+  }
+}
+
+function send(connection: Connection, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+  const { gate, token } = connection;
+  const [method = "GET", path = "/"] = OPERATIONS[call.operation].split(" ");
+  const query = new URLSearchParams(call.query).toString();
+  const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const options: RequestOptions = {
+    method,
+    host: dialAddress(gate),
+    port: gate.port,
+    path: `${API_PREFIX}${path.replace(/\{\w+\}/, encodeURIComponent(call.in ?? ""))}${query === "" ? "" : `?${query}`}`,
+    headers: {
+      host: hostHeader(gate, gate.gateHost),
+      authorization: `Bearer ${token.reveal()}`,
+      accept: "application/json, text/event-stream, text/plain",
+      ...(body === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }),
+    },
+    agent: false,
+    signal,
+  };
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const sent = gate.secure ? httpsRequest({ ...options, ...tlsOptions(gate) }) : httpRequest(options);
+  const headTimer = setTimeout(() => sent.destroy(headTimeout(gate)), call.timeoutMs ?? ANSWER_MS);
+  sent.on("response", resolve);
+  sent.on("error", reject);
+  sent.on("close", () => clearTimeout(headTimer));
+  sent.on("response", () => clearTimeout(headTimer));
+  sent.end(body);
+  return promise;
+}
+
+function headTimeout(gate: GateFile): CommandFailure {
+  return new CommandFailure(EXIT.noGate, `the gate at ${dialHostPort(gate)} does not answer in time`, {
+    remedy: "taskgate doctor",
+  });
+}
+
+function parseJson(gate: GateFile, body: string): unknown {
+  if (body === "") return undefined;
+  try {
+    return JSON.parse(body);
+  } catch (cause) {
+    throw new CommandFailure(EXIT.failure, `the gate at ${dialHostPort(gate)} answered something that is no JSON`, {
+      remedy: versionRemedy(gate) ?? "taskgate doctor",
+      cause,
+    });
+  }
+}
+
+const EXIT_BY_STATUS: Readonly<Record<number, ExitCode>> = { 401: EXIT.denied, 403: EXIT.denied, 404: EXIT.notFound };
+
+function refusal(gate: GateFile, status: number, body: string): CommandFailure {
+  const exitCode = EXIT_BY_STATUS[status] ?? EXIT.failure;
+  const said = errorOf(body);
+  const message = said?.message ?? `the gate answered ${status}`;
+  const remedy =
+    status === 401
+      ? "taskgate doctor: it checks the token (TASKGATE_TOKEN, else the file in the state folder)"
+      : said === null || status === 400
+        ? versionRemedy(gate)
+        : undefined;
+  return new CommandFailure(exitCode, message, remedy === undefined ? {} : { remedy });
+}
+
+function errorOf(body: string): ErrorView["error"] | null {
+  try {
+    const parsed = JSON.parse(body) as Partial<ErrorView> | null;
+    return typeof parsed?.error?.message === "string" ? parsed.error : null;
+  } catch {
+    // A page of something else that listens there: its text is of no use to anyone.
+    return null;
+  }
+}
+
+/** What to do where the running gate is of another version; undefined where it is not. */
+function versionRemedy(gate: GateFile): string | undefined {
+  const own = ownVersion();
+  if (gate.version === own) return undefined;
+  return `the running gate is taskgate ${gate.version}, this is ${own}; restart it: taskgate stop --gate && taskgate up --background`;
+}
+
+function translateFailure(error: unknown, gate: GateFile, signal: AbortSignal): unknown {
+  if (error instanceof CommandFailure) return error;
+  if (signal.aborted) return signal.reason;
+  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError"))
+    return headTimeout(gate);
+  const code = (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : "error");
+  return new CommandFailure(
+    EXIT.noGate,
+    `the gate (pid ${gate.pid}) does not answer at ${dialHostPort(gate)} (${code})`,
+    {
+      remedy: "taskgate doctor",
+      cause: error,
+    },
+  );
+}

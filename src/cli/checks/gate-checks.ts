@@ -1,0 +1,117 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { GateFile, Home } from "../../config/home.ts";
+import type { Config } from "../../config/schema.ts";
+import { createApiClient } from "../api-client.ts";
+import { CommandFailure, EXIT } from "../failure.ts";
+import { ownVersion } from "../../platform/package-info.ts";
+import { findGate, readToken } from "../running-gate.ts";
+import type { Environment } from "../terminal.ts";
+import { fail, ok, warn, type Finding } from "./finding.ts";
+import { isLoopback } from "./machine-checks.ts";
+
+export interface GateCheckDeps {
+  readonly home: Home;
+  readonly environment: Environment;
+  readonly config: Config;
+}
+
+/** The gate that runs: whether it answers, takes the token, is of this version and open to no more than it should be. Else whether one could start. */
+export async function checkGate(deps: GateCheckDeps, signal: AbortSignal): Promise<readonly Finding[]> {
+  const found = findGate(deps.home);
+  if (found.state === "running") {
+    return [...(await checkAnswer(deps, found.gate, signal)), checkVersion(found.gate), ...checkExposure(found.gate)];
+  }
+  const gone =
+    found.state === "stale"
+      ? warn(
+          "gate",
+          `the gate (pid ${found.gate.pid}) ended without saying so`,
+          "taskgate up: it takes in what still runs",
+        )
+      : warn("gate", `no gate runs for ${deps.home.directory}`, "taskgate up");
+  return [gone, ...(await checkPorts(deps.config))];
+}
+
+async function checkAnswer(deps: GateCheckDeps, gate: GateFile, signal: AbortSignal): Promise<Finding[]> {
+  const from = (deps.environment.TASKGATE_TOKEN ?? "") === "" ? deps.home.token : "TASKGATE_TOKEN";
+  try {
+    const client = createApiClient({ gate, token: readToken(deps.home, deps.environment) });
+    await client.tasks(signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof CommandFailure)) throw error;
+    if (error.exitCode !== EXIT.denied)
+      return [fail("gate", error.message, `look into ${deps.home.gateLog}, or: taskgate stop --gate`)];
+    return [
+      ok("gate", `answers at ${gate.url} (pid ${gate.pid})`),
+      fail(
+        "token",
+        `${error.message} (token from ${from})`,
+        "unset TASKGATE_TOKEN, or restart the gate: it writes the file anew",
+      ),
+    ];
+  }
+  return [ok("gate", `answers at ${gate.url} (pid ${gate.pid})`), ok("token", `the token from ${from} is good`)];
+}
+
+function checkVersion(gate: GateFile): Finding {
+  const own = ownVersion();
+  if (gate.version === own) return ok("version", `gate and command line are both ${own}`);
+  return warn(
+    "version",
+    `the gate is ${gate.version}, the command line ${own}`,
+    "taskgate stop --gate && taskgate up --background",
+  );
+}
+
+function checkExposure(gate: GateFile): Finding[] {
+  const findings: Finding[] = [];
+  const where = `${gate.address}:${gate.port}`;
+  if (isLoopback(gate.address)) findings.push(ok("exposure", `listens on ${where}: this machine only`));
+  else if (gate.secure) findings.push(ok("exposure", `listens on ${where} with TLS`));
+  else {
+    findings.push(
+      warn(
+        "exposure",
+        `listens on ${where} without TLS: logins cross the network unencrypted`,
+        "listen.tls in the configuration",
+      ),
+    );
+  }
+  if (gate.domain !== "localhost") {
+    findings.push(
+      warn(
+        "domain",
+        `services share the parent domain ${gate.domain}: one of them can set cookies for all of it by script`,
+        `a domain for services alone, that is on the Public Suffix List (publicsuffix.org)`,
+      ),
+    );
+  }
+  return findings;
+}
+
+async function checkPorts(config: Config): Promise<Finding[]> {
+  const findings = [await checkPort(config.listen.address)];
+  if (config.admin.enabled) findings.push(await checkPort(config.admin.address));
+  return findings;
+}
+
+async function checkPort(address: { readonly host: string; readonly port: number }): Promise<Finding> {
+  const where = `${address.host}:${address.port}`;
+  const server = createServer();
+  try {
+    server.listen({ host: address.host, port: address.port });
+    await once(server, "listening");
+    return ok("ports", `${where} is free`);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "error";
+    return fail(
+      "ports",
+      `${where} cannot be listened on (${code})`,
+      "another address: taskgate up --listen 127.0.0.1:PORT",
+    );
+  } finally {
+    server.close();
+  }
+}

@@ -1,0 +1,104 @@
+import { lookup } from "node:dns/promises";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Home } from "../../config/home.ts";
+import { fail, ok, warn, type Finding } from "./finding.ts";
+
+const NODE_MAJOR = 24;
+
+export function checkNode(version: string = process.versions.node): Finding {
+  if (Number(version.split(".")[0]) >= NODE_MAJOR) return ok("node", `Node ${version}`);
+  return fail(
+    "node",
+    `Node ${version} is too old`,
+    `Node ${NODE_MAJOR} or newer; bin/taskgate finds the one of the checkout`,
+  );
+}
+
+const LOW_BYTES = 1024 ** 3;
+const NO_BYTES = 100 * 1024 ** 2;
+
+/** Logs and the database live in the state folder. */
+export async function checkDisk(home: Home): Promise<Finding> {
+  const { bavail, bsize } = await statfs(existingFolder(home.directory));
+  const free = bavail * bsize;
+  const message = `${(free / 1024 ** 3).toFixed(1)} GiB free for ${home.directory}`;
+  if (free >= LOW_BYTES) return ok("disk", message);
+  const remedy = "make room: taskgate rm tasks that have ended, or choose another TASKGATE_HOME";
+  return free < NO_BYTES ? fail("disk", message, remedy) : warn("disk", message, remedy);
+}
+
+/** The folder, or the nearest above it that is there. */
+export function existingFolder(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : existingFolder(dirname(path));
+}
+
+/** A clock that was set back lets sessions and codes live longer than they should: files of the future show it. */
+export function checkClock(home: Home, now: number = Date.now()): Finding {
+  const newest = Math.max(
+    0,
+    ...[home.database, home.gateFile].map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0),
+  );
+  const aheadS = Math.round((newest - now) / 1000);
+  if (aheadS <= 60) return ok("clock", new Date(now).toISOString());
+  return fail(
+    "clock",
+    `the clock is ${aheadS} s behind what the gate wrote last`,
+    "set the clock (timedatectl set-ntp true): logins end by it",
+  );
+}
+
+/** Ports that tasks open by themselves are found through /proc, which Linux alone has. */
+export function checkDiscovery(platform: NodeJS.Platform = process.platform): Finding {
+  if (platform !== "linux") {
+    return warn(
+      "discovery",
+      "ports that tasks open by themselves are found on Linux only",
+      "name them: taskgate run --service web=http:8888",
+    );
+  }
+  try {
+    accessSync("/proc/net/tcp", constants.R_OK);
+    return ok("discovery", "ports that tasks open are found");
+  } catch {
+    return warn(
+      "discovery",
+      "/proc/net/tcp cannot be read: ports that tasks open are not found",
+      "name them: taskgate run --service web=http:8888",
+    );
+  }
+}
+
+/** Whether programs of this machine find the names; browsers know *.localhost by themselves. */
+export async function checkNames(domain: string): Promise<Finding> {
+  const name = `taskgate-doctor.${domain}`;
+  const found = await lookup(name, { all: true }).catch(() => []);
+  const addresses = found.map((each) => each.address);
+  const isLocal = domain === "localhost" || domain.endsWith(".localhost");
+  if (addresses.length === 0) {
+    return isLocal
+      ? warn(
+          "names",
+          `*.${domain} is not resolved here: browsers and curl know it by themselves, Python and many programs do not`,
+          "dial the address with a Host header, as taskgate run prints it",
+        )
+      : fail(
+          "names",
+          `*.${domain} is not resolved here`,
+          `a wildcard DNS record for *.${domain} that leads to the gate`,
+        );
+  }
+  if (isLocal && addresses.some((address) => !isLoopback(address))) {
+    return fail(
+      "names",
+      `*.${domain} resolves to ${addresses.join(", ")}: not this machine`,
+      "ask whoever runs the resolver; RFC 6761 keeps .localhost for loopback",
+    );
+  }
+  return ok("names", `*.${domain} resolves to ${addresses.join(", ")}`);
+}
+
+export function isLoopback(address: string): boolean {
+  return address === "::1" || address === "localhost" || /^(::ffff:)?127\./.test(address);
+}

@@ -1,0 +1,47 @@
+import type { AttachRequest } from "../../api/wire.ts";
+import { ACCESS, parsePort } from "../arguments.ts";
+import { ensureGate } from "../background-gate.ts";
+import type { ExitCode } from "../failure.ts";
+import { startProgress } from "../progress.ts";
+import { connect } from "../session.ts";
+import { colorsFor, homeOf, print, printJson, type Terminal } from "../terminal.ts";
+import { describeWaysIn } from "../ways-in.ts";
+
+export interface AttachOptions {
+  readonly name?: string;
+  readonly kind?: string;
+  readonly protocol?: NonNullable<AttachRequest["protocol"]>;
+  readonly access: keyof typeof ACCESS;
+  readonly path?: string;
+  readonly json?: boolean;
+}
+
+export async function attach(
+  terminal: Terminal,
+  words: readonly string[],
+  options: AttachOptions,
+): Promise<ExitCode | void> {
+  const { name, kind, protocol, path } = options;
+  const port = parsePort(words[0] ?? "", "PORT");
+  await ensureGate(terminal);
+  const client = connect(terminal);
+  using progress = startProgress(terminal, `Looking at port ${port}`);
+  const task = await client.attach(
+    {
+      port,
+      anyone: ACCESS[options.access],
+      ...(name === undefined ? {} : { name }),
+      ...(kind === undefined ? {} : { kind }),
+      ...(protocol === undefined ? {} : { protocol }),
+      ...(path === undefined ? {} : { path }),
+    },
+    terminal.signal,
+  );
+  progress[Symbol.dispose]();
+  if (options.json === true) {
+    printJson(terminal, task);
+    return;
+  }
+  const deps = { gate: client.gate, home: homeOf(terminal), environment: terminal.environment };
+  print(terminal, describeWaysIn(task, { ...deps, colors: colorsFor(terminal, "stdout") }));
+}

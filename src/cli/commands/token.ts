@@ -1,0 +1,94 @@
+import type { TokenView } from "../../api/wire.ts";
+import { forEachName } from "../each-task.ts";
+import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
+import { connect } from "../session.ts";
+import { formatAge, formatColumns } from "../task-table.ts";
+import { colorsFor, note, print, printable, printJson, type Terminal } from "../terminal.ts";
+
+export interface CreateTokenOptions {
+  readonly name: string;
+  /** Ms. */
+  readonly for?: number;
+  readonly json?: boolean;
+}
+
+/** The token alone is on standard output, so that `$(taskgate token create)` is it. */
+export async function createToken(
+  terminal: Terminal,
+  _words: readonly string[],
+  options: CreateTokenOptions,
+): Promise<ExitCode | void> {
+  const lifetime = options.for === undefined ? {} : { lifetimeMs: options.for };
+  const created = await connect(terminal).createToken({ name: options.name, ...lifetime }, terminal.signal);
+  if (options.json === true) {
+    printJson(terminal, created);
+    return;
+  }
+  print(terminal, created.token);
+  const until =
+    created.expiresAt === null ? "until it is revoked" : `until ${new Date(created.expiresAt).toISOString()}`;
+  note(terminal, `Good ${until}, and shown this once. Revoke it: taskgate token revoke ${created.id}`);
+}
+
+export async function listTokens(
+  terminal: Terminal,
+  _words: readonly string[],
+  options: { readonly json?: boolean },
+): Promise<ExitCode | void> {
+  const tokens = await connect(terminal).tokens(terminal.signal);
+  if (options.json === true) {
+    printJson(terminal, tokens);
+    return;
+  }
+  const colors = colorsFor(terminal, "stdout");
+  const head = ["ID", "NAME", "KIND", "OWNER", "AGE", "EXPIRES"].map((title) => colors.bold(title));
+  const rows = tokens.map((token) => rowOf(token, Date.now()));
+  print(terminal, rows.length === 0 ? "No tokens." : formatColumns([head, ...rows]));
+}
+
+function rowOf(token: TokenView, now: number): string[] {
+  const expires = token.expiresAt === null ? "never" : `in ${formatAge(token.expiresAt - now)}`;
+  return [
+    token.id,
+    printable(token.name),
+    token.kind,
+    printable(token.owner),
+    formatAge(now - token.createdAt),
+    expires,
+  ];
+}
+
+export async function revokeTokens(
+  terminal: Terminal,
+  words: readonly string[],
+  options: { readonly json?: boolean },
+): Promise<ExitCode | void> {
+  const client = connect(terminal);
+  const tokens = await client.tokens(terminal.signal);
+  const revoked: string[] = [];
+  const exitCode = await forEachName(terminal, words, async (word) => {
+    const { id, name } = meantToken(tokens, word);
+    await client.revokeToken(id, terminal.signal);
+    revoked.push(id);
+    if (options.json !== true) print(terminal, `${id} (${printable(name)}) is revoked`);
+  });
+  if (options.json === true) printJson(terminal, { revoked });
+  return exitCode;
+}
+
+function meantToken(tokens: readonly TokenView[], word: string): TokenView {
+  const byId = tokens.find((token) => token.id === word);
+  if (byId !== undefined) return byId;
+  const [byName, second] = tokens.filter((token) => token.name === word);
+  if (byName === undefined) {
+    throw new CommandFailure(EXIT.notFound, `no token has the id or the name ${word}`, {
+      remedy: "taskgate token list",
+    });
+  }
+  if (second !== undefined) {
+    throw new CommandFailure(EXIT.failure, `several tokens are named ${word}`, {
+      remedy: "revoke by id: taskgate token list",
+    });
+  }
+  return byName;
+}

@@ -1,0 +1,49 @@
+import { fchmodSync, openSync } from "node:fs";
+import type { Gate } from "../app/gate.ts";
+import { startGate } from "../app/start-gate.ts";
+import { makeHome, type Home } from "../config/home.ts";
+import type { Config } from "../config/schema.ts";
+import { createLogger } from "../platform/logger.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
+import { aborted, note, type Terminal } from "./terminal.ts";
+
+/** What open streams get to end by themselves. */
+const DRAIN_MS = 10_000;
+const STDERR = 2;
+
+export interface ForegroundOptions {
+  readonly home: Home;
+  readonly config: Config;
+  /** Says nothing: standard error is a log. */
+  readonly quiet: boolean;
+  /** Called when the gate answers; what it returns is disposed first when the gate is asked to stop. */
+  readonly ready: (gate: Gate) => Promise<AsyncDisposable | null>;
+}
+
+/** Is the gate until the signal aborts: then it drains, and stops. Its tasks go on. */
+export async function runForeground(terminal: Terminal, options: ForegroundOptions): Promise<ExitCode> {
+  const { home, config } = options;
+  const say = (line: string): void => {
+    if (!options.quiet) note(terminal, line);
+  };
+  makeHome(home);
+  const logger = createLogger({ level: config.log.level, fd: logTarget(terminal, home) });
+  {
+    await using gate = await startGate({ home, config, logger });
+    const beside = await options.ready(gate);
+    await aborted(terminal.signal);
+    say("\nStopping: what is open gets 10 s to end. Ctrl-C again stops at once.");
+    await beside?.[Symbol.asyncDispose](); // before draining: it may need the gate to come to its end
+    await gate.drain(DRAIN_MS);
+  }
+  say("The gate is stopped. Tasks go on, and the next gate takes them in again.");
+  return EXIT.ok;
+}
+
+/** Where somebody looks at standard error, log lines would be in the way: they go to the file. It stays open for as long as the process. */
+function logTarget(terminal: Terminal, home: Home): number {
+  if (!terminal.stderrIsTty) return STDERR;
+  const log = openSync(home.gateLog, "a", 0o600);
+  fchmodSync(log, 0o600);
+  return log;
+}

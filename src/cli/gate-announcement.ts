@@ -1,0 +1,46 @@
+import type { LinkView } from "../api/wire.ts";
+import type { GateFile, Home } from "../config/home.ts";
+import { colorsFor, print, printJson, type Terminal } from "./terminal.ts";
+
+export interface Announcement {
+  readonly gate: GateFile;
+  readonly home: Home;
+  readonly link: LinkView;
+  /** What became of it: it was started, in the background or here, or it was there already. */
+  readonly how: "foreground" | "background" | "already";
+}
+
+const HEADS = {
+  foreground: "The gate is up at",
+  background: "The gate is up, in the background, at",
+  already: "A gate is already up at",
+} as const;
+
+/** What `up` says, once the gate answers. The link is a secret that works once: it is printed, and never logged. */
+export function announceGate(terminal: Terminal, said: Announcement, json: boolean): void {
+  const { gate, home, link, how } = said;
+  if (json) {
+    const { url, pid, address, port, version } = gate;
+    const login = { loginUrl: link.url, loginExpiresAt: link.expiresAt };
+    printJson(terminal, {
+      state: how === "already" ? "running" : "started",
+      url,
+      pid,
+      address,
+      port,
+      version,
+      home: home.directory,
+      ...login,
+    });
+    return;
+  }
+  const colors = colorsFor(terminal, "stdout");
+  const minutes = Math.max(1, Math.round((link.expiresAt - Date.now()) / 60_000));
+  print(terminal, `${HEADS[how]} ${colors.bold(gate.url)}`);
+  print(terminal, `Log in (this link works once, for ${minutes} min; another one: taskgate open):`);
+  print(terminal, `  ${colors.cyan(link.url)}`);
+  print(terminal, `Start something:  taskgate run -- COMMAND`);
+  if (how === "foreground")
+    print(terminal, `Ctrl-C stops the gate. Tasks go on, and the next gate takes them in again.`);
+  else print(terminal, `Stop it:  taskgate stop --gate   (its tasks go on; its log: ${home.gateLog})`);
+}

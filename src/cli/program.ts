@@ -1,0 +1,242 @@
+import { Command, CommanderError, Option } from "commander";
+import { resolve } from "node:path";
+import { ACCESS, parseCount, parseDuration, parseService, PROTOCOLS } from "./arguments.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
+import { ownVersion } from "../platform/package-info.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a command does: its arguments, then its options. Nothing returned means that all went well. */
+type Work = (terminal: Terminal, words: readonly string[], options: never) => Promise<ExitCode | void>;
+
+/** The tree of all commands. What each one does is loaded when it is called: the others cost nothing. */
+export interface Program {
+  readonly tree: Command;
+  /** Parses and runs. Throws `CommandFailure`, and what the operation threw. */
+  run(words: readonly string[]): Promise<ExitCode>;
+}
+
+const JSON_OPTION = ["--json", "print JSON and nothing else on standard output"] as const;
+const CONFIG_OPTION = ["--config <file>", "configuration file (YAML or JSON)"] as const;
+
+/** Builds the tree for one call. */
+export function createProgram(terminal: Terminal): Program {
+  let exitCode: ExitCode = EXIT.ok;
+  const tree = new Command("taskgate")
+    .description("One gate to every network service that runs inside a job.")
+    .version(`taskgate ${ownVersion()}`, "-V, --version")
+    .enablePositionalOptions()
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => void terminal.stdout.write(text),
+      writeErr: (text) => void terminal.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "taskgate: ")),
+      getOutHelpWidth: () => terminal.columns,
+      getErrHelpWidth: () => terminal.columns,
+      getOutHasColors: () => terminal.stdoutIsTty,
+      getErrHasColors: () => terminal.stderrIsTty,
+    });
+  const declare: Declare = (name, description, load, { parent = tree, hidden = false } = {}) => {
+    const command = parent.command(name, { hidden }).description(description);
+    command.option("--home <dir>", "state folder (default: TASKGATE_HOME, else ~/.taskgate)");
+    // commander calls with the arguments as declared, then the options, then the command.
+    command.action(async () => {
+      const { home, ...options } = command.opts<{ home?: string }>();
+      const here = home === undefined ? terminal : { ...terminal, home: resolve(terminal.directory, home) };
+      exitCode = (await (await load())(here, command.args, options as never)) ?? EXIT.ok;
+    });
+    return command;
+  };
+  declareGate(declare);
+  declareTasks(declare);
+  declareUse(declare);
+  declareAdministration(declare, tree);
+  return {
+    tree,
+    async run(words) {
+      if (words.length === 0) {
+        tree.outputHelp({ error: true });
+        return EXIT.usage;
+      }
+      try {
+        await tree.parseAsync([...words], { from: "user" });
+        return exitCode;
+      } catch (error) {
+        if (!(error instanceof CommanderError)) throw error;
+        return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      }
+    },
+  };
+}
+
+type Declare = (
+  name: string,
+  description: string,
+  load: () => Promise<Work>,
+  where?: { readonly parent?: Command; readonly hidden?: boolean },
+) => Command;
+
+function declareGate(declare: Declare): void {
+  const gateOptions = (command: Command): Command =>
+    command
+      .option("--listen <host:port>", "where the gate listens (default: 127.0.0.1:7080)")
+      .option(...CONFIG_OPTION)
+      .option("--set <key=value>", "set one key of the configuration; may be repeated", collect);
+  gateOptions(
+    declare("up", "start the gate, and print a login link", async () => (await import("./commands/up.ts")).up),
+  )
+    .option("--background", "leave the gate running in the background")
+    .addOption(new Option("--detached", "be the gate in the background").hideHelp())
+    .option(...JSON_OPTION)
+    .addHelpText("after", "\nCtrl-C stops the gate and not the tasks: the next gate takes them in again.");
+  gateOptions(
+    declare("start", "up, with a small demo service", async () => (await import("./commands/start.ts")).start, {
+      hidden: true,
+    }),
+  );
+}
+
+function declareTasks(declare: Declare): void {
+  declare(
+    "run",
+    "start a command behind the gate, and leave it running",
+    async () => (await import("./commands/run.ts")).run,
+  )
+    .argument("<command...>", "the command and its arguments; after -- where they begin with a dash")
+    .passThroughOptions()
+    .option("--name <name>", "name of the task (default: after the program)")
+    .option("--kind <kind>", "what it is, for people: notebook, spark (default: found out)")
+    .option("--service <name=protocol[:port]>", "a service of it, such as web=http; may be repeated", collectService)
+    .option("--replicas <n>", "how many of it", (text) => parseCount(text, "--replicas", { from: 1, to: 64 }), 1)
+    .addOption(
+      new Option("--restart <when>", "start it again when it ends")
+        .choices(["no", "on-failure", "always"])
+        .default("no"),
+    )
+    .addOption(accessOption())
+    .option("--path <prefix>", "path on the path host too, such as /nb/")
+    .option("--user <user>", "run it as this user of the machine")
+    .option("--follow", "stay with its log; Ctrl-C leaves the task running")
+    .addOption(
+      new Option("--wait <duration>", "how long to wait until it is ready")
+        .argParser((text) => parseDuration(text, "--wait"))
+        .default(60_000, "60s"),
+    )
+    .option("--no-wait", "return as soon as it is accepted")
+    .option(...JSON_OPTION);
+  declare(
+    "attach",
+    "take in a port of this machine that already listens",
+    async () => (await import("./commands/attach.ts")).attach,
+  )
+    .argument("<port>", "the port on 127.0.0.1")
+    .option("--name <name>", "name of the task (default: after the program that listens)")
+    .option("--kind <kind>", "what it is, for people")
+    .addOption(new Option("--protocol <protocol>", "what it speaks (default: found out)").choices([...PROTOCOLS]))
+    .addOption(accessOption())
+    .option("--path <prefix>", "path on the path host too, such as /nb/")
+    .option(...JSON_OPTION);
+  declare("ps", "list tasks and how to reach them", async () => (await import("./commands/ps.ts")).ps)
+    .option("--watch", "stay, and show every change")
+    .option(...JSON_OPTION);
+  declare("stop", "stop tasks: politely, then not", async () => (await import("./commands/stop.ts")).stop)
+    .argument("[tasks...]", "names of tasks")
+    .option("--gate", "stop the gate itself; its tasks go on")
+    .option(...JSON_OPTION);
+  declare("restart", "stop tasks and start them again", async () => (await import("./commands/restart.ts")).restart)
+    .argument("<tasks...>", "names of tasks")
+    .option(...JSON_OPTION);
+  declare(
+    "rm",
+    "remove tasks with their logs; those that run are stopped",
+    async () => (await import("./commands/rm.ts")).rm,
+  )
+    .argument("<tasks...>", "names of tasks")
+    .option(...JSON_OPTION);
+}
+
+function declareUse(declare: Declare): void {
+  declare(
+    "open",
+    "open a service, or the gate's own page, in the browser",
+    async () => (await import("./commands/open.ts")).open,
+  )
+    .argument("[target]", "NAME or NAME/SERVICE; none: the gate's page")
+    .option("--print", "print the login link instead; it works once")
+    .option(...JSON_OPTION);
+  declare("logs", "print what a task has written", async () => (await import("./commands/logs.ts")).logs)
+    .argument("<task>", "name of the task")
+    .option("-f, --follow", "stay, and print what comes")
+    .option("--tail <n>", "only the last lines", (text) => parseCount(text, "--tail", { from: 0, to: 1_000_000 }))
+    .option("--replica <replica>", "only this replica");
+  declare(
+    "forward",
+    "carry a service to a local port, with login",
+    async () => (await import("./commands/forward.ts")).forward,
+  )
+    .argument("<targets...>", "NAME[/SERVICE] [LOCALPORT], or several NAME[/SERVICE]:LOCALPORT")
+    .option("--stdio", "carry one connection over standard input and output, such as for ssh -o ProxyCommand")
+    .addHelpText(
+      "after",
+      "\nWithout LOCALPORT a free port is taken and printed. Ctrl-C ends it. It outlives restarts of the gate.",
+    );
+}
+
+function declareAdministration(declare: Declare, tree: Command): void {
+  const token = tree.command("token").description("logins for programs");
+  const load = async (): Promise<typeof import("./commands/token.ts")> => import("./commands/token.ts");
+  declare("create", "make a token and print it, this once", async () => (await load()).createToken, { parent: token })
+    .option("--name <name>", "what it is for", "command line")
+    .option("--for <duration>", "how long it is good (default: until revoked)", (text) => parseDuration(text, "--for"))
+    .option(...JSON_OPTION);
+  declare("list", "list tokens and browsers that are logged in", async () => (await load()).listTokens, {
+    parent: token,
+  }).option(...JSON_OPTION);
+  declare("revoke", "revoke tokens, at once", async () => (await load()).revokeTokens, { parent: token })
+    .argument("<tokens...>", "ids, or names that only one has")
+    .option(...JSON_OPTION);
+  declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)
+    .argument("<file>", "YAML or JSON")
+    .option(...JSON_OPTION);
+  declare(
+    "doctor",
+    "look for what is wrong on this machine, and say what to do",
+    async () => (await import("./commands/doctor.ts")).doctor,
+  )
+    .option(...CONFIG_OPTION)
+    .option(...JSON_OPTION);
+  declare(
+    "version",
+    "print the version of this program, and of the gate that runs",
+    async () => (await import("./commands/version.ts")).version,
+  ).option(...JSON_OPTION);
+  declare(
+    "completion",
+    "print a script that completes commands and names",
+    async () => (await import("./commands/completion.ts")).completion,
+  ).addArgument(tree.createArgument("<shell>", "for which shell").choices(["bash", "zsh", "fish"]));
+  declare(
+    "__complete",
+    "candidates for the last of these words",
+    async () => (await import("./commands/complete.ts")).complete,
+    { hidden: true },
+  )
+    .argument("[words...]")
+    .option("--split", "words are broken at = and :")
+    .passThroughOptions();
+}
+
+function accessOption(): Option {
+  return new Option("--access <who>", "who may come in beside you").choices(Object.keys(ACCESS)).default("owner");
+}
+
+function collect(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}
+
+type ServiceOption = ReturnType<typeof parseService>;
+
+function collectService(text: string, before: readonly ServiceOption[] | undefined): readonly ServiceOption[] {
+  return [...(before ?? []), parseService(text)];
+}

@@ -1,0 +1,90 @@
+import { readFileSync } from "node:fs";
+import type { ConnectionOptions } from "node:tls";
+import { readGateFile, type GateFile, type Home } from "../config/home.ts";
+import { isSameProcess } from "../platform/process-identity.ts";
+import { Secret } from "../platform/secret.ts";
+import { CommandFailure, EXIT } from "./failure.ts";
+import type { Environment } from "./terminal.ts";
+
+/** running: that very process lives. stale: its file is there, and it is not (kill -9, power loss). */
+export type GateState =
+  | { readonly state: "running"; readonly gate: GateFile }
+  | { readonly state: "stale"; readonly gate: GateFile }
+  | { readonly state: "none" };
+
+/** What the state folder says of its gate. */
+export function findGate(home: Home): GateState {
+  const gate = readGateFile(home);
+  if (gate === null) return { state: "none" };
+  return { state: isSameProcess(gate.pid, gate.processStart) ? "running" : "stale", gate };
+}
+
+/** The gate of the state folder. Throws `noGate` where none runs. */
+export function requireGate(home: Home): GateFile {
+  const found = findGate(home);
+  if (found.state === "running") return found.gate;
+  const why =
+    found.state === "stale"
+      ? `the gate of ${home.directory} (pid ${found.gate.pid}) is gone`
+      : `no gate runs for ${home.directory}`;
+  throw new CommandFailure(EXIT.noGate, why, {
+    remedy: "taskgate up --background (tasks that ran go on, and are taken in again)",
+  });
+}
+
+/** The command line's login: `TASKGATE_TOKEN`, else the file of the state folder. Read anew each time: it may be changed meanwhile. */
+export function readToken(home: Home, environment: Environment): Secret {
+  const given = environment.TASKGATE_TOKEN?.trim() ?? "";
+  if (given !== "") return checkedToken(given, "TASKGATE_TOKEN");
+  let text: string;
+  try {
+    text = readFileSync(home.token, "utf8").trim();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "error";
+    throw new CommandFailure(EXIT.denied, `cannot read the token in ${home.token} (${code})`, {
+      remedy: "set TASKGATE_TOKEN, or restart the gate: it writes the file when it starts",
+      cause: error,
+    });
+  }
+  return checkedToken(text, home.token);
+}
+
+/** A token goes into a header: anything else in its place would be an error that shows it, or a second header. */
+function checkedToken(token: string, from: string): Secret {
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new CommandFailure(EXIT.denied, `what ${from} holds is no token`, { remedy: "taskgate doctor" });
+  }
+  return new Secret(token);
+}
+
+/** What to dial: an address that means "every address" is reached on loopback. */
+export function dialAddress(gate: GateFile): string {
+  if (gate.address === "0.0.0.0") return "127.0.0.1";
+  if (gate.address === "::") return "::1";
+  return gate.address;
+}
+
+/** `gate.address:port`, as in a URL. */
+export function dialHostPort(gate: GateFile): string {
+  const address = dialAddress(gate);
+  return `${address.includes(":") ? `[${address}]` : address}:${gate.port}`;
+}
+
+/** Host header for a host of this gate. */
+export function hostHeader(gate: GateFile, host: string): string {
+  return gate.port === (gate.secure ? 443 : 80) ? host : `${host}:${gate.port}`;
+}
+
+/**
+ * How to know a gate that serves TLS: by the system's authorities, and by its own certificate file, so that a self-signed one and one of a
+ * private authority work without trusting anything else.
+ */
+export function tlsOptions(gate: GateFile): ConnectionOptions {
+  if (gate.certificateFile === undefined) return { servername: gate.gateHost };
+  try {
+    return { servername: gate.gateHost, ca: readFileSync(gate.certificateFile), allowPartialTrustChain: true };
+  } catch {
+    // Not readable for this user: the system's authorities are asked, and their refusal says what is wrong.
+    return { servername: gate.gateHost };
+  }
+}

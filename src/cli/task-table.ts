@@ -1,0 +1,106 @@
+import Table from "cli-table3";
+import type { ProblemView, ServiceView, TaskView } from "../api/wire.ts";
+import { printable, type Colors } from "./terminal.ts";
+
+/** Spaces between columns and nothing else: made to be read, cut and grepped. */
+const NO_BORDERS = Object.fromEntries(
+  [
+    ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"],
+    ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"],
+  ]
+    .flat()
+    .map((name) => [name, ""]),
+);
+
+/** Rows in columns that are as wide as their text is on a terminal, wide characters included. */
+export function formatColumns(rows: readonly (readonly string[])[]): string {
+  const table = new Table({
+    chars: { ...NO_BORDERS, middle: "  " },
+    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+  });
+  table.push(...rows.map((row) => [...row]));
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+export interface TableView {
+  readonly tasks: readonly TaskView[];
+  readonly problems: readonly ProblemView[];
+  /** Epoch ms, for ages. */
+  readonly now: number;
+}
+
+/** What `ps` shows: a row per service, then what is wrong. */
+export function formatTasks(view: TableView, colors: Colors): string {
+  const rows = view.tasks.flatMap((task) => rowsOf(task, view.now, colors));
+  const head = ["NAME", "KIND", "STATE", "SERVICE", "URL", "HEALTH", "AGE"].map((title) => colors.bold(title));
+  const table = rows.length === 0 ? "No tasks. Start one: taskgate run -- COMMAND" : formatColumns([head, ...rows]);
+  const lines = [...reasonLines(view.tasks, colors), ...problemLines(view, colors)];
+  return lines.length === 0 ? table : `${table}\n\n${lines.join("\n")}`;
+}
+
+function rowsOf(task: TaskView, now: number, colors: Colors): string[][] {
+  const first = [colors.bold(printable(task.name)), printable(task.kind), stateText(task, colors)];
+  const age = task.startedAt === null ? "" : formatAge(now - task.startedAt);
+  if (task.services.length === 0) return [[...first, "", "", "", age]];
+  return task.services.map((service, index) => [
+    ...(index === 0 ? first : ["", "", ""]),
+    `${printable(service.name)} ${colors.dim(service.protocol)}`,
+    wayIn(task, service, colors),
+    healthText(service, colors),
+    index === 0 ? age : "",
+  ]);
+}
+
+function stateText(task: TaskView, colors: Colors): string {
+  const paint = {
+    starting: colors.yellow,
+    running: colors.green,
+    stopping: colors.yellow,
+    finished: colors.dim,
+    failed: colors.red,
+  };
+  return `${paint[task.state](task.state)}${task.stale ? colors.yellow(" (stale)") : ""}`;
+}
+
+/** How to get there; what lets everybody in says so. */
+export function wayIn(task: TaskView, service: ServiceView, colors: Colors): string {
+  const way = service.url ?? (service.forward === null ? "" : `taskgate forward ${task.name}/${service.name}`);
+  return service.login || way === "" ? printable(way) : `${printable(way)} ${colors.red("(no login)")}`;
+}
+
+function healthText(service: ServiceView, colors: Colors): string {
+  if (service.health === "unknown") return colors.dim("-");
+  return service.health === "healthy" ? colors.green(service.health) : colors.red(service.health);
+}
+
+function reasonLines(tasks: readonly TaskView[], colors: Colors): string[] {
+  return tasks
+    .filter((task) => task.reason !== null && task.state !== "running")
+    .map((task) => `${colors.bold(printable(task.name))} is ${task.state}: ${printable(task.reason ?? "")}`);
+}
+
+function problemLines(view: TableView, colors: Colors): string[] {
+  const seen = new Set<string>();
+  return [...view.tasks.flatMap((task) => task.problems), ...view.problems]
+    .filter((problem) => {
+      const key = `${problem.subject} ${problem.code} ${problem.message}`;
+      return seen.has(key) ? false : seen.add(key);
+    })
+    .map((problem) => `${colors.yellow("problem")} ${printable(problem.subject)}: ${printable(problem.message)}`);
+}
+
+const STEPS = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["m", 60_000],
+] as const;
+
+/** `3d`, `5h`, `12m`, `40s`: the largest unit alone. */
+export function formatAge(ms: number): string {
+  const step = STEPS.find(([, unitMs]) => ms >= unitMs);
+  return step === undefined ? `${Math.max(0, Math.floor(ms / 1000))}s` : `${Math.floor(ms / step[1])}${step[0]}`;
+}
