@@ -73,7 +73,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const { store, config, clock, owner, site } = deps;
   const logger = deps.logger.child({ component: "auth" });
   const keys = await loadKeys(deps);
-  const revocations = await startRevocations({ store, clock, keepMs: config.session + 2 * SKEW_MS });
+  const revocations = await startRevocations({ store, clock, keepMs: config.session + SKEW_MS });
   const current = (principal: Principal): Principal | null => today(owner, principal);
   const tokens = createTokens({ store, clock, revocations, current });
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });

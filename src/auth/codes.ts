@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { GatewayError, isCode } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
@@ -18,7 +18,7 @@ export function isSecretForm(text: string): boolean {
 
 /** SHA-256, base64url: what is kept of a secret. No salt is needed where the secret itself is random. */
 export function hashOf(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
+  return hash("sha256", secret, "base64url");
 }
 
 /** Codes that each stand for one value, once. */

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { pathPrefix } from "./place.ts";
 import type { RequestHead, Route, Site } from "../model/index.ts";
 
@@ -60,5 +60,5 @@ export function setCookie(site: Site, route: Route, cookie: Cookie & { readonly 
 }
 
 function serviceHash(service: string): string {
-  return createHash("sha256").update(service).digest("hex").slice(0, 20);
+  return hash("sha256", service, "hex").slice(0, 20);
 }

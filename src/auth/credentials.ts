@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { GatewayError, type HeaderFields, type Principal, type RequestHead } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { abortable, createAnswers } from "./answers.ts";
@@ -87,7 +87,5 @@ async function askOne(
 
 function keyOf(authenticator: Authenticator, names: readonly string[], head: RequestHead): string {
   const shown = names.map((name) => [name, head.header(name)]);
-  return createHash("sha256")
-    .update(JSON.stringify([authenticator.name, shown]))
-    .digest("hex");
+  return hash("sha256", JSON.stringify([authenticator.name, shown]));
 }

@@ -2,7 +2,6 @@ import type { Route, Session } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { rootOf } from "./revocations.ts";
-import { SKEW_MS } from "./sessions.ts";
 import { createUsageCounts, type Usage } from "./usage.ts";
 
 const SWEEP_MS = 5_000;
@@ -124,7 +123,7 @@ class Registry implements Disposable {
   async #check(entry: Live): Promise<void> {
     const { clock, logger, mayStay, prolong } = this.#deps;
     const { session, route } = entry;
-    if (mayStay(session, route) && clock.now() < entry.expiresAt + SKEW_MS) return;
+    if (mayStay(session, route) && clock.now() < entry.expiresAt) return;
     try {
       const until = mayStay(session, route) ? await prolong(session, route) : null;
       if (until === null) this.#end(entry);

@@ -20,11 +20,11 @@ export function pathPrefix(route: Route): string {
   return route.match.by === "path" ? route.match.prefix.replace(/\/$/, "") : "";
 }
 
-/** The part of a request's path from `/.taskgate/` on, where it is the gate's own on this route; else null. */
+/** The part of a request's path from `/.taskgate` on, where it is the gate's own on this route; else null. */
 export function gatePath(route: Route, path: string): string | null {
   const prefix = pathPrefix(route);
-  const rest = path.startsWith(prefix) ? path.slice(prefix.length) : path;
-  return rest.startsWith(GATE_PATH) ? rest : null;
+  const rest = path.startsWith(prefix) ? path.slice(prefix.length) : "";
+  return rest.startsWith(GATE_PATH) || /^\/\.taskgate(\?|$)/.test(rest) ? rest : null;
 }
 
 /** `nb.localhost:7080`: what a browser sends as Host. */

@@ -20,7 +20,7 @@ import type { Revocations } from "./revocations.ts";
 /** The `typ` of a session (RFC 8725 section 3.11); nothing else that the gate signs has it. */
 const TYP = "taskgate-session+jwt";
 
-/** How far two clocks may differ. */
+/** How far behind the clock may be of whoever else signed. An end is never moved: a session that ends early is only renewed early. */
 export const SKEW_MS = 60_000;
 
 const MAX_VERIFIED = 10_000;
@@ -117,7 +117,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       session.service === route.service &&
       claims.aud === audienceOf(route.service) &&
       claims.host === host &&
-      now < session.expiresAt + SKEW_MS &&
+      now < session.expiresAt &&
       now >= claims.iat * 1000 - SKEW_MS &&
       !revocations.has(session.id)
     );

@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import type { Access, Principal } from "../model/index.ts";
+import { mayUse } from "./access.ts";
+import { hostRoute, OWNER, START } from "./testing/auth-kit.ts";
+
+const BOB: Principal = { realm: "local", name: "bob", groups: [{ realm: "local", name: "ml" }], admin: false };
+const by = OWNER;
+
+function verdict(access: Partial<Access>, principal = BOB, now = START) {
+  const route = hostRoute("nb.localhost", "local/nb/web", { access: { grants: [], anyone: "nobody", ...access } });
+  return mayUse(route, principal, now);
+}
+
+test("lets the owner and administrators in, and nobody else by default", () => {
+  expect(verdict({}, { ...OWNER, admin: false })).toBe("allowed");
+  expect(verdict({}, { ...BOB, admin: true })).toBe("allowed");
+  expect(verdict({})).toBe("refused");
+});
+
+test("does not take an owner's name of another realm for the owner", () => {
+  expect(verdict({}, { ...BOB, realm: "oidc", name: OWNER.name })).toBe("refused");
+});
+
+test("lets nobody own a route without owner", () => {
+  const route = hostRoute("nb.localhost", "local/nb/web", { owner: null });
+  expect(mayUse(route, BOB, START)).toBe("refused");
+  expect(mayUse(route, { ...BOB, admin: true }, START)).toBe("allowed");
+});
+
+test("lets in whom a grant names, in its realm, to the letter", () => {
+  expect(verdict({ grants: [{ to: { realm: "local", name: "bob" }, by }] })).toBe("allowed");
+  expect(verdict({ grants: [{ to: { realm: "oidc", name: "bob" }, by }] })).toBe("refused");
+  expect(verdict({ grants: [{ to: { realm: "local", name: "Bob" }, by }] })).toBe("refused");
+});
+
+test("lets in the members of a group that a grant names", () => {
+  expect(verdict({ grants: [{ to: { group: { realm: "local", name: "ml" } }, by }] })).toBe("allowed");
+  expect(verdict({ grants: [{ to: { group: { realm: "oidc", name: "ml" } }, by }] })).toBe("refused");
+  expect(verdict({ grants: [{ to: { realm: "local", name: "ml" }, by }] })).toBe("refused");
+});
+
+test("ends a grant at its end", () => {
+  const grants = [{ to: { realm: "local", name: "bob" }, by, until: START + 1000 }];
+  expect(verdict({ grants }, BOB, START + 999)).toBe("allowed");
+  expect(verdict({ grants }, BOB, START + 1000)).toBe("refused");
+});
+
+test("lets nobody in by a grant to a link", () => {
+  expect(verdict({ grants: [{ to: { link: "bob" }, by }] })).toBe("refused");
+});
+
+test("lets in anybody who is logged in where access says so", () => {
+  expect(verdict({ anyone: "authenticated" })).toBe("allowed");
+  expect(verdict({ anyone: "public" })).toBe("allowed");
+});
+
+test("leaves to an authority what nothing else allows", () => {
+  const authority = { name: "a", resource: "r", action: "read", epoch: "1" };
+  expect(verdict({ authority })).toBe("authority");
+  expect(verdict({ authority }, { ...BOB, admin: true })).toBe("allowed");
+  expect(verdict({ authority, anyone: "authenticated" })).toBe("allowed");
+});
