@@ -37,3 +37,15 @@ function psStart(pid: number): string | null {
     return null;
   }
 }
+
+/**
+ * Names this boot of the machine: start times of processes count from it, so they say nothing across a restart. Empty where the operating
+ * system spells start times as dates, which need no such help.
+ */
+export function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,132 @@
+import type {
+  Access,
+  Endpoint,
+  Exposure,
+  Identity,
+  Policy,
+  Protocol,
+  Service,
+  Task,
+  TaskState,
+} from "../../model/index.ts";
+import { openPort, type OpenPorts } from "./found-services.ts";
+import { describeState } from "./describe-state.ts";
+import type { RunView } from "./run-view.ts";
+import type { AttachRecord, Recognition, RunRecord } from "./task-record.ts";
+
+/** An attached port's public face. */
+export interface AttachView {
+  readonly record: AttachRecord;
+  readonly state: TaskState;
+  readonly reason: string | null;
+  /** null: nothing listens. */
+  readonly ip: string | null;
+}
+
+const NO_POLICY: Policy = Object.freeze({});
+
+/** Whether all that the task declares listens; without declarations, whether anything does that is a service. */
+export function isReady(record: RunRecord, open: OpenPorts): boolean {
+  const replicas = replicasOf(record);
+  if (record.declared.length === 0) {
+    return record.found.some((service) => replicas.some((replica) => openPort(open, replica, service.ports[replica])));
+  }
+  return record.declared.every(({ ports }) =>
+    replicas.every((replica) => openPort(open, replica, ports[Number(replica)]) !== undefined),
+  );
+}
+
+/** "0", "1", … */
+export function replicasOf(record: RunRecord): readonly string[] {
+  return Array.from({ length: record.replicas }, (_, index) => String(index));
+}
+
+export function buildRunTask(view: RunView, owner: Identity): Task {
+  const { record, open } = view;
+  const { state, reason } = describeState(view);
+  const named = [
+    ...record.declared.map(({ name, protocol, ports }) => ({
+      name,
+      protocol,
+      portOf: (r: string) => ports[Number(r)],
+    })),
+    ...record.found.map(({ name, ports }) => ({ name, protocol: null, portOf: (r: string) => ports[r] })),
+  ];
+  const services = named.map(({ name, protocol, portOf }, index) =>
+    buildService(record, { name, protocol, port: record.replicas === 1 ? portOf("0") : undefined, first: index === 0 }),
+  );
+  const endpoints = named.map(({ name, portOf }) => {
+    const list = replicasOf(record).flatMap((replica) => buildEndpoint(open, replica, portOf(replica)));
+    return [name, list] as const;
+  });
+  return {
+    ...commonTask(record, owner),
+    kind: record.taskKind ?? kindOf(services, record.recognised) ?? "process",
+    state,
+    ...(reason === null ? {} : { reason }),
+    ...(view.state === null ? {} : { startedAt: view.state.startedAt }),
+    services,
+    endpoints: Object.fromEntries(endpoints),
+  };
+}
+
+export function buildAttachTask(view: AttachView, owner: Identity): Task {
+  const { record, state, reason, ip } = view;
+  const { service, port } = record;
+  const services =
+    service === null ? [] : [buildService(record, { name: service, protocol: record.protocol, port, first: true })];
+  const list: Endpoint[] = ip === null ? [] : [{ address: { ip, port }, replica: "0", weight: 1, health: "healthy" }];
+  return {
+    ...commonTask(record, owner),
+    kind: record.taskKind ?? kindOf(services, record.recognised) ?? "attached",
+    state,
+    ...(reason === null ? {} : { reason }),
+    startedAt: record.createdAt,
+    services,
+    endpoints: service === null ? {} : { [service]: list },
+  };
+}
+
+function commonTask(
+  record: RunRecord | AttachRecord,
+  owner: Identity,
+): Pick<Task, "id" | "name" | "owner" | "namespace" | "labels" | "access"> {
+  const access: Access = { grants: [], anyone: record.anyone };
+  return { id: record.name, name: record.name, owner, namespace: "default", labels: {}, access };
+}
+
+function buildService(
+  record: RunRecord | AttachRecord,
+  wanted: {
+    readonly name: string;
+    readonly protocol: Protocol | null;
+    readonly port: number | undefined;
+    readonly first: boolean;
+  },
+): Service {
+  const recognition = record.recognised[wanted.name];
+  const protocol = wanted.protocol ?? recognition?.protocol ?? "tcp";
+  const exposures: Exposure[] = [];
+  if (wanted.first && record.path !== null) exposures.push({ by: "path", prefix: record.path, strip: true });
+  if (protocol === "tcp" && record.anyone === "public") exposures.push({ by: "port" });
+  return {
+    name: wanted.name,
+    protocol,
+    ...(wanted.port === undefined ? {} : { port: wanted.port }),
+    guard: "gate",
+    ...(recognition?.landingPath === undefined ? {} : { landingPath: recognition.landingPath }),
+    exposures,
+    policy: recognition?.policy ?? NO_POLICY,
+  };
+}
+
+/** An endpoint is there while its port is open in the task's own processes: whoever else has that port is never sent its visitors. */
+function buildEndpoint(open: OpenPorts, replica: string, port: number | undefined): readonly Endpoint[] {
+  const found = openPort(open, replica, port);
+  if (found === undefined) return [];
+  return [{ address: { ip: found.ip, port: found.port }, replica, weight: 1, health: "healthy" }];
+}
+
+function kindOf(services: readonly Service[], recognised: Readonly<Record<string, Recognition>>): string | null {
+  return services.map((service) => recognised[service.name]?.kind ?? null).find((kind) => kind !== null) ?? null;
+}

@@ -1,0 +1,81 @@
+import type { TaskState } from "../../model/index.ts";
+import { openPort } from "./found-services.ts";
+import type { RunView } from "./run-view.ts";
+import type { ReplicaState, SupervisorState } from "./supervisor/state.ts";
+
+/** A task's state, and why, in words for its owner. */
+export interface Described {
+  readonly state: TaskState;
+  readonly reason: string | null;
+}
+
+export function describeState(view: RunView): Described {
+  const { phase, state, stopping } = view;
+  if (phase === "ended" || state?.ended === true) return describeEnd(state);
+  if (stopping || state?.stopping === true) return { state: "stopping", reason: null };
+  if (phase === "recovering") {
+    return { state: "starting", reason: "its supervisor is gone; what it left behind is being ended" };
+  }
+  if (state === null) return { state: "starting", reason: null };
+  const troubles = state.replicas.filter((replica) => replica.phase !== "running");
+  if (troubles.length < state.replicas.length) return describeRunning(view, state, troubles);
+  const worst = troubles.find((replica) => failed(replica)) ?? troubles[0];
+  if (worst?.phase === "waiting")
+    return { state: "starting", reason: `it is started again: ${howEnded(worst, false)}` };
+  return { state: "starting", reason: null };
+}
+
+/** `exited with code 3`, `killed by SIGKILL (out of memory?)`, each with how often it was restarted. */
+export function howEnded(replica: ReplicaState, numbered: boolean): string {
+  const who = numbered ? `replica ${replica.replica} ` : "";
+  const restarts = replica.restarts === 0 ? "" : `, restarted ${times(replica.restarts)}`;
+  return `${who}${cause(replica)}${restarts}`;
+}
+
+function describeRunning(view: RunView, state: SupervisorState, troubles: readonly ReplicaState[]): Described {
+  const ended = troubles.filter((replica) => replica.endedAt !== null).map((replica) => howEnded(replica, true));
+  if (!view.ready) return { state: "starting", reason: [...ended, ...waitsFor(view)].join("; ") || null };
+  if (ended.length > 0) return { state: "running", reason: ended.join("; ") };
+  if (view.record.declared.length === 0 && view.record.found.length === 0) {
+    return { state: "running", reason: "it listens on no port yet" };
+  }
+  const restarted = state.replicas.filter((replica) => replica.restarts > 0);
+  const before = restarted.map((replica) => howEnded(replica, state.replicas.length > 1));
+  return { state: "running", reason: before.length === 0 ? null : `last ${before.join("; ")}` };
+}
+
+function describeEnd(state: SupervisorState | null): Described {
+  if (state === null) return { state: "failed", reason: "it was never started" };
+  if (state.stopping) return { state: "finished", reason: "stopped" };
+  if (state.lost !== null) return { state: "failed", reason: state.lost };
+  const several = state.replicas.length > 1;
+  const bad = state.replicas.filter((replica) => failed(replica));
+  if (bad.length > 0) return { state: "failed", reason: bad.map((replica) => howEnded(replica, several)).join("; ") };
+  return { state: "finished", reason: "exited with code 0" };
+}
+
+function waitsFor({ record, state, open }: RunView): readonly string[] {
+  const several = (state?.replicas.length ?? 1) > 1;
+  const missing = record.declared.flatMap(({ name, ports }) =>
+    ports
+      .filter((port, replica) => openPort(open, String(replica), port) === undefined)
+      .map((port) => `${name}${several ? " of a replica" : ""} on port ${String(port)}`),
+  );
+  return missing.length === 0 ? [] : [`waiting for ${missing.slice(0, 4).join(", ")} to open`];
+}
+
+function failed(replica: ReplicaState): boolean {
+  return replica.exitCode !== 0;
+}
+
+function cause(replica: ReplicaState): string {
+  if (replica.error !== null) return replica.error;
+  if (replica.signal !== null)
+    return `killed by ${replica.signal}${replica.signal === "SIGKILL" ? " (out of memory?)" : ""}`;
+  if (replica.exitCode === 127) return "exited with code 127 (a command was not found)";
+  return replica.exitCode === null ? "ended with its supervisor" : `exited with code ${String(replica.exitCode)}`;
+}
+
+function times(count: number): string {
+  return count === 1 ? "once" : `${String(count)} times`;
+}

@@ -1,0 +1,134 @@
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { AttachedTask } from "./attached-task.ts";
+import type { Discover, FoundPort, Recognised } from "./discover/discover.ts";
+import type { OpenPorts } from "./found-services.ts";
+import type { LocalTask } from "./local-task.ts";
+import { pause } from "./pause.ts";
+import { Recogniser } from "./recogniser.ts";
+
+/** While a task starts its ports are looked for this often, so that it is ready soon after it listens. */
+const EAGER_MS = 100;
+const EAGER_FOR_MS = 15_000;
+
+export interface PortWatchDeps {
+  readonly discover: Discover;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly everyMs: number;
+  readonly ownPorts: () => ReadonlySet<number>;
+  readonly tasks: () => Iterable<LocalTask | AttachedTask>;
+}
+
+export interface PortWatch extends AsyncDisposable {
+  /** Looks soon, and often for a while: something is starting. */
+  hurry(): void;
+}
+
+/** Looks again and again at what the tasks' processes listen on, and finds out what that is. Disposing waits for the look at hand. */
+export function startPortWatch(deps: PortWatchDeps): PortWatch {
+  const watch = new Watch(deps);
+  const running = watch.run();
+  return {
+    hurry: () => watch.hurry(),
+    async [Symbol.asyncDispose]() {
+      watch.end();
+      await running;
+    },
+  };
+}
+
+class Watch {
+  readonly #deps: PortWatchDeps;
+  readonly #recogniser: Recogniser;
+  readonly #life = new AbortController();
+  #wake = new AbortController();
+  #eagerUntil = 0;
+  #failing = false;
+
+  constructor(deps: PortWatchDeps) {
+    this.#deps = deps;
+    this.#recogniser = new Recogniser({ ...deps, signal: this.#life.signal });
+  }
+
+  hurry(): void {
+    const { clock } = this.#deps;
+    this.#eagerUntil = clock.now() + EAGER_FOR_MS;
+    this.#wake.abort();
+  }
+
+  end(): void {
+    this.#life.abort();
+  }
+
+  async run(): Promise<void> {
+    const { clock, everyMs, logger } = this.#deps;
+    const life = this.#life.signal;
+    while (!life.aborted) {
+      try {
+        await this.#look();
+        this.#failing = false;
+      } catch (error) {
+        if (!this.#failing) logger.warn({ err: error }, "listening ports cannot be looked for");
+        this.#failing = true;
+      }
+      const every = clock.now() < this.#eagerUntil ? Math.min(EAGER_MS, everyMs) : everyMs;
+      // A hurry that comes while this look is under way is not lost: the next one comes after the eager time.
+      this.#wake = new AbortController();
+      await pause(clock, Math.min(EAGER_MS, everyMs), life);
+      await pause(clock, every - Math.min(EAGER_MS, everyMs), AbortSignal.any([life, this.#wake.signal]));
+    }
+    await this.#recogniser.idle();
+  }
+
+  async #look(): Promise<void> {
+    const own = this.#deps.ownPorts();
+    const tasks = [...this.#deps.tasks()];
+    await this.#lookAtRuns(
+      tasks.filter((task) => task.kind === "run"),
+      own,
+    );
+    for (const task of tasks) if (task.kind === "attach") await this.#lookAtAttached(task, own);
+    this.#recogniser.forgetUnseen();
+  }
+
+  async #lookAtRuns(tasks: readonly LocalTask[], own: ReadonlySet<number>): Promise<void> {
+    const roots = new Map(tasks.map((task) => [task, task.roots]));
+    const pids = [...roots.values()].flat().map((root) => root.pid);
+    const found =
+      pids.length === 0 ? new Map<number, readonly FoundPort[]>() : await this.#deps.discover.listening(pids);
+    for (const task of tasks) {
+      const open = new Map<string, readonly FoundPort[]>();
+      // Those that were looked at: meanwhile others may have taken their place, of which nothing is known yet.
+      for (const { replica, pid } of roots.get(task) ?? []) {
+        const ports = (found.get(pid) ?? []).filter((port) => !own.has(port.port));
+        if (ports.length > 0) open.set(replica, ports);
+      }
+      task.setOpen(open);
+      this.#recogniseAll(task, open);
+    }
+  }
+
+  #recogniseAll(task: LocalTask, open: OpenPorts): void {
+    for (const [replica, ports] of open) {
+      for (const found of ports) {
+        this.#recogniser.see(`${task.record.name} ${replica}`, found, (what: Recognised) =>
+          task.admit(replica, found, what),
+        );
+      }
+    }
+  }
+
+  async #lookAtAttached(task: AttachedTask, own: ReadonlySet<number>): Promise<void> {
+    const { port, name } = task.record;
+    const who = own.has(port) ? null : await this.#deps.discover.whoListens(port);
+    if (own.has(port) || who?.pid === process.pid) {
+      task.setOpen(null, `port ${String(port)} is the gate's own`);
+      return;
+    }
+    task.setOpen(who?.ip ?? null, who === null ? `nothing listens on port ${String(port)}` : null);
+    if (who === null) return;
+    const found: FoundPort = { port, ip: who.ip, pid: who.pid ?? 0, command: who.command };
+    this.#recogniser.see(name, found, (what) => task.admit(what));
+  }
+}
