@@ -13,7 +13,7 @@ export interface ProblemIndex {
   refresh(more: readonly Problem[]): readonly string[];
 }
 
-/** Takes the problems of the table, and makes one for each source that fails. */
+/** Of the problems of the table, and what else `refresh` is given. */
 export function createProblemIndex(state: TableState): ProblemIndex {
   let byTask: ReadonlyMap<string, readonly Problem[]> = new Map();
   let rest: readonly Problem[] = [];
@@ -27,7 +27,7 @@ export function createProblemIndex(state: TableState): ProblemIndex {
     refresh(more) {
       if (current) return [];
       current = true;
-      all = distinct([...staleSources(state), ...state.table.problems.values(), ...more]);
+      all = distinct([...state.table.problems.values(), ...more]);
       const next = Map.groupBy(all, (problem) => taskOf(problem.subject, state));
       rest = next.get(null) ?? [];
       const before = byTask;
@@ -36,14 +36,6 @@ export function createProblemIndex(state: TableState): ProblemIndex {
       return [...keys].filter((key) => !isDeepStrictEqual(before.get(key), byTask.get(key)));
     },
   };
-}
-
-function staleSources(state: TableState): Problem[] {
-  return [...state.sources].flatMap(([subject, source]) => {
-    if (source.state !== "stale") return [];
-    const message = `fails since ${new Date(source.since).toISOString()}: ${source.message}; its last good tasks are kept`;
-    return [{ subject, code: "source_stale", message }];
-  });
 }
 
 /** Whatever order they come in, and however often, the same list. */

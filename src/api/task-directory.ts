@@ -38,7 +38,7 @@ export interface TaskDirectory {
   allProblems(): readonly ProblemView[];
   /** To be called after every build. Work proportional to the change. */
   built(built: Built): void;
-  /** To be called when the status of the plane or the state of a source changed. */
+  /** To be called when the status of the plane changed. */
   planeChanged(): void;
   /** Calls at once with the present state, then with what changed, gathered. The listener must not throw. */
   subscribe(listener: (event: LiveEvent) => void): Disposable;
@@ -68,7 +68,6 @@ class Directory implements TaskDirectory {
   readonly #healthOwners = new Map<string, string>();
   readonly #healthKeys = new Map<string, readonly string[]>();
   readonly #health = new Map<string, "healthy" | "unhealthy">();
-  readonly #staleSources = new Set<string>();
   readonly #problems;
   readonly #listeners = new Set<(event: LiveEvent) => void>();
   /** Tasks to look at again. */
@@ -133,6 +132,10 @@ class Directory implements TaskDirectory {
   built(built: Built): void {
     for (const key of built.tasks.set) this.#dirty.add(key);
     for (const key of built.tasks.removed) this.#dirty.add(key);
+    // Rare: a source began to fail, or to work again, which shows at each of its tasks.
+    if (built.sources.length > 0) {
+      for (const view of this.#views.values()) if (built.sources.includes(view.provider)) this.#dirty.add(view.id);
+    }
     this.#problems.outdated();
     this.#schedule();
     for (const look of this.#watchers) look();
@@ -206,7 +209,6 @@ class Directory implements TaskDirectory {
   /** Brings the views up to date with all that was taken note of. */
   #settle(): void {
     if (this.#planeDirty) this.#takePlane();
-    this.#takeSources();
     for (const key of this.#problems.refresh(this.#deps.planeStatus()?.problems ?? [])) this.#dirty.add(key);
     for (const key of this.#dirty) this.#look(key);
     this.#dirty.clear();
@@ -231,17 +233,6 @@ class Directory implements TaskDirectory {
   #markOwner(healthKey: string): void {
     const owner = this.#healthOwners.get(healthKey);
     if (owner !== undefined) this.#dirty.add(owner);
-  }
-
-  #takeSources(): void {
-    for (const [name, { state }] of this.#deps.state.sources) {
-      const stale = state === "stale";
-      if (this.#staleSources.has(name) === stale) continue;
-      if (stale) this.#staleSources.add(name);
-      else this.#staleSources.delete(name);
-      this.#problems.outdated();
-      for (const view of this.#views.values()) if (view.provider === name) this.#dirty.add(view.id);
-    }
   }
 
   #look(key: string): void {

@@ -1,0 +1,136 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { startAuth, type Auth } from "../../auth/auth.ts";
+import { LoginConfig } from "../../config/schema.ts";
+import { createTableState } from "../../core/create-table-state.ts";
+import type { TableState } from "../../core/table-state.ts";
+import type { PlaneStatus } from "../../dataplanes/dataplane.ts";
+import { matchKey, type Principal, type Site, type SourceUpdate } from "../../model/index.ts";
+import { systemClock as clock } from "../../platform/clock.ts";
+import { silentLogger as logger } from "../../platform/logger.ts";
+import { startEmbeddedStore } from "../../store/embedded/embedded-store.ts";
+import { createApi } from "../app.ts";
+import { loadPages } from "../pages.ts";
+import { startApiServer } from "../server.ts";
+import { createTaskDirectory, type TaskDirectory } from "../task-directory.ts";
+import { askSocket, type Ask } from "./ask-socket.ts";
+import { ScriptedProvider } from "./scripted-provider.ts";
+import { OWNER } from "./web-task.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+  json<T>(): T;
+}
+
+/** The API of a gate without a data plane: real table, login, store and socket; one provider that does what it is told. */
+export interface TestGate extends AsyncDisposable {
+  readonly state: TableState;
+  readonly directory: TaskDirectory;
+  readonly provider: ScriptedProvider;
+  readonly auth: Auth;
+  readonly site: Site;
+  readonly socketPath: string;
+  /** The owner's. */
+  readonly token: string;
+  tokenOf(principal: Principal): Promise<string>;
+  publish(source: string, update: SourceUpdate): void;
+  setPlane(status: Partial<PlaneStatus>): void;
+  /** A whole answer. With the owner's token unless another is given. */
+  ask(path: string, ask?: Ask): Promise<Answer>;
+  /** An answer that goes on. Destroying it is leaving. */
+  open(path: string, ask?: Ask): Promise<IncomingMessage>;
+}
+
+export const UI_FOLDER = join(import.meta.dirname, "../../../ui");
+
+export function siteAt(port: number): Site {
+  const domain = "localhost";
+  return {
+    domain,
+    gateHost: "taskgate.localhost",
+    pathHost: "paths.localhost",
+    secure: false,
+    port,
+    dial: "127.0.0.1",
+  };
+}
+
+/** A table with no tasks. */
+export function emptyTable({ domain, gateHost, pathHost }: Site): TableState {
+  const tcp = { ports: { from: 20_000, to: 20_099 }, services: {} };
+  return createTableState({ domain, gateHost, pathHost, listener: "main", tcp, ceiling: "public", epoch: "test" }, []);
+}
+
+export async function startTestGate(port = 7080): Promise<TestGate> {
+  const scope = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "tg-api-"));
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
+  const site = siteAt(port);
+  const state = emptyTable(site);
+  const store = scope.use(await startEmbeddedStore({ file: join(folder, "gate.db"), clock, logger }));
+  const routeFor = (host: string) => state.table.routes.get(matchKey({ by: "host", listener: "main", host }));
+  const config = LoginConfig.parse({});
+  const auth = scope.use(await startAuth({ store, config, site, owner: OWNER, routeFor, clock, logger }));
+  const tasks = tellTasks(state, site);
+  const socketPath = join(folder, "api.sock");
+  scope.use(await serve({ ...tasks, auth, site, socketPath }));
+  const tokenOf = async (principal: Principal) => (await auth.tokens.issue({ name: "test", principal })).token;
+  const token = await tokenOf(OWNER);
+  const open = (path: string, ask?: Ask) => askSocket(socketPath, path, { token, ...ask });
+  return {
+    ...{ ...tasks, state, auth, site, socketPath, token, tokenOf, open },
+    async ask(path, ask) {
+      const response = await open(path, ask);
+      const body = await text(response);
+      const json = <T>() => JSON.parse(body) as T;
+      return { status: response.statusCode ?? 0, headers: response.headers, body, json };
+    },
+    [Symbol.asyncDispose]: () => scope.disposeAsync(),
+  };
+}
+
+function tellTasks(state: TableState, site: Site) {
+  let plane: PlaneStatus | null = null;
+  const publish = (source: string, update: SourceUpdate) => {
+    state.update(source, update);
+    const built = state.build(clock.now());
+    if (built !== null) directory.built(built);
+  };
+  const provider = new ScriptedProvider((update) => publish("local", update));
+  const control = (key: string) => (key.startsWith("local/") ? provider : null);
+  const directory = createTaskDirectory({ state, site, planeStatus: () => plane, control, clock });
+  publish("local", { kind: "whole", tasks: [], problems: [] });
+  const setPlane = (status: Partial<PlaneStatus>) => {
+    plane = { instances: new Map(), endpoints: new Map(), lastUsed: new Map(), problems: [], ...status };
+    directory.planeChanged();
+  };
+  return { provider, control, directory, publish, setPlane };
+}
+
+interface Served extends ReturnType<typeof tellTasks> {
+  readonly auth: Auth;
+  readonly site: Site;
+  readonly socketPath: string;
+}
+
+async function serve({ directory, provider, control, auth, site, socketPath }: Served): Promise<AsyncDisposable> {
+  const ended = new AbortController();
+  const pages = await loadPages(UI_FOLDER);
+  const about = { version: "0.1.0", url: "http://taskgate.localhost:7080", domain: site.domain, dataPlane: "embedded" };
+  const version = () => ({ ...about, startedAt: clock.now(), revision: 1 });
+  const signal = ended.signal;
+  const shared = { directory, runner: provider, runnerProvider: "local", control, auth, owner: OWNER, site };
+  const app = createApi({ ...shared, version, pages, clock, logger, signal });
+  const server = await startApiServer({ app, socketPath, logger });
+  return {
+    async [Symbol.asyncDispose]() {
+      ended.abort();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
