@@ -80,11 +80,14 @@ async function enter(
   const again = `open ${originOf(site, host)}/ again`;
   if (!isSecretForm(code)) throw new GatewayError("bad_request", `no login code came with this; ${again}`);
   const visit = await deps.visits.redeem(code);
-  const states = valuesOf(ownCookies(head), cookieName(site, route, "state"));
+  const cookies = ownCookies(head);
+  const states = valuesOf(cookies, cookieName(site, route, "state"));
   if (visit.host !== host || visit.service !== route.service || visit.route !== route.id) {
     throw new GatewayError("denied", `this login was for another service; ${again}`);
   }
   if (!states.some((state) => hashOf(state) === visit.state)) {
+    // Another tab was faster, and the state went with its exchange: this browser is in already, and needs nothing from this code.
+    if (sessions.find(route, head, cookies) !== null) return redirect(`${originOf(site, host)}${visit.path}`, []);
     throw new GatewayError("denied", `this login began in another browser, or took too long; ${again}`);
   }
   if (visit.login !== null && deps.revocations.has(visit.login)) {
