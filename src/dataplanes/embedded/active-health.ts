@@ -1,0 +1,91 @@
+import http from "node:http";
+import type { ActiveHealth, Protocol } from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { grpcHealth } from "./grpc-health.ts";
+import { hostOf } from "./request-fields.ts";
+import type { Target } from "./target.ts";
+
+export interface WatchHealthDeps {
+  readonly target: Target;
+  readonly ask: ActiveHealth;
+  readonly protocol: Protocol;
+  readonly clock: Clock;
+}
+
+/** So many in a row before a verdict turns; the first answer counts at once. */
+const THRESHOLD = 2;
+const LONGEST_ANSWER_MS = 5000;
+
+/** Asks one endpoint again and again whether it is well, until disposed. */
+export function watchHealth(deps: WatchHealthDeps): Disposable {
+  const controller = new AbortController();
+  void keepAsking(deps, controller.signal);
+  return { [Symbol.dispose]: () => controller.abort() };
+}
+
+/** Name of the loop: health checks of one endpoint. Ends with the signal. */
+async function keepAsking(deps: WatchHealthDeps, signal: AbortSignal): Promise<void> {
+  const { target, ask, clock } = deps;
+  let verdict: "unknown" | "healthy" | "unhealthy" = "unknown";
+  let against = 0;
+  for (;;) {
+    // Whatever a job makes of the question (a session that ends under it, a path that cannot be sent): it is not well.
+    const found = (await isWell(deps, signal).catch(() => false)) ? "healthy" : "unhealthy";
+    if (signal.aborted) return; // asked or waited in vain: whoever disposed of it wants no answer
+    against = found === verdict ? 0 : against + 1;
+    if (verdict === "unknown" || against >= THRESHOLD) {
+      verdict = found;
+      against = 0;
+      target.checked(found);
+    }
+    // A tenth of jitter either way: endpoints that came together need not be asked together.
+    await pause(clock, ask.everyMs * (0.9 + Math.random() / 5), signal);
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = clock.after(ms, done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+async function isWell(deps: WatchHealthDeps, signal: AbortSignal): Promise<boolean> {
+  const controller = new AbortController();
+  const timer = deps.clock.after(Math.min(deps.ask.everyMs, LONGEST_ANSWER_MS), () => controller.abort());
+  try {
+    return await askOnce(deps, AbortSignal.any([signal, controller.signal]));
+  } finally {
+    timer[Symbol.dispose]();
+  }
+}
+
+async function askOnce({ target, ask, protocol }: WatchHealthDeps, signal: AbortSignal): Promise<boolean> {
+  if (protocol === "grpc") return grpcHealth(target, signal);
+  if (protocol === "http" && ask.path !== undefined) return httpHealth(target, ask.path, signal);
+  const socket = await target.dial(signal);
+  if (typeof socket === "string") return false;
+  socket.destroy();
+  return true;
+}
+
+function httpHealth({ address }: Target, path: string, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const to = "unix" in address ? { socketPath: address.unix } : { host: address.ip, port: address.port };
+    const headers = { host: hostOf(address), "user-agent": "taskgate-health", connection: "close" };
+    const request = http.request({ ...to, path, headers, agent: false, signal }, (response) => {
+      const status = response.statusCode ?? 0;
+      resolve(status >= 200 && status < 400);
+      request.destroy(); // the body is of no interest
+    });
+    request.on("error", () => resolve(false)); // whatever it is: not well
+    request.on("close", () => resolve(false)); // no answer came; after one this does nothing
+    request.end();
+  });
+}

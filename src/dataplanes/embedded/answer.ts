@@ -1,0 +1,31 @@
+import type { Decision } from "../../model/index.ts";
+import type { Exchange, Fields } from "./exchange.ts";
+import { formFor, renderNotice, type Notice } from "./pages.ts";
+
+/** Answers with the gate's own words, in the form that was asked for. Does nothing once an answer is on its way. */
+export function answerNotice(exchange: Exchange, notice: Notice): void {
+  const { status, fields, body } = renderNotice(notice, formFor(exchange.head, exchange.version));
+  answerWhole(exchange, { status, fields, body });
+}
+
+/** Sends a visitor elsewhere, as the gatekeeper says. */
+export function answerRedirect(
+  exchange: Exchange,
+  { location, respond }: Omit<Extract<Decision, { kind: "redirect" }>, "kind">,
+  status?: 308,
+): void {
+  const safe = exchange.head.method === "GET" || exchange.head.method === "HEAD";
+  const fields = ["location", location, "cache-control", "no-store", "content-length", "0"];
+  for (const [name, value] of respond) fields.push(name, value);
+  answerWhole(exchange, { status: status ?? (safe ? 302 : 303), fields, body: "" });
+}
+
+function answerWhole(exchange: Exchange, answer: { status: number; fields: Fields; body: string }): void {
+  if (exchange.begun || exchange.gone.aborted) return;
+  const { status, fields, body } = answer;
+  const bodiless = body === "" || exchange.head.method === "HEAD";
+  const out = exchange.begin({ status, message: "", fields, only: bodiless });
+  if (!bodiless) out.write(body);
+  exchange.finish([]);
+  exchange.body.resume(); // what still comes of the request is read and dropped, so that the next one can be
+}

@@ -1,0 +1,47 @@
+/** Cookie names that no job may set. */
+const OURS = /^(__host-|__secure-)?taskgate/i;
+
+/** A Cookie field without the named cookies, the others to the byte; null: nothing is left. */
+export function withoutCookies(value: string, names: readonly string[]): string | null {
+  if (names.length === 0) return value;
+  const kept = value.split(";").filter((pair) => !names.includes(cookieName(pair)));
+  const text = kept.join(";").replace(/^[ \t]+/, "");
+  return text === "" ? null : text;
+}
+
+function cookieName(pair: string): string {
+  const equals = pair.indexOf("=");
+  return (equals < 0 ? pair : pair.slice(0, equals)).trim();
+}
+
+/**
+ * A job's Set-Cookie field as its visitor may get it; null: not at all, because it names a cookie of the gate or is for a domain above the
+ * host (RFC 6265 §5.3), where every other service would get it. `prefix` (path mode) moves Path below it.
+ */
+export function translateSetCookie(value: string, host: string, prefix: string | null): string | null {
+  const parts = value.split(";");
+  // A cookie without a name is sent back as its bare value, which can look like a name: `=taskgate=x`.
+  if (OURS.test((parts[0] ?? "").replace(/^[\s=]+/, ""))) return null;
+  const mapped = parts.map((part, index) => {
+    if (index === 0) return part;
+    const equals = part.indexOf("=");
+    const name = (equals < 0 ? part : part.slice(0, equals)).trim().toLowerCase();
+    const text = equals < 0 ? "" : part.slice(equals + 1).trim();
+    if (name === "domain") return isAbove(text, host) ? null : part;
+    if (name === "path" && prefix !== null) return `${part.slice(0, equals + 1)}${underPrefix(text, prefix)}`;
+    return part;
+  });
+  return mapped.includes(null) ? null : mapped.join(";");
+}
+
+function isAbove(domain: string, host: string): boolean {
+  const name = domain.toLowerCase().replace(/^\.+/, "").replace(/\.$/, "");
+  return name !== "" && host.endsWith(`.${name}`);
+}
+
+/** `/x` → `/prefix/x`; what is there already stays, and so does what is no path. */
+export function underPrefix(path: string, prefix: string): string {
+  if (!path.startsWith("/") || path.startsWith("//")) return path;
+  if (path.startsWith(prefix) || path === prefix.slice(0, -1)) return path;
+  return prefix + path.slice(1);
+}

@@ -1,0 +1,66 @@
+import type { Readable, Writable } from "node:stream";
+import type { Duplex } from "node:stream";
+import type { RequestHead } from "../../model/index.ts";
+
+/** Header fields in one flat list: name, value, name, value. Order, repetition and spelling are those of the wire. */
+export type Fields = readonly string[];
+
+export type Framing = { readonly kind: "none" | "chunked" } | { readonly kind: "length"; readonly length: string };
+
+export interface AnswerHead {
+  readonly status: number;
+  /** Reason phrase; HTTP/2 has none. */
+  readonly message: string;
+  readonly fields: Fields;
+  /** Nothing follows, not even trailers: on HTTP/2 the head ends the stream (gRPC's "trailers-only"). */
+  readonly only: boolean;
+}
+
+/** One request and its answer, whatever protocol the visitor speaks. Exactly one of `begin` … `finish` and `abort` ends it. */
+export interface Exchange {
+  readonly version: "1.0" | "1.1" | "2";
+  readonly head: RequestHead;
+  readonly fields: Fields;
+  readonly framing: Framing;
+  /** Paused until somebody reads it. */
+  readonly body: Readable;
+  readonly expectsContinue: boolean;
+  /** What is wrong with the request itself; such a one is answered and never looked up. */
+  readonly fault: { readonly status: 400 | 501; readonly message: string } | null;
+  /** HTTP/1.1 only: the visitor asks to change protocols. `head` is what came after the request's head. */
+  readonly upgrade: { readonly protocol: string; readonly socket: Duplex; readonly head: Buffer } | null;
+  /** Aborts when the visitor leaves before the exchange is whole. */
+  readonly gone: AbortSignal;
+  /** The head of the answer is on its way: nothing else can be said any more but by `abort`. */
+  readonly begun: boolean;
+  /** Trailers of the request, once the body has ended. */
+  trailers(): Fields;
+  /** 100 Continue. */
+  proceed(): void;
+  /** Any other 1xx but 101. */
+  inform(status: number, fields: Fields): void;
+  /** Sends the head of the answer. Throws when a field cannot be sent; then nothing was, and `begin` may be called again. */
+  begin(answer: AnswerHead): Writable;
+  /** Sends the head at once though no body came yet. */
+  flush(): void;
+  /** Ends the body, with trailers. */
+  finish(trailers: Fields): void;
+  /** Ends it so that nobody takes it for whole. `code`: of HTTP/2 (RFC 9113 §7), default INTERNAL_ERROR. */
+  abort(code?: number): void;
+  /** Calls once, when nothing more comes or goes. */
+  onClose(call: () => void): void;
+}
+
+/** Calls for each field. */
+export function eachField(fields: Fields, call: (name: string, value: string) => void): void {
+  for (let at = 0; at + 1 < fields.length; at += 2) call(fields[at] ?? "", fields[at + 1] ?? "");
+}
+
+/** All values of a field, in order; `name` in lower case. */
+export function valuesOf(fields: Fields, name: string): string[] {
+  const values: string[] = [];
+  eachField(fields, (key, value) => {
+    if (key.length === name.length && key.toLowerCase() === name) values.push(value);
+  });
+  return values;
+}

@@ -1,0 +1,74 @@
+import type { Writable } from "node:stream";
+import type { Route } from "../../model/index.ts";
+import type { PlaneContext } from "./context.ts";
+import type { Exchange, Fields } from "./exchange.ts";
+import { requestFields, upstreamHost, type Allowed } from "./request-fields.ts";
+import { responseFields } from "./response-fields.ts";
+import type { Target } from "./target.ts";
+import type { Flow } from "./traffic.ts";
+
+/** An exchange that was let in, on its way to a job. */
+export interface Call {
+  readonly exchange: Exchange;
+  readonly route: Route;
+  readonly allowed: Allowed;
+  /** Path mode: what is taken off the path. */
+  readonly prefix: string | null;
+  readonly idleMs: number;
+  readonly context: PlaneContext;
+  readonly flow: Flow;
+  /** The job answered, with this status. */
+  answered(status: number): void;
+}
+
+export type Failure =
+  "connect_failed" | "connect_timeout" | "reset" | "idle_timeout" | "no_endpoint" | "bad_answer" | "bad_request";
+
+/**
+ * What came of one try. `answered`: the visitor has its answer, or a visible break. `failed`: the visitor has nothing yet; `again` says
+ * whether another try is safe: nothing was sent (`other` endpoint), or an idle connection died under an idempotent request (`same`).
+ */
+export type Outcome =
+  | { readonly kind: "answered" }
+  | { readonly kind: "failed"; readonly failure: Failure; readonly again: "other" | "same" | "no" };
+
+export const ANSWERED: Outcome = Object.freeze({ kind: "answered" });
+
+export function failed(failure: Failure, again: "other" | "same" | "no" = "no"): Outcome {
+  return { kind: "failed", failure, again };
+}
+
+/** Path and query as the job gets them. */
+export function upstreamPath({ exchange, prefix }: Call): string {
+  const { path } = exchange.head;
+  return prefix === null ? path : path.slice(prefix.length - 1);
+}
+
+/** Fields and Host as the job at this endpoint gets them. */
+export function upstreamHead(call: Call, target: Target): { fields: string[]; host: string } {
+  const { exchange, route, allowed, prefix, context } = call;
+  const input = { exchange, route, allowed, prefix, address: target.address, site: context.site, via: context.via };
+  return { fields: requestFields(input), host: upstreamHost(input) };
+}
+
+/** A job's answer as the visitor gets it. Throws what `Exchange.begin` throws. */
+export function beginAnswer(
+  call: Call,
+  target: Target,
+  answer: { status: number; message: string; fields: Fields; trailers: boolean; only: boolean },
+): Writable {
+  const { exchange, route, allowed, prefix } = call;
+  const { status, trailers } = answer;
+  const fields = responseFields(answer.fields, {
+    exchange,
+    route,
+    allowed,
+    prefix,
+    status,
+    trailers,
+    address: target.address,
+  });
+  const out = exchange.begin({ status, message: answer.message, fields, only: answer.only });
+  call.answered(status);
+  return out;
+}

@@ -1,0 +1,151 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { Writable } from "node:stream";
+import { eachField, valuesOf, type Exchange, type Fields, type Framing } from "./exchange.ts";
+import { createHead, parseTarget, type Client } from "./request-head.ts";
+
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
+
+export interface Http2ExchangeInput {
+  readonly stream: ServerHttp2Stream;
+  readonly flags: number;
+  /** With pseudo fields, as they came. */
+  readonly raw: Fields;
+  readonly client: Client;
+}
+
+/** A stream of node:http2 as an exchange. */
+export function http2Exchange({ stream, flags, raw, client }: Http2ExchangeInput): Exchange {
+  const pseudo = new Map<string, string>();
+  const fields: string[] = [];
+  eachField(raw, (name, value) => {
+    if (name.startsWith(":")) pseudo.set(name, value);
+    else fields.push(name, value);
+  });
+  const method = pseudo.get(":method") ?? "GET";
+  const target = readTarget(method, pseudo, fields);
+  let trailers: Fields = [];
+  stream.on("trailers", (_headers, _flags, rawTrailers: string[]) => (trailers = rawTrailers));
+  const base = { method, host: target.ok ? target.host : "", path: target.ok ? target.path : "/", ...client };
+  return {
+    version: "2",
+    head: createHead(base, fields),
+    fields,
+    framing: readFraming(fields, flags),
+    body: stream,
+    expectsContinue: valuesOf(fields, "expect").some((value) => value.toLowerCase() === "100-continue"),
+    fault: readFault(method, target),
+    upgrade: null,
+    gone: watchGone(stream),
+    get begun() {
+      return stream.headersSent;
+    },
+    trailers: () => trailers,
+    ...answering(stream),
+  };
+}
+
+function readFault(method: string, target: ReturnType<typeof parseTarget>): Exchange["fault"] {
+  if (method === "CONNECT") return { status: 501, message: "CONNECT and WebSockets need HTTP/1.1 here." };
+  return target.ok ? null : { status: 400, message: target.message };
+}
+
+/** `:authority` takes the place of Host; where both are, they must agree (RFC 9113 §8.3.1). */
+function readTarget(method: string, pseudo: ReadonlyMap<string, string>, fields: Fields) {
+  const authority = pseudo.get(":authority");
+  const hosts = valuesOf(fields, "host");
+  if (authority !== undefined && hosts.some((host) => host.toLowerCase() !== authority.toLowerCase())) {
+    return { ok: false, message: "The authority and Host disagree." } as const;
+  }
+  const path = pseudo.get(":path") ?? "";
+  if (!path.startsWith("/") && path !== "*")
+    return { ok: false, message: "The path must start with a slash." } as const;
+  return parseTarget(method, path, authority === undefined ? fields : ["host", authority]);
+}
+
+function readFraming(fields: Fields, flags: number): Framing {
+  if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) return { kind: "none" };
+  const length = valuesOf(fields, "content-length")[0];
+  return length === undefined ? { kind: "chunked" } : { kind: "length", length };
+}
+
+function watchGone(stream: ServerHttp2Stream): AbortSignal {
+  const controller = new AbortController();
+  stream.once("close", () => {
+    if (!stream.writableFinished || stream.rstCode !== NGHTTP2_NO_ERROR) controller.abort();
+  });
+  // What ends a stream is told by `close`; an unheard error would end the process.
+  stream.on("error", () => undefined);
+  return controller.signal;
+}
+
+type Answering = Pick<Exchange, "proceed" | "inform" | "begin" | "flush" | "finish" | "abort" | "onClose">;
+
+function answering(stream: ServerHttp2Stream): Answering {
+  let trailers: Fields = [];
+  const open = () => !stream.destroyed && !stream.closed && !stream.headersSent;
+  return {
+    proceed() {
+      if (open()) stream.additionalHeaders({ ":status": 100 });
+    },
+    inform(status, fields) {
+      if (open()) inform(stream, status, fields);
+    },
+    begin({ status, fields, only }) {
+      if (stream.destroyed || stream.closed) return sink();
+      stream.on("wantTrailers", () => sendTrailers(stream, trailers));
+      const head = [":status", String(status), ...lowerNames(fields)];
+      stream.respond(head, only ? { endStream: true } : { waitForTrailers: true });
+      return stream.writableEnded ? sink() : stream; // answers to HEAD, and 204 and 304, end with their head
+    },
+    flush: () => undefined, // a head is a frame of its own
+    finish(last) {
+      trailers = last;
+      if (!stream.writableEnded && !stream.destroyed) stream.end();
+    },
+    abort(code = NGHTTP2_INTERNAL_ERROR) {
+      if (!stream.destroyed) stream.close(code);
+    },
+    onClose(call) {
+      if (stream.destroyed) call();
+      else stream.once("close", call);
+    },
+  };
+}
+
+function inform(stream: ServerHttp2Stream, status: number, fields: Fields): void {
+  try {
+    const links = valuesOf(fields, "link");
+    stream.additionalHeaders(links.length > 0 ? { ":status": status, link: links } : { ":status": status });
+  } catch {
+    // An early word that cannot be sent is no loss: the answer itself follows.
+  }
+}
+
+function sendTrailers(stream: ServerHttp2Stream, trailers: Fields): void {
+  try {
+    stream.sendTrailers(toObject(trailers));
+  } catch {
+    // A job's trailers that HTTP/2 forbids: without them the answer would seem whole.
+    stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
+}
+
+/** HTTP/2 has field names in lower case only (RFC 9113 §8.2.1). */
+export function lowerNames(fields: Fields): string[] {
+  return fields.map((text, at) => (at % 2 === 0 ? text.toLowerCase() : text));
+}
+
+/** Trailers, for node's calls that take no lists. */
+export function toObject(fields: Fields): Record<string, string | string[]> {
+  const object: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
+  eachField(fields, (name, value) => {
+    const key = name.toLowerCase();
+    const before = object[key];
+    object[key] = before === undefined ? value : [before, value].flat();
+  });
+  return object;
+}
+
+function sink(): Writable {
+  return new Writable({ write: (_chunk, _encoding, done) => done() });
+}

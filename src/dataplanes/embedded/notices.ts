@@ -1,0 +1,81 @@
+import type { Decision, Match } from "../../model/index.ts";
+import type { Notice } from "./pages.ts";
+
+/** What the gate itself has to say, whatever the service. */
+export const NOTICES = {
+  misdirected: {
+    status: 421,
+    code: "misdirected",
+    title: "Misdirected request",
+    message: "Host and the service header name different services. Send one of them.",
+  },
+  not_found: { status: 404, code: "not_found", title: "Nothing is here", message: "The gate has no such page." },
+  loop: {
+    status: 502,
+    code: "loop",
+    title: "Going round in circles",
+    message: "This request came back to the gate from the service that it was sent to.",
+  },
+  bad_answer: {
+    status: 502,
+    code: "bad_answer",
+    title: "Unusable answer",
+    message: "The service answered in a way that cannot be passed on.",
+  },
+  bad_request: {
+    status: 400,
+    code: "bad_request",
+    title: "Bad request",
+    message: "This request cannot be passed on to the service.",
+  },
+  grpc_only: {
+    status: 501,
+    code: "grpc_only",
+    title: "A gRPC service",
+    message: "This service speaks gRPC: use a gRPC client, which speaks HTTP/2.",
+  },
+  unsupported_tls: {
+    status: 501,
+    code: "unsupported",
+    title: "Not supported",
+    message: "This service asks for TLS between the gate and the task, which this data plane does not do yet.",
+  },
+  upgrade_grpc: {
+    status: 501,
+    code: "unsupported",
+    title: "Not supported",
+    message: "A gRPC service takes no protocol upgrades.",
+  },
+  internal: {
+    status: 500,
+    code: "internal",
+    title: "Something went wrong",
+    message: "The gate failed; its log says why.",
+  },
+} as const satisfies Record<string, Notice>;
+
+/** A denial as a notice. */
+export function denial(decision: Extract<Decision, { kind: "deny" }>): Notice {
+  const { status, code, reason, challenge } = decision;
+  return { status, code, title: DENIED[status], message: reason, ...(challenge === undefined ? {} : { challenge }) };
+}
+
+const DENIED = {
+  400: "Bad request",
+  401: "Login needed",
+  403: "Not allowed",
+  404: "Nothing is here",
+  421: "Misdirected request",
+  503: "Not available just now",
+} as const;
+
+/** What a service that does not speak HTTP says to who does. */
+export function rawNotice(match: Match, protocol: "tcp" | "tls"): Notice {
+  const name = match.by === "host" ? (match.host.split(".")[0] ?? match.host) : "NAME";
+  if (protocol === "tls") {
+    const message = "This service speaks TLS of its own, which this data plane does not pass through yet.";
+    return { status: 501, code: "tls_only", title: "A TLS service", message };
+  }
+  const message = `This service does not speak HTTP. Run \`taskgate forward ${name}\` and connect to the port that it prints.`;
+  return { status: 501, code: "tcp_only", title: "A TCP service", message };
+}

@@ -1,0 +1,128 @@
+import { randomBytes } from "node:crypto";
+import type { LimitsConfig } from "../../config/schema.ts";
+import type { Gatekeeper, Problem, RouteTable, Site, TableDiff, Upstream } from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { DataPlane, Explain, PlaneMetrics, PlaneStatus } from "../dataplane.ts";
+import { Connections } from "./connections.ts";
+import type { PlaneContext } from "./context.ts";
+import { startEntrance } from "./entrance.ts";
+import type { BoundListener } from "./listener.ts";
+import { RouteIndex } from "./route-index.ts";
+import { StatusBoard } from "./status-board.ts";
+import { TcpPorts } from "./tcp-ports.ts";
+import { Traffic } from "./traffic.ts";
+import { Upstreams } from "./upstreams.ts";
+
+export interface EmbeddedPlaneDeps {
+  /** Owned by the plane from now on. */
+  readonly listener: BoundListener;
+  readonly limits: LimitsConfig;
+  readonly site: Site;
+  readonly gatekeeper: Gatekeeper;
+  readonly explain: Explain;
+  readonly metrics: PlaneMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const NAME = "embedded";
+
+/** The data plane inside the gate's own process. Serves the listener at once; until the first table every host is unknown. */
+export function startEmbeddedPlane(deps: EmbeddedPlaneDeps): Promise<DataPlane> {
+  return Promise.resolve(new EmbeddedPlane(deps));
+}
+
+class EmbeddedPlane implements DataPlane {
+  readonly name = NAME;
+  readonly #clock: Clock;
+  readonly #index: RouteIndex;
+  readonly #upstreams: Upstreams;
+  readonly #traffic: Traffic;
+  readonly #connections: Connections;
+  readonly #entrance: ReturnType<typeof startEntrance>;
+  readonly #tcp: TcpPorts;
+  readonly #board: StatusBoard;
+  readonly #lastUsed = new Map<string, number>();
+  /** What this plane cannot do, by upstream. */
+  readonly #unsupported = new Map<string, Problem>();
+  #applied = 0;
+
+  constructor(deps: EmbeddedPlaneDeps) {
+    const { listener, limits, site, gatekeeper, explain, metrics, clock, logger } = deps;
+    this.#clock = clock;
+    this.#board = new StatusBoard(clock, () => this.#status());
+    const changed = () => this.#board.changed();
+    this.#index = new RouteIndex(site.domain);
+    this.#upstreams = new Upstreams({ limits, clock, changed, ownPort: listener.port });
+    this.#traffic = new Traffic({ gatekeeper, metrics, clock, used: (service, at) => this.#used(service, at) });
+    this.#connections = new Connections(limits.connections);
+    const context: PlaneContext = {
+      ...{ limits, site, gatekeeper, explain, metrics, clock, logger },
+      ...{ index: this.#index, upstreams: this.#upstreams, traffic: this.#traffic },
+      via: `taskgate-${randomBytes(6).toString("hex")}`,
+    };
+    this.#tcp = new TcpPorts({ address: listener.address, context, connections: this.#connections, changed });
+    this.#entrance = startEntrance(listener, context, this.#connections);
+  }
+
+  apply(table: RouteTable, diff: TableDiff): void {
+    for (const upstream of diff.upstreams.set) this.#checkSupport(upstream);
+    for (const id of diff.upstreams.removed) this.#unsupported.delete(id);
+    this.#upstreams.apply(diff);
+    const lost = this.#index.apply(diff.routes);
+    this.#tcp.apply(this.#index.ports);
+    for (const { id, service } of lost) {
+      this.#traffic.cut(id);
+      if (!this.#index.hasService(service)) this.#lastUsed.delete(service);
+    }
+    this.#applied = table.revision.seq;
+    this.#board.changed();
+  }
+
+  observe(listener: (status: PlaneStatus) => void): Disposable {
+    return this.#board.observe(listener);
+  }
+
+  async drain(deadline: number): Promise<void> {
+    this.#tcp[Symbol.dispose]();
+    this.#entrance.drain();
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = this.#clock.after(Math.max(0, deadline - this.#clock.now()), () => resolve(undefined));
+    await Promise.race([this.#traffic.idle().then(() => this.#connections.empty()), late]);
+    timer[Symbol.dispose]();
+    this.#connections[Symbol.dispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#tcp[Symbol.dispose]();
+    this.#entrance[Symbol.dispose]();
+    this.#connections[Symbol.dispose]();
+    this.#upstreams[Symbol.dispose]();
+    this.#board[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
+  #status(): PlaneStatus {
+    return {
+      instances: new Map([[NAME, { applied: this.#applied, connected: true }]]),
+      endpoints: this.#upstreams.verdicts(),
+      lastUsed: this.#lastUsed,
+      problems: [...this.#tcp.problems, ...this.#unsupported.values()],
+    };
+  }
+
+  #used(service: string, at: number): void {
+    this.#lastUsed.set(service, at);
+    this.#board.used();
+  }
+
+  #checkSupport({ id, policy }: Upstream): void {
+    if (policy.upstreamTls === undefined) this.#unsupported.delete(id);
+    else {
+      const message =
+        "The service asks for TLS between the gate and the task, which the data plane `embedded` does not do yet.";
+      this.#unsupported.set(id, { subject: id, code: "upstream_tls_unsupported", message });
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import { isIPv6 } from "node:net";
+import type { RequestHead } from "../../model/index.ts";
+import { eachField, valuesOf, type Fields } from "./exchange.ts";
+
+const NAME_OR_IPV4 = /^[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/;
+const AUTHORITY = /^(\[[0-9a-f:.]+\]|[^:@/?#[\]]+)(?::(\d{0,5}))?$/;
+
+/** Somebody's connection, as far as requests on it need to know. */
+export interface Client {
+  readonly peer: string;
+  readonly secure: boolean;
+}
+
+/**
+ * The host of `HOST[:PORT]` (RFC 3986 §3.2): lower case, without port and trailing dot; null: no such thing. Any port is taken: whoever
+ * stands before the gate may listen on another.
+ */
+export function parseHost(authority: string): string | null {
+  const match = AUTHORITY.exec(authority.toLowerCase());
+  const host = match?.[1];
+  if (host === undefined || host.length > 254 || Number(match?.[2] ?? 0) > 65_535) return null;
+  if (host.startsWith("[")) return isIPv6(host.slice(1, -1)) ? host : null;
+  if (!NAME_OR_IPV4.test(host)) return null;
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}
+
+export type Target =
+  | { readonly ok: true; readonly host: string; readonly path: string }
+  | { readonly ok: false; readonly message: string };
+
+const bad = (message: string): Target => ({ ok: false, message });
+
+/**
+ * Who is asked for what: from the request target and the Host fields (RFC 9112 §3.2). An absolute target must agree with Host. `host` is
+ * as sent, in lower case, with its port.
+ */
+export function parseTarget(method: string, target: string, fields: Fields): Target {
+  const host = singleHost(fields);
+  if (host === null) return bad("Exactly one valid Host is needed.");
+  if (target.includes("#")) return bad("A request target has no fragment.");
+  if (target.startsWith("/")) return { ok: true, host, path: target };
+  if (target === "*") return method === "OPTIONS" ? { ok: true, host, path: "*" } : bad("Only OPTIONS may ask for *.");
+  const absolute = /^https?:\/\/([^/?]*)(.*)$/is.exec(target);
+  if (absolute === null) return bad("The request target is neither a path nor an http URL.");
+  const [, authority = "", rest = ""] = absolute;
+  if (authority.toLowerCase() !== host) return bad("The request target and Host disagree.");
+  return { ok: true, host, path: rest.startsWith("/") ? rest : `/${rest}` };
+}
+
+function singleHost(fields: Fields): string | null {
+  const hosts = valuesOf(fields, "host");
+  const host = hosts[0]?.trim().toLowerCase() ?? "";
+  return hosts.length === 1 && parseHost(host) !== null ? host : null;
+}
+
+/** Reads fields as `RequestHead.header` promises: repeated ones are joined, none is dropped. */
+export function createHead(base: Omit<RequestHead, "header" | "names">, fields: Fields): RequestHead {
+  let joined: Map<string, string> | undefined;
+  const byName = () => (joined ??= joinFields(fields));
+  return { ...base, header: (name) => byName().get(name), names: () => byName().keys() };
+}
+
+function joinFields(fields: Fields): Map<string, string> {
+  const byName = new Map<string, string>();
+  eachField(fields, (name, value) => {
+    const key = name.toLowerCase();
+    const before = byName.get(key);
+    byName.set(key, before === undefined ? value : `${before}${key === "cookie" ? "; " : ", "}${value}`);
+  });
+  return byName;
+}

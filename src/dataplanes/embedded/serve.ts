@@ -1,0 +1,186 @@
+import type { Decision } from "../../model/index.ts";
+import type { Explanation, TrafficKind } from "../dataplane.ts";
+import { answerNotice, answerRedirect } from "./answer.ts";
+import { pickTarget } from "./balance.ts";
+import type { PlaneContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { failed, type Call, type Failure, type Outcome } from "./forward.ts";
+import { forwardHttp1 } from "./forward-http1.ts";
+import { forwardHttp2 } from "./forward-http2.ts";
+import { denial, NOTICES, rawNotice } from "./notices.ts";
+import type { Notice } from "./pages.ts";
+import type { Allowed } from "./request-fields.ts";
+import type { Found } from "./route-index.ts";
+import type { Target } from "./target.ts";
+import type { UpstreamState } from "./upstreams.ts";
+
+type FoundRoute = Extract<Found, { kind: "route" }>;
+
+/** Takes one request from its head to the end of its answer. Never throws. */
+export async function serve(context: PlaneContext, exchange: Exchange): Promise<void> {
+  try {
+    await route(context, exchange);
+  } catch (error) {
+    if (exchange.gone.aborted) return; // the visitor left: whatever broke off because of it is no news
+    context.logger.error({ err: error }, "request failed in the gate");
+    if (exchange.begun) exchange.abort();
+    else sayNotice(context, exchange, NOTICES.internal);
+  }
+}
+
+async function route(context: PlaneContext, exchange: Exchange): Promise<void> {
+  const { head, fault } = exchange;
+  if (fault !== null) {
+    const notice = { ...NOTICES.bad_request, status: fault.status, message: fault.message };
+    sayNotice(context, exchange, fault.status === 501 ? { ...notice, code: "unsupported" } : notice);
+    return;
+  }
+  if (head.header("via")?.includes(context.via) === true) {
+    sayNotice(context, exchange, NOTICES.loop);
+    return;
+  }
+  const found = context.index.find(head);
+  if (found.kind === "misdirected") {
+    sayNotice(context, exchange, NOTICES.misdirected);
+    return;
+  }
+  if (found.kind === "unknown") {
+    sayNotice(context, exchange, await context.explain({ route: null, head, session: null, failure: null }));
+    return;
+  }
+  const decision = await decide(context, exchange, found);
+  if (exchange.gone.aborted) return;
+  if (decision.kind === "allow") return pass(context, exchange, { found, allowed: decision });
+  refuse(context, exchange, decision);
+}
+
+/** What belongs to the gate is always asked the slow way: logins are answered there. */
+async function decide(context: PlaneContext, exchange: Exchange, found: FoundRoute): Promise<Decision> {
+  const { gatekeeper } = context;
+  const { head, gone } = exchange;
+  if (!found.gatePath) {
+    const checked = gatekeeper.check(found.route, head);
+    if (checked.kind !== "ask") return checked;
+  }
+  return gatekeeper.admit(found.route, head, gone);
+}
+
+function refuse(context: PlaneContext, exchange: Exchange, decision: Exclude<Decision, { kind: "allow" }>): void {
+  if (decision.kind === "redirect") {
+    context.metrics.answered(kindOf(exchange), 302, "gate");
+    return answerRedirect(exchange, decision);
+  }
+  sayNotice(context, exchange, denial(decision));
+}
+
+function sayNotice(context: PlaneContext, exchange: Exchange, notice: Notice): void {
+  context.metrics.answered(kindOf(exchange), notice.status, "gate");
+  answerNotice(exchange, notice);
+}
+
+function kindOf(exchange: Exchange): TrafficKind {
+  if (exchange.upgrade !== null) return "websocket";
+  return (exchange.head.header("content-type") ?? "").startsWith("application/grpc") ? "grpc" : "http";
+}
+
+interface Entry {
+  readonly found: FoundRoute;
+  readonly allowed: Allowed;
+}
+
+/** Somebody was let in: what the gate still answers itself, else the job. */
+async function pass(context: PlaneContext, exchange: Exchange, { found, allowed }: Entry): Promise<void> {
+  const { route, strip, bare, gatePath } = found;
+  if (gatePath) {
+    sayNotice(context, exchange, NOTICES.not_found);
+    return;
+  }
+  if (bare !== null) {
+    context.metrics.answered(kindOf(exchange), 308, "gate");
+    const query = exchange.head.path.indexOf("?");
+    const location = bare + (query < 0 ? "" : exchange.head.path.slice(query));
+    answerRedirect(exchange, { location, respond: allowed.respond }, 308);
+    return;
+  }
+  const kind = kindOf(exchange);
+  const flow = context.traffic.open({ kind, route, session: allowed.session, cut: () => exchange.abort() });
+  exchange.onClose(() => flow.close());
+  const { metrics, limits } = context;
+  const call: Call = {
+    exchange,
+    route,
+    allowed,
+    prefix: strip,
+    idleMs: route.policy.idleTimeoutMs ?? limits.idleTime,
+    context,
+    flow,
+    answered: (status) => metrics.answered(kind, status, "app"),
+  };
+  const upstream = context.upstreams.get(route.upstream);
+  const unable = unableNotice(call, upstream);
+  if (unable !== null) {
+    sayNotice(context, exchange, unable);
+    return;
+  }
+  const failure = await forward(call, upstream);
+  if (failure !== null && !exchange.gone.aborted) sayNotice(context, exchange, await failureNotice(call, failure));
+}
+
+/** What this plane cannot carry, and says so. */
+function unableNotice({ exchange, route }: Call, upstream: UpstreamState | undefined): Notice | null {
+  if (route.protocol === "tcp" || route.protocol === "tls") return rawNotice(route.match, route.protocol);
+  if (upstream?.policy.upstreamTls !== undefined) return NOTICES.unsupported_tls;
+  if (route.protocol === "grpc" && exchange.upgrade !== null) return NOTICES.upgrade_grpc;
+  if (route.protocol === "grpc" && exchange.version !== "2") return NOTICES.grpc_only;
+  return null;
+}
+
+/** Tries endpoints for as long as nothing can have happened twice. null: the visitor has its answer, or left. */
+async function forward(call: Call, upstream: UpstreamState | undefined): Promise<Failure | null> {
+  const tried = new Set<Target>();
+  let failure: Failure = "no_endpoint";
+  for (;;) {
+    const target = pickTarget(upstream?.targets ?? [], tried, call.context.clock.now());
+    if (target === null) return failure;
+    const outcome = await tryTarget(call, target);
+    if (call.exchange.gone.aborted || outcome.kind === "answered") return null;
+    failure = outcome.failure;
+    if (outcome.again !== "other") return failure;
+    tried.add(target);
+  }
+}
+
+/** One endpoint: once more on a fresh connection where a kept one died under the request, which says nothing of the endpoint. */
+async function tryTarget(call: Call, target: Target): Promise<Outcome> {
+  const first = await attempt(call, target, false);
+  const dead = first.kind === "failed" && first.again === "same" && !call.exchange.gone.aborted;
+  const outcome = dead ? await attempt(call, target, true) : first;
+  if (!call.exchange.gone.aborted) report(target, outcome);
+  return outcome;
+}
+
+function attempt(call: Call, target: Target, fresh: boolean): Promise<Outcome> {
+  if (call.route.protocol === "grpc") return forwardHttp2(call, target);
+  if (call.exchange.head.method === "CONNECT") return Promise.resolve(failed("bad_request"));
+  return forwardHttp1(call, target, fresh);
+}
+
+/** Silence and odd answers are the job's own affair. */
+function report(target: Target, outcome: Outcome): void {
+  if (outcome.kind === "answered") return target.succeeded();
+  const { failure } = outcome;
+  if (failure === "connect_failed" || failure === "connect_timeout" || failure === "reset") target.failed();
+}
+
+async function failureNotice(call: Call, failure: Failure): Promise<Notice> {
+  if (failure === "bad_answer") return NOTICES.bad_answer;
+  if (failure === "bad_request") return NOTICES.bad_request;
+  const { exchange, route, allowed, context } = call;
+  const explanation: Explanation = await context.explain({
+    route,
+    head: exchange.head,
+    session: allowed.session,
+    failure,
+  });
+  return { ...explanation, respond: allowed.respond };
+}

@@ -1,0 +1,61 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+
+export interface SpliceInput {
+  /** Towards the visitor. */
+  readonly near: Duplex;
+  /** Towards the job. */
+  readonly far: Duplex & Pick<Socket, "setTimeout">;
+  /** Already read from the visitor. */
+  readonly nearHead?: Buffer;
+  /** Already read from the job. */
+  readonly farHead?: Buffer;
+  /** Longest silence on both ways together. */
+  readonly idleMs: number;
+  readonly counted: { bytesIn: number; bytesOut: number };
+}
+
+/**
+ * Joins two connections until both are done: backpressure both ways, an end passed on as an end (half-close), a break as a break. Resolves
+ * once both are closed; never rejects.
+ */
+export function splice({ near, far, nearHead, farHead, idleMs, counted }: SpliceInput): Promise<void> {
+  const ended = { near: false, far: false };
+  near.on("error", () => undefined); // `close` follows and does what there is to do
+  far.on("error", () => undefined);
+  if (nearHead !== undefined && nearHead.length > 0) far.write(nearHead);
+  if (farHead !== undefined && farHead.length > 0) near.write(farHead);
+  counted.bytesIn += nearHead?.length ?? 0;
+  counted.bytesOut += farHead?.length ?? 0;
+  near.on("data", (chunk: Buffer) => (counted.bytesIn += chunk.length));
+  far.on("data", (chunk: Buffer) => (counted.bytesOut += chunk.length));
+  near.once("end", () => (ended.near = true));
+  far.once("end", () => (ended.far = true));
+  // One clock is enough: every byte either way passes the far socket.
+  far.setTimeout(idleMs, () => {
+    near.destroy();
+    far.destroy();
+  });
+  near.pipe(far);
+  far.pipe(near);
+  return Promise.all([closed(near, far, () => ended.near), closed(far, near, () => ended.far)]).then(() => undefined);
+}
+
+function closed(one: Duplex, other: Duplex, ended: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const close = () => {
+      // After an end the other side may still be sending or reading what was sent; after a break there is nobody left.
+      if (!ended() || !one.writableFinished) breakOff(other);
+      resolve();
+    };
+    if (one.closed || one.destroyed) close();
+    else one.once("close", close);
+  });
+}
+
+function breakOff(stream: Duplex): void {
+  if (stream.destroyed) return;
+  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+  else stream.destroy();
+}

@@ -1,0 +1,88 @@
+import { GATE_PROVIDER, type Decision, type Route } from "../../model/index.ts";
+import { answerNotice } from "./answer.ts";
+import type { PlaneContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { denial, NOTICES } from "./notices.ts";
+import type { Notice } from "./pages.ts";
+import { reachTarget } from "./reach-target.ts";
+import { parseHost } from "./request-head.ts";
+import { splice } from "./splice.ts";
+
+const NO_TUNNEL: Notice = {
+  status: 404,
+  code: "unknown_host",
+  title: "Nothing is here",
+  message: "CONNECT leads to services by their host, nowhere else.",
+};
+const REFUSED: Notice = {
+  status: 403,
+  code: "forward_refused",
+  title: "Not allowed",
+  message: "No tunnel leads to this service.",
+};
+
+/** CONNECT to a service's host, with login: what `taskgate forward` does. Never throws. */
+export async function serveTunnel(context: PlaneContext, exchange: Exchange): Promise<void> {
+  try {
+    const notice = await openTunnel(context, exchange);
+    if (notice !== null) say(context, exchange, notice);
+  } catch (error) {
+    if (exchange.gone.aborted) return; // the visitor left: whatever broke off because of it is no news
+    context.logger.error({ err: error }, "tunnel failed in the gate");
+    say(context, exchange, NOTICES.internal);
+  }
+}
+
+function say(context: PlaneContext, exchange: Exchange, notice: Notice): void {
+  context.metrics.answered("forward", notice.status, "gate");
+  answerNotice(exchange, notice);
+}
+
+/** null: the tunnel stands, or the visitor left. */
+async function openTunnel(context: PlaneContext, exchange: Exchange): Promise<Notice | null> {
+  const { head, gone, fault } = exchange;
+  if (fault !== null) return { ...NOTICES.bad_request, message: fault.message };
+  const route = context.index.findHost(parseHost(head.host) ?? "");
+  if (route === null) return NO_TUNNEL;
+  if (route.protocol === "tls" || route.service.startsWith(`${GATE_PROVIDER}/`)) return REFUSED;
+  const checked = context.gatekeeper.check(route, head);
+  const decision = checked.kind === "ask" ? await context.gatekeeper.admit(route, head, gone) : checked;
+  if (gone.aborted) return null;
+  if (decision.kind !== "allow") return refusal(decision);
+  return join(context, exchange, { route, allowed: decision });
+}
+
+/** A program that opens tunnels follows no redirect to a login page. */
+function refusal(decision: Exclude<Decision, { kind: "allow" }>): Notice {
+  if (decision.kind === "deny") return denial(decision);
+  return denial({ kind: "deny", status: 401, code: "unauthenticated", reason: "A token is needed." });
+}
+
+interface Entry {
+  readonly route: Route;
+  readonly allowed: Extract<Decision, { kind: "allow" }>;
+}
+
+async function join(context: PlaneContext, exchange: Exchange, { route, allowed }: Entry): Promise<Notice | null> {
+  const { head, gone, upgrade } = exchange;
+  if (upgrade === null) return NO_TUNNEL;
+  const { session } = allowed;
+  const flow = context.traffic.open({ kind: "forward", route, session, cut: () => exchange.abort() });
+  exchange.onClose(() => flow.close());
+  const reached = await reachTarget(context, route.upstream, gone);
+  if (typeof reached === "string") {
+    return gone.aborted ? null : context.explain({ route, head, session, failure: reached });
+  }
+  const { socket: far, target } = reached;
+  if (gone.aborted) {
+    far.destroy();
+    return null;
+  }
+  target.active += 1;
+  context.metrics.answered("forward", 200, "gate");
+  upgrade.socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+  const idleMs = route.policy.idleTimeoutMs ?? context.limits.idleTime;
+  await splice({ near: upgrade.socket, far, nearHead: upgrade.head, idleMs, counted: flow });
+  target.active -= 1;
+  return null;
+}

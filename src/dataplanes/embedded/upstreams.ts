@@ -1,0 +1,152 @@
+import type { LimitsConfig } from "../../config/schema.ts";
+import {
+  addressText,
+  type Endpoints,
+  type Policy,
+  type Protocol,
+  type TableDiff,
+  type Upstream,
+} from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { endpointKey } from "../dataplane.ts";
+import { watchHealth } from "./active-health.ts";
+import { forbiddenTarget } from "./forbidden-target.ts";
+import { Target } from "./target.ts";
+
+export interface UpstreamsDeps {
+  readonly limits: LimitsConfig;
+  /** Port of the gate itself: never a target. */
+  readonly ownPort: number;
+  readonly clock: Clock;
+  /** What is known of somebody's health changed. */
+  changed(): void;
+}
+
+/** One upstream with its endpoints, in the provider's order. */
+export interface UpstreamState {
+  readonly protocol: Protocol;
+  readonly policy: Policy;
+  readonly targets: readonly Target[];
+}
+
+interface Entry extends UpstreamState {
+  readonly targets: Target[];
+  readonly checks: Map<Target, Disposable>;
+}
+
+/** All upstreams, kept by change: an endpoint that stays keeps its connections and what is known of it. */
+export class Upstreams implements Disposable {
+  readonly #deps: UpstreamsDeps;
+  readonly #entries = new Map<string, Entry>();
+  /** Endpoints of upstreams that are not there (yet). */
+  readonly #early = new Map<string, Endpoints>();
+  /** Gone, but perhaps still with requests on them; sockets of these end at the latest with the plane. */
+  readonly #retired = new Set<WeakRef<Target>>();
+
+  constructor(deps: UpstreamsDeps) {
+    this.#deps = deps;
+  }
+
+  get(id: string): UpstreamState | undefined {
+    return this.#entries.get(id);
+  }
+
+  apply(diff: Pick<TableDiff, "upstreams" | "endpoints">): void {
+    for (const upstream of diff.upstreams.set) this.#setUpstream(upstream);
+    for (const id of diff.endpoints.removed) this.#setEndpoints({ upstream: id, list: [] });
+    for (const endpoints of diff.endpoints.set) this.#setEndpoints(endpoints);
+    for (const id of diff.upstreams.removed) this.#removeUpstream(id);
+  }
+
+  /** By `endpointKey`: whoever is known to be well or not. */
+  verdicts(): Map<string, "healthy" | "unhealthy"> {
+    const verdicts = new Map<string, "healthy" | "unhealthy">();
+    for (const [id, { targets }] of this.#entries) {
+      for (const target of targets) {
+        if (target.verdict !== "unknown") verdicts.set(endpointKey(id, target.key), target.verdict);
+      }
+    }
+    return verdicts;
+  }
+
+  /** Cuts every connection to every endpoint. */
+  [Symbol.dispose](): void {
+    for (const entry of this.#entries.values()) {
+      for (const check of entry.checks.values()) check[Symbol.dispose]();
+      for (const target of entry.targets) target.destroy();
+    }
+    for (const target of this.#retired) target.deref()?.destroy();
+    this.#entries.clear();
+  }
+
+  #setUpstream({ id, protocol, policy }: Upstream): void {
+    const before = this.#entries.get(id);
+    const stays = before?.protocol === protocol && JSON.stringify(before.policy) === JSON.stringify(policy);
+    if (stays) return;
+    if (before !== undefined) this.#retire(before, before.targets);
+    const list = before?.targets.map((target) => target.endpoint) ?? this.#early.get(id)?.list ?? [];
+    this.#early.delete(id);
+    this.#entries.set(id, { protocol, policy, targets: [], checks: new Map() });
+    this.#setEndpoints({ upstream: id, list });
+  }
+
+  #setEndpoints(endpoints: Endpoints): void {
+    const entry = this.#entries.get(endpoints.upstream);
+    if (entry === undefined) {
+      if (endpoints.list.length > 0) this.#early.set(endpoints.upstream, endpoints);
+      else this.#early.delete(endpoints.upstream);
+      return;
+    }
+    const before = new Map(entry.targets.map((target) => [target.key, target]));
+    const after = new Map<string, Target>();
+    for (const endpoint of endpoints.list) {
+      const key = addressText(endpoint.address);
+      const kept = before.get(key);
+      kept?.update(endpoint);
+      after.set(key, kept ?? this.#createTarget(endpoints.upstream, entry, endpoint));
+    }
+    this.#retire(
+      entry,
+      entry.targets.filter((target) => !after.has(target.key)),
+    );
+    entry.targets.splice(0, entry.targets.length, ...after.values());
+    this.#deps.changed();
+  }
+
+  #createTarget(upstream: string, entry: Entry, endpoint: Endpoints["list"][number]): Target {
+    const { limits, clock, changed } = this.#deps;
+    const target = new Target({
+      endpoint,
+      forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), this.#deps.ownPort),
+      connectMs: entry.policy.connectTimeoutMs ?? limits.connectTime,
+      upstreamIdle: limits.upstreamIdle,
+      headerBytes: limits.headerBytes,
+      clock,
+      changed,
+    });
+    const ask = entry.policy.activeHealth;
+    if (ask !== undefined && target.forbidden === null) {
+      entry.checks.set(target, watchHealth({ target, ask, protocol: entry.protocol, clock }));
+    }
+    return target;
+  }
+
+  #removeUpstream(id: string): void {
+    const entry = this.#entries.get(id);
+    this.#early.delete(id);
+    if (entry === undefined) return;
+    this.#retire(entry, entry.targets);
+    this.#entries.delete(id);
+    this.#deps.changed();
+  }
+
+  #retire(entry: Entry, targets: readonly Target[]): void {
+    for (const target of targets) {
+      entry.checks.get(target)?.[Symbol.dispose]();
+      entry.checks.delete(target);
+      target.retire();
+      if (target.active > 0) this.#retired.add(new WeakRef(target));
+    }
+    for (const ref of this.#retired) if ((ref.deref()?.active ?? 0) === 0) this.#retired.delete(ref);
+  }
+}
