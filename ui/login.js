@@ -7,21 +7,27 @@ const TASKS_PAGE = "/.taskgate/";
 const GOOD_FOR_MS = 24 * 3_600_000;
 
 const query = new URLSearchParams(location.search);
-const fragment = new URLSearchParams(location.hash.slice(1));
-// A code must not stay in the address bar or the history, used or not.
-history.replaceState(null, "", location.pathname + location.search);
-
 /** A service's host sent this browser here, and wants it back. */
 const visit = query.has("host")
   ? { host: query.get("host"), state: query.get("state") ?? "", path: query.get("path") ?? "/" }
   : null;
-const onward = fragment.get("to");
+let onward = null;
 
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
   void logInWith(byId("credential").value.trim());
 });
-await begin(fragment.get("code"));
+// A link that is pasted into this very page changes the fragment alone.
+addEventListener("hashchange", () => location.hash !== "" && void begin(takeFragment()));
+await begin(takeFragment());
+
+/** The code of a login link. It must not stay in the address bar or the history, used or not. */
+function takeFragment() {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname + location.search);
+  onward = fragment.get("to");
+  return fragment.get("code");
+}
 
 async function begin(code) {
   say("One moment…");

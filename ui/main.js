@@ -1,4 +1,4 @@
-import { call, readEvents, taskPath } from "./api.js";
+import { ApiError, call, readEvents, taskPath } from "./api.js";
 import { confirm } from "./confirm.js";
 import { byId, el } from "./dom.js";
 import { applyEvent, NOTHING } from "./live-tasks.js";
@@ -57,6 +57,7 @@ async function follow() {
         list.draw(known);
       }, new AbortController().signal);
     } catch (error) {
+      if (!(error instanceof ApiError)) console.error(error);
       leaveIfLoggedOut(error);
     }
     setConnection("lost", "Reconnecting…");
@@ -92,7 +93,15 @@ async function act(action, task) {
   } finally {
     busy.delete(task.id);
     list.redraw();
+    keepFocusAt(task);
   }
+}
+
+/** Where a keyboard's place was the button that is gone: its card, or else the list. */
+function keepFocusAt(task) {
+  if (document.activeElement !== null && document.activeElement !== document.body) return;
+  const card = [...document.querySelectorAll("[data-id]")].find((element) => element.dataset.id === task.id);
+  (card ?? byId("content")).focus({ preventScroll: true });
 }
 
 async function copy(text, button) {

@@ -11,14 +11,21 @@ const STATES = {
 };
 
 /**
- * One task. `options`: `me` (name of who is logged in), `busy` (what is being done to it, in words, or undefined), `act(action, task)`,
+ * One task; it takes the focus where the button that had it went away. `options`: `me` (name of who is logged in), `busy` (what is being done to it, in words, or undefined), `act(action, task)`,
  * `copy(text, button)`, and `isOpen(key)`, `setOpen(key, open)` for what is folded out.
  */
 export function taskCard(task, options) {
   const title = `task-${task.id}`;
   return el(
     "article",
-    { class: "card", "data-state": task.state, "data-id": task.id, "aria-labelledby": title },
+    {
+      class: "card",
+      "data-state": task.state,
+      "data-id": task.id,
+      "data-focus": task.id,
+      tabindex: "-1",
+      "aria-labelledby": title,
+    },
     el(
       "header",
       { class: "card-head" },
@@ -90,10 +97,10 @@ function actions(task, { busy, act }) {
 }
 
 function services(task, options) {
+  // What has ended answers nowhere.
+  if (hasEnded(task)) return null;
   if (task.services.length === 0) {
-    return hasEnded(task)
-      ? null
-      : el("p", { class: "muted" }, "No ports yet: those that it opens appear here by themselves.");
+    return el("p", { class: "muted" }, "No ports yet: those that it opens appear here by themselves.");
   }
   return el(
     "ul",
@@ -103,15 +110,14 @@ function services(task, options) {
 }
 
 function serviceRow(task, service, options) {
-  const ended = hasEnded(task);
   return el(
     "li",
     { class: "service" },
-    el("span", { class: `dot ${ended ? "unknown" : service.health}`, title: service.health }),
+    el("span", { class: `dot ${service.health}`, title: service.health }),
     el("span", { class: "service-name" }, service.name, el("span", { class: "hidden" }, `, ${service.health}`)),
     el("span", { class: "protocol" }, service.protocol),
     wayIn(task, service, options),
-    !ended && service.health === "unhealthy" && el("span", { class: "tag bad" }, "not answering"),
+    service.health === "unhealthy" && el("span", { class: "tag bad" }, "not answering"),
     !service.login && el("span", { class: "tag warn", title: "Whoever reaches it is in." }, "no login"),
     service.login && service.anyone === "authenticated" && el("span", { class: "tag" }, "every user"),
     replicas(task, service, options),

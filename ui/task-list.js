@@ -36,7 +36,7 @@ export function createTaskList(options) {
     const shown = selectTasks(all, input.value);
     const groups = [
       group(
-        "Live",
+        "Active",
         shown.filter((task) => !hasEnded(task)),
         cardOf,
       ),
@@ -70,14 +70,15 @@ function group(name, tasks, cardOf) {
   );
 }
 
-/** A card that is drawn anew has a new button under the same key: it gets the focus of the old one. */
+/** A card that is drawn anew has a new button under the same key: it gets the focus of the old one. What is gone leaves it to the page. */
 function replaceKeepingFocus(parent, children) {
-  const key = document.activeElement?.dataset?.focus;
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   parent.replaceChildren(...children.filter(Boolean));
-  if (key === undefined || document.activeElement?.dataset?.focus === key) return;
-  for (const element of parent.querySelectorAll("[data-focus]")) {
-    if (element.dataset.focus === key) element.focus({ preventScroll: true });
-  }
+  if (focused === null || parent.contains(document.activeElement)) return;
+  const same = [...parent.querySelectorAll("[data-focus]")].find(
+    (each) => each.dataset.focus === focused.dataset.focus,
+  );
+  (same ?? byId("content")).focus({ preventScroll: true });
 }
 
 function drawProblems(problems) {
@@ -88,7 +89,7 @@ function drawProblems(problems) {
 
 function sayCount(tasks) {
   const live = tasks.filter((task) => !hasEnded(task)).length;
-  const text = `${live} live, ${tasks.length - live} ended`;
+  const text = `${live} active, ${tasks.length - live} ended`;
   if (byId("summary").textContent !== text) byId("summary").textContent = text;
   document.title = live === 0 ? "taskgate" : `taskgate (${live})`;
 }

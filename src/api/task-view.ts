@@ -109,8 +109,10 @@ function hostOf(routes: readonly Route[]): string | null {
   return match?.by === "host" ? match.host : null;
 }
 
+/** gRPC clients take an address without a path. */
 function landing(service: Service): string {
-  const path = service.landingPath ?? "/";
+  const path = service.landingPath ?? (service.protocol === "grpc" ? "" : "/");
+  if (path === "") return "";
   return path.startsWith("/") ? path : `/${path}`;
 }
 
