@@ -1,0 +1,124 @@
+import { isMap, isSeq, LineCounter, parseDocument, type Document, type YAMLMap } from "yaml";
+import type { z } from "zod";
+import type { Identity, Problem, Task } from "../../model/index.ts";
+import { buildTask, type TargetCheck } from "./build-task.ts";
+import { TaskEntry } from "./task-schema.ts";
+
+/** Aliases are for saying a thing twice; more of them multiply a small file into gigabytes. */
+const MAX_ALIASES = 100;
+const TASKS_KEY = "tasks";
+
+export interface TaskFileContext {
+  /** For messages: the file's path. */
+  readonly path: string;
+  /** Whose tasks are that name no owner. */
+  readonly owner: Identity;
+  readonly target: TargetCheck;
+}
+
+export type TaskFile =
+  | { readonly ok: true; readonly tasks: readonly Task[]; readonly problems: readonly Problem[] }
+  /** The file as a whole tells nothing: `message` starts with file and line. */
+  | { readonly ok: false; readonly message: string };
+
+/** Reads the text of a task file (YAML 1.2, of which JSON is a part). Never throws: a bad task is a Problem, its neighbours stay. */
+export function parseTaskFile(text: string, context: TaskFileContext): TaskFile {
+  try {
+    return readDocument(text, context);
+  } catch {
+    // The reader recurses, so that nesting without end overflows its stack.
+    return { ok: false, message: `${context.path}:1: cannot be read; it is nested too deeply` };
+  }
+}
+
+function readDocument(text: string, context: TaskFileContext): TaskFile {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const broken = (offset: number, what: string): TaskFile => ({
+    ok: false,
+    message: `${context.path}:${String(lines.linePos(offset).line)}: ${what}`,
+  });
+  const [error] = document.errors;
+  if (error !== undefined) return broken(error.pos[0], `cannot be read as YAML (${error.code})`);
+  const { contents } = document;
+  // An empty file is what a save in progress looks like, and empty is not unknown: no tasks are written as `tasks: []`.
+  if (!isMap(contents))
+    return broken(0, "expected a list under the key tasks; no tasks at all are written as tasks: []");
+  const stranger = contents.items.map((pair) => pair.key).find((key) => keyText(key) !== TASKS_KEY);
+  if (stranger !== undefined) {
+    return broken(offsetOf(stranger), `unknown key ${JSON.stringify(keyText(stranger).slice(0, 60))}; expected tasks`);
+  }
+  const list = (contents as YAMLMap).get(TASKS_KEY, true);
+  if (!isSeq(list))
+    return broken(offsetOf(list), "expected a list under the key tasks; no tasks at all are written as tasks: []");
+  const lineOf = (path: readonly PropertyKey[]) => lines.linePos(offsetAt(document, path)).line;
+  return readEntries(document, { ...context, lineOf });
+}
+
+interface Reading extends TaskFileContext {
+  /** Line of the value at a path of the document, or of the nearest around it. */
+  readonly lineOf: (path: readonly PropertyKey[]) => number;
+}
+
+function readEntries(document: Document, reading: Reading): TaskFile {
+  let value: { readonly tasks: readonly unknown[] };
+  try {
+    value = document.toJS({ maxAliasCount: MAX_ALIASES }) as typeof value;
+  } catch {
+    return { ok: false, message: `${reading.path}:1: its aliases name nothing, or make it grow beyond bounds` };
+  }
+  const tasks = new Map<string, Task>();
+  const problems: Problem[] = [];
+  for (const [index, raw] of value.tasks.entries()) {
+    const at = [TASKS_KEY, index];
+    const parsed = TaskEntry.safeParse(raw);
+    if (!parsed.success) {
+      problems.push(...parsed.error.issues.slice(0, 5).map((issue) => issueProblem(issue, at, reading)));
+    } else if (tasks.has(parsed.data.name)) {
+      problems.push(
+        problemAt(
+          [...at, "name"],
+          "task_invalid",
+          `two tasks are named ${parsed.data.name}; the first is kept`,
+          reading,
+        ),
+      );
+    } else {
+      const built = buildTask(parsed.data, reading);
+      tasks.set(parsed.data.name, built.task);
+      for (const refused of built.refused)
+        problems.push(problemAt([...at, ...refused.path], "endpoint_invalid", refused.message, reading));
+    }
+  }
+  return { ok: true, tasks: [...tasks.values()], problems };
+}
+
+function issueProblem(issue: z.core.$ZodIssue, at: readonly PropertyKey[], reading: Reading): Problem {
+  const where = issue.path.join(".");
+  const what = where === "" ? issue.message : `${where}: ${issue.message}`;
+  return problemAt([...at, ...issue.path], "task_invalid", `the task is left out: ${what}`, reading);
+}
+
+function problemAt(path: readonly PropertyKey[], code: string, message: string, reading: Reading): Problem {
+  return { subject: `${reading.path}:${String(reading.lineOf(path))}`, code, message };
+}
+
+function keyText(key: unknown): string {
+  const value: unknown = typeof key === "object" && key !== null && "value" in key ? key.value : key;
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function offsetOf(node: unknown): number {
+  const range: unknown = typeof node === "object" && node !== null && "range" in node ? node.range : null;
+  return Array.isArray(range) && typeof range[0] === "number" ? range[0] : 0;
+}
+
+/** Where the node at `path` starts, or the innermost that is there. */
+function offsetAt(document: Document, path: readonly PropertyKey[]): number {
+  for (let length = path.length; length > 0; length -= 1) {
+    const node: unknown = document.getIn(path.slice(0, length), true);
+    const offset = offsetOf(node);
+    if (offset > 0) return offset;
+  }
+  return 0;
+}
