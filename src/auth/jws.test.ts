@@ -70,7 +70,7 @@ describe("refuses", () => {
   test("any token with one character changed, whichever", () => {
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     fc.assert(
-      fc.property(fc.nat(token.length - 1), fc.constantFrom(...alphabet), (at, character) => {
+      fc.property(fc.nat(token.length - 1), fc.constantFrom(...Array.from(alphabet)), (at, character) => {
         fc.pre(token[at] !== character);
         expect(verifier.open(token.slice(0, at) + character + token.slice(at + 1))).toBeNull();
       }),
@@ -80,7 +80,7 @@ describe("refuses", () => {
 
   test("any text, without throwing", () => {
     fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => verifier.open(text) === null));
-    const junk = fc.string({ unit: fc.constantFrom(..."Aa0_-.+=/ \u0000é"), maxLength: 100 });
+    const junk = fc.string({ unit: fc.constantFrom(...Array.from("Aa0_-.+=/ \u0000é")), maxLength: 100 });
     fc.assert(fc.property(junk, junk, (a, b) => verifier.open(`${HEADER}.${a}.${b}`) === null));
   });
 });
