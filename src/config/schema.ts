@@ -1,19 +1,16 @@
 import { z } from "zod";
-import { duration, hostName, hostPort, portRange, size } from "./units.ts";
-
-const Anyone = z.enum(["nobody", "authenticated", "public"]);
+import { count, duration, filePath, flag, hostName, hostPort, portRange, size } from "./units.ts";
 
 export const ListenConfig = z.strictObject({
   address: hostPort.prefault("127.0.0.1:7080").describe("Where the gate listens: one port for everything."),
   tls: z
     .strictObject({
-      certificate: z.string().min(1).describe("File with the certificate chain, PEM."),
-      key: z.string().min(1).describe("File with the private key, PEM."),
+      certificate: filePath.describe("File with the certificate chain, PEM."),
+      key: filePath.describe("File with the private key, PEM; for its owner alone to read."),
     })
     .optional()
     .describe("Serve TLS on the address. Without it the gate speaks plain HTTP."),
-  plainOnPublicAddress: z
-    .boolean()
+  plainOnPublicAddress: flag
     .prefault(false)
     .describe(
       "Allow plain HTTP on an address that is not loopback. Logins and sessions then cross the network unencrypted.",
@@ -22,17 +19,19 @@ export const ListenConfig = z.strictObject({
 export type ListenConfig = z.output<typeof ListenConfig>;
 
 export const LimitsConfig = z.strictObject({
-  headerBytes: size.prefault("64KiB").describe("Largest request or response head."),
-  headerTime: duration.prefault("20s").describe("Longest time from the first byte of a request head to its last."),
-  keepAlive: duration.prefault("75s").describe("How long an idle client connection is kept."),
-  connectTime: duration.prefault("5s").describe("Longest time to connect to an endpoint."),
-  idleTime: duration
+  headerBytes: size("4KiB", "1MiB").prefault("64KiB").describe("Largest request or response head."),
+  headerTime: duration("10ms", "10m")
+    .prefault("20s")
+    .describe("Longest time from the first byte of a request head to its last."),
+  keepAlive: duration("10ms", "1d").prefault("75s").describe("How long an idle client connection is kept."),
+  connectTime: duration("10ms", "10m").prefault("5s").describe("Longest time to connect to an endpoint."),
+  idleTime: duration("10ms", "20d")
     .prefault("1h")
     .describe(
       "Longest silence, both ways, on a request, stream, WebSocket or TCP connection. There is no overall deadline.",
     ),
-  connections: z.int().min(1).prefault(20_000).describe("Client connections open at once; more are refused."),
-  upstreamIdle: z.int().min(0).prefault(32).describe("Idle connections kept to each endpoint."),
+  connections: count(1, 1_000_000).prefault(20_000).describe("Client connections open at once; more are refused."),
+  upstreamIdle: count(0, 10_000).prefault(32).describe("Idle connections kept to each endpoint."),
 });
 export type LimitsConfig = z.output<typeof LimitsConfig>;
 
@@ -41,8 +40,9 @@ export const TcpConfig = z.strictObject({
   services: z
     .record(
       z.string().regex(/^[^/]+\/[^/]+\/[^/]+$/, { error: "expected PROVIDER/TASK/SERVICE" }),
-      z.literal("auto").or(z.int().min(1).max(65_535)),
+      z.union([z.literal("auto"), count(1, 65_535)], { error: "expected a port from 1 to 65535, or auto" }),
     )
+    .meta({ title: "map of PROVIDER/TASK/SERVICE to a port, or auto" })
     .prefault({})
     .describe(
       "TCP services, as PROVIDER/TASK/SERVICE, that get a port though their access is not public; the value is the port, or auto. " +
@@ -52,49 +52,61 @@ export const TcpConfig = z.strictObject({
 export type TcpConfig = z.output<typeof TcpConfig>;
 
 export const AccessConfig = z.strictObject({
-  ceiling: Anyone.prefault("public").describe(
-    "The most open that anyone may make a service: nobody, authenticated or public.",
-  ),
+  ceiling: z
+    .enum(["nobody", "authenticated", "public"])
+    .prefault("public")
+    .describe("The most open that anyone may make a service: nobody, authenticated or public."),
 });
 export type AccessConfig = z.output<typeof AccessConfig>;
 
 export const LoginConfig = z.strictObject({
-  link: duration.prefault("15m").describe("How long a printed login link is good. It works once."),
-  gateSession: duration.prefault("30d").describe("How long a browser stays logged in to the gate."),
-  session: duration
+  link: duration("1s", "7d").prefault("15m").describe("How long a printed login link is good. It works once."),
+  gateSession: duration("1s", "365d").prefault("30d").describe("How long a browser stays logged in to the gate."),
+  session: duration("1s", "30d")
     .prefault("12h")
     .describe("How long a browser's session of one service lasts before it is renewed through the gate."),
-  code: duration
+  code: duration("1s", "60s")
     .prefault("60s")
-    .refine((ms) => ms <= 60_000, { error: "must not exceed 60s" })
     .describe("How long the single-use code between the gate's host and a service's host is good."),
 });
 export type LoginConfig = z.output<typeof LoginConfig>;
 
 export const ReconcileConfig = z
   .strictObject({
-    settle: duration.prefault("10ms").describe("Quiet time before a rebuild that follows another."),
-    maxWait: duration.prefault("100ms").describe("Longest wait while changes keep arriving."),
+    settle: duration("0ms", "10s").prefault("10ms").describe("Quiet time before a rebuild that follows another."),
+    maxWait: duration("1ms", "60s").prefault("100ms").describe("Longest wait while changes keep arriving."),
   })
-  .refine((config) => config.settle <= config.maxWait, { path: ["settle"], error: "must not exceed maxWait" });
+  .refine((config) => config.settle <= config.maxWait, {
+    path: ["settle"],
+    error: "must not exceed reconcile.maxWait",
+  });
 export type ReconcileConfig = z.output<typeof ReconcileConfig>;
 
 export const LocalConfig = z.strictObject({
-  enabled: z.boolean().prefault(true).describe("Run commands and take in ports of this machine."),
-  discoverEvery: duration.prefault("500ms").describe("How often the ports that tasks open are looked for."),
-  stopGrace: duration.prefault("10s").describe("Time between SIGTERM and SIGKILL when a task is stopped."),
-  logBytes: size.prefault("10MiB").describe("Size at which a replica's log is rotated."),
-  logFiles: z.int().min(1).max(100).prefault(3).describe("Log files kept for each replica, the current one included."),
+  enabled: flag.prefault(true).describe("Run commands and take in ports of this machine."),
+  discoverEvery: duration("10ms", "1h")
+    .prefault("500ms")
+    .describe("How often the ports that tasks open are looked for."),
+  stopGrace: duration("0ms", "1h").prefault("10s").describe("Time between SIGTERM and SIGKILL when a task is stopped."),
+  logBytes: size("4KiB", "10GiB").prefault("10MiB").describe("Size at which a replica's log is rotated."),
+  logFiles: count(1, 100).prefault(3).describe("Log files kept for each replica, the current one included."),
 });
 export type LocalConfig = z.output<typeof LocalConfig>;
 
+const NAME_ERROR = "expected a name of lower-case letters, digits and dashes, such as team-a";
+
 export const FileConfig = z.strictObject({
   name: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]{0,30}$/, { error: "expected a name of lower-case letters, digits and dashes" })
+    .string({ error: NAME_ERROR })
+    .regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR })
     .prefault("file")
     .describe("Name of this provider; first part of its tasks' keys."),
-  path: z.string().min(1).describe("YAML file with tasks; watched."),
+  path: filePath.describe("YAML file with tasks; watched."),
+  allowLoopback: flag
+    .prefault(false)
+    .describe(
+      "Let its tasks be at loopback addresses. Whoever writes the file then publishes any port of this machine.",
+    ),
 });
 export type FileConfig = z.output<typeof FileConfig>;
 
@@ -107,7 +119,7 @@ export const Config = z.strictObject({
   admin: z
     .strictObject({
       address: hostPort.prefault("127.0.0.1:7081").describe("Metrics and health checks; loopback only."),
-      enabled: z.boolean().prefault(true).describe("Serve it at all."),
+      enabled: flag.prefault(true).describe("Serve it at all."),
     })
     .prefault({})
     .describe("The admin port: /metrics, /healthz, /readyz."),

@@ -1,21 +1,25 @@
+import { isIPv6 } from "node:net";
 import type { Site } from "../model/index.ts";
 import type { Config } from "./schema.ts";
 
-/** Where the gate stands as its visitors see it, with the defaults that follow from the domain. `port` is the one that is bound. */
-export function siteOf(config: Config, port: number): Site {
-  const { domain, listen } = config;
-  return {
-    domain,
-    gateHost: config.gateHost ?? `taskgate.${domain}`,
-    pathHost: config.pathHost ?? `paths.${domain}`,
-    secure: listen.tls !== undefined,
-    port,
-    dial: dialable(listen.address.host),
-  };
+/** The gate's hosts, where they are not set: `taskgate.DOMAIN` and `paths.DOMAIN`. */
+export function hostsOf(config: {
+  readonly domain: string;
+  readonly gateHost?: string | undefined;
+  readonly pathHost?: string | undefined;
+}): Pick<Site, "domain" | "gateHost" | "pathHost"> {
+  const { domain, gateHost = `taskgate.${domain}`, pathHost = `paths.${domain}` } = config;
+  return { domain, gateHost, pathHost };
 }
 
-/** Listening everywhere, the gate is dialled here on loopback. */
-function dialable(host: string): string {
+/** Where the gate stands once it listens on `port`. */
+export function siteOf(config: Pick<Config, "domain" | "gateHost" | "pathHost" | "listen">, port: number): Site {
+  const { listen } = config;
+  return { ...hostsOf(config), secure: listen.tls !== undefined, port, dial: dialOf(listen.address.host) };
+}
+
+/** Nobody can dial "any address", but the gate's own machine reaches it by loopback. */
+function dialOf(host: string): string {
   if (host === "0.0.0.0" || host === "localhost") return "127.0.0.1";
-  return host === "::" ? "::1" : host;
+  return isIPv6(host) && /^[0:]+$/.test(host) ? "::1" : host;
 }

@@ -1,37 +1,70 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 
 const MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 
-/** `150ms`, `30s`, `15m`, `8h`, `30d` → ms. */
-export const duration = z
-  .string()
-  .regex(/^\d+(ms|s|m|h|d)$/, { abort: true, error: "expected a duration such as 500ms, 30s, 15m, 8h or 30d" })
-  .transform((text) => parseInt(text, 10) * MS[text.replace(/^\d+/, "") as keyof typeof MS]);
+// Digits are bounded, so that every duration and size is an exact number.
+const DURATION = /^\d{1,9}(ms|s|m|h|d)$/;
+const SIZE = /^\d{1,6}(B|KiB|MiB|GiB)$/;
 
-/** `64KiB`, `1MiB` → bytes. */
-export const size = z
-  .string()
-  .regex(/^\d+(B|KiB|MiB|GiB)$/, { abort: true, error: "expected a size such as 512B, 64KiB, 10MiB or 1GiB" })
-  .transform((text) => parseInt(text, 10) * BYTES[text.replace(/^\d+/, "") as keyof typeof BYTES]);
+function parseDuration(text: string): number {
+  return parseInt(text, 10) * MS[text.replace(/^\d+/, "") as keyof typeof MS];
+}
+
+function parseSize(text: string): number {
+  return parseInt(text, 10) * BYTES[text.replace(/^\d+/, "") as keyof typeof BYTES];
+}
+
+/** Text of a form; the same error for another type. `title` is what the reference calls it. */
+function textLike(title: string, pattern: RegExp, error: string) {
+  return z.string({ error }).regex(pattern, { abort: true, error }).meta({ title });
+}
+
+/**
+ * `150ms`, `30s`, `15m`, `8h`, `30d` → ms, within bounds that are spelt the same way. Timers in Node take up to 24 days; a longer one
+ * would fire at once.
+ */
+export function duration(shortest: string, longest: string) {
+  const [from, to] = [parseDuration(shortest), parseDuration(longest)];
+  return textLike("duration", DURATION, "expected a duration such as 500ms, 30s, 15m, 8h or 30d")
+    .transform(parseDuration)
+    .refine((ms) => ms >= from && ms <= to, { error: `expected a duration from ${shortest} to ${longest}` });
+}
+
+/** `512B`, `64KiB`, `1MiB` → bytes, within bounds that are spelt the same way. */
+export function size(smallest: string, largest: string) {
+  const [from, to] = [parseSize(smallest), parseSize(largest)];
+  return textLike("size", SIZE, "expected a size such as 512B, 64KiB, 10MiB or 1GiB")
+    .transform(parseSize)
+    .refine((bytes) => bytes >= from && bytes <= to, { error: `expected a size from ${smallest} to ${largest}` });
+}
+
+/** A whole number within bounds. */
+export function count(least: number, most: number) {
+  const error = `expected a whole number from ${least} to ${most}`;
+  return z.int({ error }).min(least, { error }).max(most, { error });
+}
+
+/** true or false, and nothing that looks like it. */
+export const flag = z.boolean({ error: "expected true or false" });
 
 export interface HostPort {
+  /** An IP address without brackets, or `localhost`. */
   readonly host: string;
   /** 0 means any free one. */
   readonly port: number;
 }
 
+const HOST_PORT_ERROR = "expected IP:PORT, such as 127.0.0.1:7080 or [::1]:7080";
+
 /** `127.0.0.1:7080`, `[::1]:7080`, `0.0.0.0:443`. */
-export const hostPort = z
-  .string()
-  .regex(/^(\[[0-9a-fA-F:]+\]|[0-9.]+|localhost):\d{1,5}$/, {
-    abort: true,
-    error: "expected IP:PORT, such as 127.0.0.1:7080 or [::1]:7080",
-  })
+export const hostPort = textLike("IP:PORT", /^(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):\d{1,5}$/, HOST_PORT_ERROR)
   .transform((text): HostPort => {
     const at = text.lastIndexOf(":");
     return { host: text.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(text.slice(at + 1)) };
   })
+  .refine((value) => value.host === "localhost" || isIP(value.host) !== 0, { error: HOST_PORT_ERROR })
   .refine((value) => value.port <= 65_535, { error: "port must be 0 to 65535" });
 
 export interface PortRange {
@@ -41,9 +74,7 @@ export interface PortRange {
 }
 
 /** `20000-20999`. */
-export const portRange = z
-  .string()
-  .regex(/^\d{1,5}-\d{1,5}$/, { abort: true, error: "expected FROM-TO, such as 20000-20999" })
+export const portRange = textLike("FROM-TO", /^\d{1,5}-\d{1,5}$/, "expected FROM-TO, such as 20000-20999")
   .transform((text): PortRange => {
     const [from = "", to = ""] = text.split("-");
     return { from: Number(from), to: Number(to) };
@@ -53,8 +84,14 @@ export const portRange = z
   });
 
 /** A host name in lower case, without port. */
-export const hostName = z
-  .string()
-  .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/, {
-    error: "expected a host name in lower case, such as localhost or apps.example.com",
-  });
+export const hostName = textLike(
+  "host name",
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
+  "expected a host name in lower case, such as localhost or apps.example.com",
+).refine((name) => isIP(name) === 0, { error: "expected a name, not an IP address" });
+
+/** Title of the keys whose relative paths loading makes absolute. */
+export const FILE_TITLE = "file";
+
+/** Path of a file. What is relative is so to the config file that says it, else to the working directory. */
+export const filePath = textLike(FILE_TITLE, /^[^\0\n]+$/, "expected the path of a file");

@@ -1,0 +1,78 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describeConfig } from "../src/config/describe-config.ts";
+
+/** One file of `docs/generated/`, made from the code. */
+export interface Generator {
+  /** Its name in the folder. */
+  readonly file: string;
+  readonly generate: () => string | Promise<string>;
+}
+
+/** Everything that is generated. To add a file, add a line. */
+const GENERATORS: readonly Generator[] = [
+  { file: "config.md", generate: () => describeConfig().markdown },
+  { file: "config.schema.json", generate: () => toJson(describeConfig().jsonSchema) },
+];
+
+/** JSON as the files hold it: indented, with a line end. */
+function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** Makes `folder` hold what the generators give and nothing else. Resolves to the names of the files that did not. */
+export async function generateInto(folder: string, generators: readonly Generator[]): Promise<readonly string[]> {
+  const wanted = await generateAll(generators);
+  const drifted = findDrift(folder, wanted);
+  mkdirSync(folder, { recursive: true });
+  for (const file of drifted) {
+    const text = wanted.get(file);
+    if (text === undefined) rmSync(join(folder, file), { recursive: true });
+    else writeFileSync(join(folder, file), text);
+  }
+  return drifted;
+}
+
+/** Changes nothing. Resolves to the names of the files in `folder` that are missing, different or of no generator. */
+export async function checkGenerated(folder: string, generators: readonly Generator[]): Promise<readonly string[]> {
+  return findDrift(folder, await generateAll(generators));
+}
+
+async function generateAll(generators: readonly Generator[]): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  for (const { file, generate } of generators) texts.set(file, await generate());
+  return texts;
+}
+
+function findDrift(folder: string, wanted: ReadonlyMap<string, string>): readonly string[] {
+  const found = readFolder(folder);
+  const names = new Set([...wanted.keys(), ...found]);
+  return [...names]
+    .filter((file) => !found.includes(file) || readFileSync(join(folder, file), "utf8") !== wanted.get(file))
+    .sort();
+}
+
+function readFolder(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** `npm run generate`, or with `-- --check`: says what differs, and fails if anything does. */
+async function main(): Promise<void> {
+  const folder = join(import.meta.dirname, "..", "docs", "generated");
+  if (!process.argv.includes("--check")) {
+    for (const file of await generateInto(folder, GENERATORS)) console.log(`docs/generated/${file}`);
+    return;
+  }
+  const drifted = await checkGenerated(folder, GENERATORS);
+  if (drifted.length === 0) return;
+  for (const file of drifted) console.error(`docs/generated/${file} is not what the code says`);
+  console.error("Run `npm run generate` and commit what it changes.");
+  process.exitCode = 1;
+}
+
+if (import.meta.main) await main();
