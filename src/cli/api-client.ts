@@ -46,12 +46,12 @@ export interface ApiClient {
   attach(request: AttachRequest, signal: AbortSignal): Promise<TaskView>;
   stop(task: string, signal: AbortSignal): Promise<TaskView>;
   restart(task: string, signal: AbortSignal): Promise<TaskView>;
-  remove(task: string, signal: AbortSignal): Promise<void>;
+  remove(task: string, signal: AbortSignal): Promise<undefined>;
   /** Text as it comes. Whoever calls reads or destroys it. */
   logs(task: string, options: LogOptions, signal: AbortSignal): Promise<IncomingMessage>;
   tokens(signal: AbortSignal): Promise<readonly TokenView[]>;
   createToken(request: TokenRequest, signal: AbortSignal): Promise<TokenCreated>;
-  revokeToken(id: string, signal: AbortSignal): Promise<void>;
+  revokeToken(id: string, signal: AbortSignal): Promise<undefined>;
   /** `to`: a URL on a host of the gate, where the login goes on to. */
   link(to: string | undefined, signal: AbortSignal): Promise<LinkView>;
   /** Ends when the gate does. */
@@ -87,12 +87,11 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     attach: (body, signal) => json({ operation: "attachTask", body }, signal),
     stop: (task, signal) => json({ operation: "stopTask", in: task, timeoutMs: STOP_MS }, signal),
     restart: (task, signal) => json({ operation: "restartTask", in: task, timeoutMs: STOP_MS }, signal),
-    remove: async (task, signal) =>
-      void (await json({ operation: "removeTask", in: task, timeoutMs: STOP_MS }, signal)),
+    remove: (task, signal) => json({ operation: "removeTask", in: task, timeoutMs: STOP_MS }, signal),
     logs: (task, options, signal) => stream({ operation: "taskLogs", in: task, query: logQuery(options) }, signal),
     tokens: async (signal) => (await json<TokensView>({ operation: "listTokens" }, signal)).tokens,
     createToken: (body, signal) => json({ operation: "createToken", body }, signal),
-    revokeToken: async (id, signal) => void (await json({ operation: "revokeToken", in: id }, signal)),
+    revokeToken: (id, signal) => json({ operation: "revokeToken", in: id }, signal),
     link: (to, signal) => json({ operation: "createLink", body: to === undefined ? {} : { to } }, signal),
     async *events(signal) {
       try {

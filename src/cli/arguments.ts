@@ -70,16 +70,21 @@ export interface ForwardPair {
   readonly localPort: number;
 }
 
+/** 0: any free one. */
+function parseLocalPort(text: string, where: string): number {
+  return text === "0" ? 0 : parsePort(text, where);
+}
+
 /** `NAME[/SERVICE] [LOCALPORT]`, or several `NAME[/SERVICE]:LOCALPORT`. */
 export function parseForwards(words: readonly string[]): readonly ForwardPair[] {
   const [first = "", second] = words;
   if (words.length === 2 && second !== undefined && /^\d+$/.test(second) && !first.includes(":")) {
-    return [{ target: parseTarget(first), localPort: parsePort(second, "LOCALPORT") }];
+    return [{ target: parseTarget(first), localPort: parseLocalPort(second, "LOCALPORT") }];
   }
   return words.map((word) => {
     const [, name = "", port] = /^([^:]*)(?::(.*))?$/.exec(word) ?? [];
     if (name === "") throw usage(`"${word}" names nothing to forward`, "NAME[/SERVICE] or NAME[/SERVICE]:LOCALPORT");
-    return { target: parseTarget(name), localPort: port === undefined ? 0 : parsePort(port, word) };
+    return { target: parseTarget(name), localPort: port === undefined ? 0 : parseLocalPort(port, word) };
   });
 }
 

@@ -51,7 +51,7 @@ async function launch(terminal: Terminal, home: Home, words: readonly string[]):
   const child = spawn(node, [...entry, "up", "--detached", "--home", home.directory, ...words], {
     detached: true,
     stdio: ["ignore", "ignore", log],
-    cwd: home.directory, // not the caller's: the gate would keep it from being unmounted, and break when it is removed
+    cwd: terminal.directory, // relative paths of its options; it goes to the state folder once it has read them
     env: callerEnvironment(terminal.environment),
   });
   closeSync(log);

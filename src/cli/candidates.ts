@@ -10,29 +10,35 @@ export type Candidates =
 
 const NONE: Candidates = { kind: "none" };
 
+/** Where the words before the last one have led to. */
+interface Position {
+  readonly command: Command;
+  /** Arguments of that command so far. */
+  readonly operands: number;
+  /** An option that waits for its value. */
+  readonly pending: Option | undefined;
+}
+
 /** What the last of these words may become, by the tree of commands. The words before it are taken as they stand. */
 export function findCandidates(tree: Command, words: readonly string[]): Candidates {
   const before = words.slice(0, -1);
   const current = words.at(-1) ?? "";
-  let command = tree;
-  let operands = 0;
-  let pending: Option | undefined;
-  for (const word of before) {
-    if (word === "--") return NONE;
-    if (pending !== undefined) {
-      pending = undefined; // this word is its value
-    } else if (word.startsWith("-") && word !== "-") {
-      pending = takesValue(findOption(command, word)) && !word.includes("=") ? findOption(command, word) : undefined;
-    } else {
-      const next = operands === 0 ? command.commands.find((each) => each.name() === word) : undefined;
-      if (next === undefined) operands++;
-      command = next ?? command;
-    }
-  }
+  if (before.includes("--")) return NONE;
+  const { command, operands, pending } = before.reduce(stepOver, { command: tree, operands: 0, pending: undefined });
   if (pending !== undefined) return ofOption(pending);
   if (current.startsWith("-")) return optionWords(command, current);
   if (command.commands.length > 0) return { kind: "words", words: visibleCommands(command) };
   return ofArgument(command.registeredArguments, operands);
+}
+
+function stepOver(at: Position, word: string): Position {
+  if (at.pending !== undefined) return { ...at, pending: undefined }; // this word is its value
+  if (word.startsWith("-") && word !== "-") {
+    const option = findOption(at.command, word);
+    return { ...at, pending: takesValue(option) && !word.includes("=") ? option : undefined };
+  }
+  const next = at.operands === 0 ? at.command.commands.find((each) => each.name() === word) : undefined;
+  return next === undefined ? { ...at, operands: at.operands + 1 } : { ...at, command: next };
 }
 
 function findOption(command: Command, word: string): Option | undefined {

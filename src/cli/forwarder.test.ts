@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { expect, test, vi } from "vitest";
 import { startForwarder } from "./forwarder.ts";
+import { resetSocket } from "./splice.ts";
 import { startFakeGate, temporaryHome, TOKEN, type FakeGate } from "./testing/fake-gate.ts";
 
 /** A gate whose CONNECT leads to a server of ours, and says what it was asked. */
@@ -19,7 +20,7 @@ function leadTo(gate: FakeGate, upstream: Server): { readonly asked: string[]; r
       target.write(head);
       socket.pipe(target).pipe(socket);
     });
-    target.on("error", () => (socket as Socket).resetAndDestroy());
+    target.on("error", () => resetSocket(socket));
     socket.on("error", () => target.destroy());
     socket.on("close", () => target.destroy());
   };

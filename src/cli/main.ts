@@ -1,4 +1,4 @@
-import { colorsFor, note, printable, type Environment, type Terminal } from "./terminal.ts";
+import { colorsFor, note, printable, type Terminal } from "./terminal.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { createProgram } from "./program.ts";
 
@@ -29,7 +29,6 @@ function sayFailure(terminal: Terminal, error: unknown): ExitCode {
   const failure = error instanceof CommandFailure ? error : unforeseen(error);
   note(terminal, `${colors.red("taskgate:")} ${failure.message.split("\n").map(printable).join("\n")}`);
   if (failure.remedy !== undefined) note(terminal, `  ${colors.dim("Try:")} ${failure.remedy}`);
-  if ((terminal.environment.TASKGATE_DEBUG ?? "") !== "" && error instanceof Error) note(terminal, error.stack ?? "");
   return failure.exitCode;
 }
 
@@ -39,7 +38,7 @@ function unforeseen(error: unknown): CommandFailure {
 
 function processTerminal(): Terminal {
   return {
-    environment: process.env as Environment,
+    environment: process.env,
     directory: process.cwd(),
     stdin: process.stdin,
     stdout: process.stdout,
@@ -51,12 +50,18 @@ function processTerminal(): Terminal {
   };
 }
 
+/** npm hands on the Ctrl-C that the terminal has sent already: what follows at once is the same one. */
+const SAME_MS = 500;
+
 /** The first Ctrl-C, SIGTERM or hang-up asks; the second one does not. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
+  let askedAt = 0;
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(EXIT.interrupted);
+      if (controller.signal.aborted && performance.now() - askedAt > SAME_MS) process.exit(EXIT.interrupted);
+      if (controller.signal.aborted) return;
+      askedAt = performance.now();
       controller.abort(new DOMException(`stopped by ${name}`, "AbortError"));
     });
   }

@@ -5,8 +5,8 @@ import { EXIT, type ExitCode } from "./failure.ts";
 import { ownVersion } from "../platform/package-info.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What a command does: its arguments, then its options. Nothing returned means that all went well. */
-type Work = (terminal: Terminal, words: readonly string[], options: never) => Promise<ExitCode | void>;
+/** What a command does: its arguments, then its options. */
+type Work = (terminal: Terminal, words: readonly string[], options: never) => Promise<ExitCode>;
 
 /** The tree of all commands. What each one does is loaded when it is called: the others cost nothing. */
 export interface Program {
@@ -27,6 +27,7 @@ export function createProgram(terminal: Terminal): Program {
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
+    .showHelpAfterError("  Try: the same with --help")
     .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
     .configureOutput({
       writeOut: (text) => void terminal.stdout.write(text),
@@ -44,7 +45,7 @@ export function createProgram(terminal: Terminal): Program {
     command.action(async () => {
       const { home, ...options } = command.opts<{ home?: string }>();
       const here = home === undefined ? terminal : { ...terminal, home: resolve(terminal.directory, home) };
-      exitCode = (await (await load())(here, command.args, options as never)) ?? EXIT.ok;
+      exitCode = await (await load())(here, command.args, options as never);
     });
     return command;
   };
@@ -177,6 +178,7 @@ function declareUse(declare: Declare): void {
   )
     .argument("<targets...>", "NAME[/SERVICE] [LOCALPORT], or several NAME[/SERVICE]:LOCALPORT")
     .option("--stdio", "carry one connection over standard input and output, such as for ssh -o ProxyCommand")
+    .option("--json", "print each local port as a line of JSON")
     .addHelpText(
       "after",
       "\nWithout LOCALPORT a free port is taken and printed. Ctrl-C ends it. It outlives restarts of the gate.",
@@ -185,15 +187,26 @@ function declareUse(declare: Declare): void {
 
 function declareAdministration(declare: Declare, tree: Command): void {
   const token = tree.command("token").description("logins for programs");
-  const load = async (): Promise<typeof import("./commands/token.ts")> => import("./commands/token.ts");
-  declare("create", "make a token and print it, this once", async () => (await load()).createToken, { parent: token })
+  declare(
+    "create",
+    "make a token and print it, this once",
+    async () => (await import("./commands/token.ts")).createToken,
+    { parent: token },
+  )
     .option("--name <name>", "what it is for", "command line")
     .option("--for <duration>", "how long it is good (default: until revoked)", (text) => parseDuration(text, "--for"))
     .option(...JSON_OPTION);
-  declare("list", "list tokens and browsers that are logged in", async () => (await load()).listTokens, {
+  declare(
+    "list",
+    "list tokens and browsers that are logged in",
+    async () => (await import("./commands/token.ts")).listTokens,
+    {
+      parent: token,
+    },
+  ).option(...JSON_OPTION);
+  declare("revoke", "revoke tokens, at once", async () => (await import("./commands/token.ts")).revokeTokens, {
     parent: token,
-  }).option(...JSON_OPTION);
-  declare("revoke", "revoke tokens, at once", async () => (await load()).revokeTokens, { parent: token })
+  })
     .argument("<tokens...>", "ids, or names that only one has")
     .option(...JSON_OPTION);
   declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)
@@ -216,12 +229,11 @@ function declareAdministration(declare: Declare, tree: Command): void {
     "print a script that completes commands and names",
     async () => (await import("./commands/completion.ts")).completion,
   ).addArgument(tree.createArgument("<shell>", "for which shell").choices(["bash", "zsh", "fish"]));
-  declare(
-    "__complete",
-    "candidates for the last of these words",
-    async () => (await import("./commands/complete.ts")).complete,
-    { hidden: true },
-  )
+  const load = async (): Promise<Work> => {
+    const { complete } = await import("./commands/complete.ts");
+    return (terminal, words, options) => complete(terminal, tree, words, options);
+  };
+  declare("__complete", "candidates for the last of these words", load, { hidden: true })
     .argument("[words...]")
     .option("--split", "words are broken at = and :")
     .passThroughOptions();

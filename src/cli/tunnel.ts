@@ -67,7 +67,7 @@ async function tryOnce(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
     createConnection: () => dialGate(gate),
     signal: limited,
   });
-  sent.on("connect", (response, socket, head) => resolve({ response, socket: socket as Socket, head }));
+  sent.on("connect", (response, socket, head) => resolve({ response, socket, head }));
   // The parser gives every answer to CONNECT as "connect"; a plain answer is one that broke off.
   sent.on("error", reject);
   sent.end();

@@ -26,11 +26,12 @@ export function describeWaysIn(task: TaskView, deps: WaysInDeps): string {
 
 function hints(task: TaskView, deps: WaysInDeps): string[] {
   const page = task.services.find((service) => service.protocol === "http" && service.url !== null);
-  const copied = task.services.map((service) => copyLine(task, service, deps)).filter((line) => line !== null);
+  const copied = task.services.map((service) => copyLine(task, service, deps)).find((line) => line !== null);
   return [
-    ...(page === undefined ? [] : [`Open in the browser:  taskgate open ${task.name}`]),
-    ...(copied[0] === undefined ? [] : [`From a program:       ${copied[0]}`]),
-    `Its log:              taskgate logs -f ${task.name}`,
+    ...(page === undefined ? [] : ["In a browser, logged in:", `  taskgate open ${task.name}`]),
+    ...(copied === undefined ? [] : ["From a program:", `  ${copied}`]),
+    "Its log:",
+    `  taskgate logs -f ${task.name}`,
   ];
 }
 

@@ -13,7 +13,8 @@ import { isLoopback } from "./machine-checks.ts";
 export interface GateCheckDeps {
   readonly home: Home;
   readonly environment: Environment;
-  readonly config: Config;
+  /** null: it cannot be used, so there are no ports to look at. */
+  readonly config: Config | null;
 }
 
 /** The gate that runs: whether it answers, takes the token, is of this version and open to no more than it should be. Else whether one could start. */
@@ -30,7 +31,7 @@ export async function checkGate(deps: GateCheckDeps, signal: AbortSignal): Promi
           "taskgate up: it takes in what still runs",
         )
       : warn("gate", `no gate runs for ${deps.home.directory}`, "taskgate up");
-  return [gone, ...(await checkPorts(deps.config))];
+  return [gone, ...(deps.config === null ? [] : await checkPorts(deps.config))];
 }
 
 async function checkAnswer(deps: GateCheckDeps, gate: GateFile, signal: AbortSignal): Promise<Finding[]> {

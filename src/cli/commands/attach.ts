@@ -1,7 +1,7 @@
 import type { AttachRequest } from "../../api/wire.ts";
 import { ACCESS, parsePort } from "../arguments.ts";
 import { ensureGate } from "../background-gate.ts";
-import type { ExitCode } from "../failure.ts";
+import { EXIT, type ExitCode } from "../failure.ts";
 import { startProgress } from "../progress.ts";
 import { connect } from "../session.ts";
 import { colorsFor, homeOf, print, printJson, type Terminal } from "../terminal.ts";
@@ -16,11 +16,7 @@ export interface AttachOptions {
   readonly json?: boolean;
 }
 
-export async function attach(
-  terminal: Terminal,
-  words: readonly string[],
-  options: AttachOptions,
-): Promise<ExitCode | void> {
+export async function attach(terminal: Terminal, words: readonly string[], options: AttachOptions): Promise<ExitCode> {
   const { name, kind, protocol, path } = options;
   const port = parsePort(words[0] ?? "", "PORT");
   await ensureGate(terminal);
@@ -40,8 +36,9 @@ export async function attach(
   progress[Symbol.dispose]();
   if (options.json === true) {
     printJson(terminal, task);
-    return;
+    return EXIT.ok;
   }
   const deps = { gate: client.gate, home: homeOf(terminal), environment: terminal.environment };
   print(terminal, describeWaysIn(task, { ...deps, colors: colorsFor(terminal, "stdout") }));
+  return EXIT.ok;
 }

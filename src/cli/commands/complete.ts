@@ -1,6 +1,6 @@
+import type { Command } from "commander";
 import { findCandidates } from "../candidates.ts";
-import type { ExitCode } from "../failure.ts";
-import { createProgram } from "../program.ts";
+import { EXIT, type ExitCode } from "../failure.ts";
 import { connect } from "../session.ts";
 import { print, type Terminal } from "../terminal.ts";
 
@@ -18,16 +18,18 @@ export interface CompleteOptions {
 /** One candidate a line. Never fails, and says nothing: where there is nothing to offer, there is nothing. */
 export async function complete(
   terminal: Terminal,
+  tree: Command,
   words: readonly string[],
   options: CompleteOptions,
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const joined = options.split === true ? joinBroken(words) : words;
   const current = joined.at(-1) ?? "";
-  const candidates = await candidatesFor(terminal, joined);
+  const candidates = await candidatesFor(terminal, tree, joined);
   const given = options.split === true ? (/^.*[=:]/.exec(current)?.[0].length ?? 0) : 0;
   for (const candidate of candidates) {
     if (candidate.startsWith(current) && HARMLESS.test(candidate)) print(terminal, candidate.slice(given));
   }
+  return EXIT.ok;
 }
 
 /** `--restart`, `=`, `on` → `--restart=on`. */
@@ -43,8 +45,8 @@ function joinBroken(words: readonly string[]): string[] {
   return joined;
 }
 
-async function candidatesFor(terminal: Terminal, words: readonly string[]): Promise<readonly string[]> {
-  const found = findCandidates(createProgram(terminal).tree, words);
+async function candidatesFor(terminal: Terminal, tree: Command, words: readonly string[]): Promise<readonly string[]> {
+  const found = findCandidates(tree, words);
   if (found.kind === "none") return [];
   if (found.kind === "words") return found.words;
   try {

@@ -10,13 +10,14 @@ import { openTunnel } from "../tunnel.ts";
 
 export interface ForwardOptions {
   readonly stdio?: boolean;
+  readonly json?: boolean;
 }
 
 export async function forward(
   terminal: Terminal,
   words: readonly string[],
   options: ForwardOptions,
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const pairs = parseForwards(words);
   const client = connect(terminal);
   if (options.stdio === true) return forwardStdio(terminal, client, pairs);
@@ -25,7 +26,8 @@ export async function forward(
     const named = await findForward(client, pair, terminal.signal);
     const say = (line: string): void => note(terminal, `${named.label}: ${printable(line)}`);
     const forwarder = scope.use(await startForwarder({ ...common(terminal), host: named.host, say }, pair.localPort));
-    print(terminal, `127.0.0.1:${forwarder.port} → ${named.label}`);
+    const local = { target: named.label, address: "127.0.0.1", port: forwarder.port };
+    print(terminal, options.json === true ? JSON.stringify(local) : `127.0.0.1:${local.port} → ${local.target}`);
   }
   await aborted(terminal.signal);
   return EXIT.ok;
@@ -41,13 +43,12 @@ async function forwardStdio(terminal: Terminal, client: ApiClient, pairs: readon
   const waiting = (why: string): void => note(terminal, `${label}: ${printable(why)}; waiting for it`);
   const remote = await openTunnel({ ...common(terminal), host, waiting }, terminal.signal);
   const local = Duplex.from({ readable: terminal.stdin, writable: terminal.stdout });
-  let cut = false;
+  const broken = new Set<Duplex>();
   await splice(local, remote, (side) => {
-    cut ||= side === local;
-    if (side === local) local.destroy();
-    else resetSocket(side);
+    broken.add(side);
+    resetSocket(side);
   });
-  return cut ? EXIT.failure : EXIT.ok;
+  return broken.has(local) ? EXIT.failure : EXIT.ok;
 }
 
 function common(terminal: Terminal): Pick<Parameters<typeof openTunnel>[0], "home" | "environment"> {

@@ -1,4 +1,4 @@
-import type { ExitCode } from "../failure.ts";
+import { EXIT, type ExitCode } from "../failure.ts";
 import { copyToTerminal } from "../log-stream.ts";
 import { connect, namingTask } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -9,11 +9,7 @@ export interface LogsOptions {
   readonly replica?: string;
 }
 
-export async function logs(
-  terminal: Terminal,
-  words: readonly string[],
-  options: LogsOptions,
-): Promise<ExitCode | void> {
+export async function logs(terminal: Terminal, words: readonly string[], options: LogsOptions): Promise<ExitCode> {
   const [name = ""] = words;
   const { tail, replica } = options;
   const client = connect(terminal);
@@ -24,4 +20,5 @@ export async function logs(
   };
   const log = await namingTask(client, name, terminal.signal, () => client.logs(name, wanted, terminal.signal));
   await copyToTerminal(terminal, log);
+  return EXIT.ok;
 }

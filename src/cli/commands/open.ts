@@ -10,28 +10,25 @@ export interface OpenOptions {
   readonly json?: boolean;
 }
 
-export async function open(
-  terminal: Terminal,
-  words: readonly string[],
-  options: OpenOptions,
-): Promise<ExitCode | void> {
+export async function open(terminal: Terminal, words: readonly string[], options: OpenOptions): Promise<ExitCode> {
   const client = connect(terminal);
   const url = words[0] === undefined ? client.gate.url : await findPage(client, words[0], terminal.signal);
   const link = await client.link(words[0] === undefined ? undefined : url, terminal.signal);
   if (options.json === true) {
     printJson(terminal, { ...link, target: url });
-    return;
+    return EXIT.ok;
   }
   const opener = options.print === true ? null : findOpener(terminal.environment);
   if (opener !== null && (await openInBrowser(opener, link.url, homeOf(terminal)))) {
     note(terminal, `Opened ${url}`);
-    return;
+    return EXIT.ok;
   }
   if (options.print !== true) {
     note(terminal, opener === null ? "No browser to open here." : `${opener} could not open it.`);
     note(terminal, "This link logs a browser in, once:");
   }
   print(terminal, link.url);
+  return EXIT.ok;
 }
 
 async function findPage(client: ApiClient, word: string, signal: AbortSignal): Promise<string> {

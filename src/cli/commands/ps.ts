@@ -11,7 +11,7 @@ export interface PsOptions {
   readonly json?: boolean;
 }
 
-export async function ps(terminal: Terminal, _words: readonly string[], options: PsOptions): Promise<ExitCode | void> {
+export async function ps(terminal: Terminal, _words: readonly string[], options: PsOptions): Promise<ExitCode> {
   if (options.watch === true) return watch(terminal, options);
   const client = connect(terminal);
   using progress = startProgress(terminal, "Asking the gate");
@@ -19,11 +19,12 @@ export async function ps(terminal: Terminal, _words: readonly string[], options:
   progress[Symbol.dispose]();
   if (options.json !== true) {
     print(terminal, formatTasks({ ...list, now: Date.now() }, colorsFor(terminal, "stdout")));
-    return;
+    return EXIT.ok;
   }
   printJson(terminal, list.tasks);
   for (const problem of list.problems)
     note(terminal, `problem ${printable(problem.subject)}: ${printable(problem.message)}`);
+  return EXIT.ok;
 }
 
 const RETRY_MS = 500;
@@ -31,22 +32,27 @@ const RETRY_MS = 500;
 /** Live until Ctrl-C; a gate that goes away is waited for, and said, once each time. */
 async function watch(terminal: Terminal, options: PsOptions): Promise<ExitCode> {
   const { signal } = terminal;
+  const told = { away: false };
   // A wrong home or token is told at once; what comes later may be a restart.
   connect(terminal);
-  for (let waiting = false; !signal.aborted;) {
-    let why = "the gate ended the connection";
-    try {
-      await showEvents(terminal, options, () => (waiting = false));
-    } catch (error) {
-      if (signal.aborted) break;
-      if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.noGate) throw error;
-      why = error.message;
-    }
-    if (!waiting) note(terminal, `taskgate: ${why}; waiting for it`);
-    waiting = true;
+  while (!signal.aborted) {
+    const why = await showEvents(terminal, options, () => (told.away = false)).then(
+      () => "the gate ended the connection",
+      whyAway,
+    );
+    if (why === null) break;
+    if (!told.away) note(terminal, `taskgate: ${why}; waiting for it`);
+    told.away = true;
     await delay(RETRY_MS, undefined, { signal }).catch(() => undefined); // an abort ends the loop
   }
   return EXIT.ok;
+
+  /** null: it is Ctrl-C. Throws what no waiting helps against. */
+  function whyAway(error: unknown): string | null {
+    if (signal.aborted) return null;
+    if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.noGate) throw error;
+    return error.message;
+  }
 }
 
 async function showEvents(terminal: Terminal, options: PsOptions, seen: () => void): Promise<void> {

@@ -9,7 +9,7 @@ export async function restart(
   terminal: Terminal,
   words: readonly string[],
   options: { readonly json?: boolean },
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const client = connect(terminal);
   const restarted: TaskView[] = [];
   const exitCode = await forEachName(terminal, words, async (name) => {

@@ -8,7 +8,7 @@ export async function rm(
   terminal: Terminal,
   words: readonly string[],
   options: { readonly json?: boolean },
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const client = connect(terminal);
   const removed: string[] = [];
   const exitCode = await forEachName(terminal, words, async (name) => {

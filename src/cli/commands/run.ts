@@ -27,7 +27,7 @@ export interface RunOptions {
   readonly json?: boolean;
 }
 
-export async function run(terminal: Terminal, words: readonly string[], options: RunOptions): Promise<ExitCode | void> {
+export async function run(terminal: Terminal, words: readonly string[], options: RunOptions): Promise<ExitCode> {
   if (options.follow === true && options.json === true) {
     throw new CommandFailure(EXIT.usage, "--follow and --json do not go together: both want standard output");
   }
@@ -38,7 +38,7 @@ export async function run(terminal: Terminal, words: readonly string[], options:
   if (options.json === true) printJson(terminal, task);
   const failed = await sayOutcome(terminal, client, task, options);
   if (failed) return EXIT.failure;
-  if (options.follow === true) return follow(terminal, client, task);
+  return options.follow === true ? follow(terminal, client, task) : EXIT.ok;
 }
 
 function runRequest(terminal: Terminal, words: readonly string[], options: RunOptions): RunRequest {

@@ -5,30 +5,26 @@ import { createApiClient, type ApiClient } from "../api-client.ts";
 import type { ExitCode } from "../failure.ts";
 import { runForeground } from "../foreground-gate.ts";
 import { announceGate } from "../gate-announcement.ts";
-import { loadGateConfig } from "../gate-config.ts";
+import { loadGateConfig, type GateOptions } from "../gate-config.ts";
 import { callerEnvironment } from "../caller-environment.ts";
 import { findGate, readToken } from "../running-gate.ts";
 import { colorsFor, homeOf, note, print, type Terminal } from "../terminal.ts";
 import { waitForTask } from "../wait-for-task.ts";
 import { wayIn } from "../task-table.ts";
-import { up, type GateOptions } from "./up.ts";
+import { up } from "./up.ts";
 
 const DEMO = "demo";
 const DEMO_KIND = "taskgate-demo";
 const READY_MS = 15_000;
 
 /** `npm start`: the gate in the foreground with a small demo service, which is removed when the gate stops by Ctrl-C. */
-export async function start(
-  terminal: Terminal,
-  words: readonly string[],
-  options: GateOptions,
-): Promise<ExitCode | void> {
+export async function start(terminal: Terminal, words: readonly string[], options: GateOptions): Promise<ExitCode> {
   const home = homeOf(terminal);
   if (findGate(home).state === "running") return up(terminal, words, options);
   return runForeground(terminal, {
     home,
     quiet: false,
-    ...(await loadGateConfig(terminal, options)),
+    config: loadGateConfig(terminal, options),
     async ready(gate) {
       const client = createApiClient({ gate: gate.file, token: readToken(home, {}) });
       announceGate(terminal, { gate: gate.file, home, link: await gate.loginLink(), how: "foreground" }, false);

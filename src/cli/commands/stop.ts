@@ -11,11 +11,7 @@ export interface StopOptions {
   readonly json?: boolean;
 }
 
-export async function stop(
-  terminal: Terminal,
-  words: readonly string[],
-  options: StopOptions,
-): Promise<ExitCode | void> {
+export async function stop(terminal: Terminal, words: readonly string[], options: StopOptions): Promise<ExitCode> {
   if (words.length === 0 && options.gate !== true) {
     throw new CommandFailure(EXIT.usage, "stop what? Name tasks, or say --gate", { remedy: "taskgate ps" });
   }

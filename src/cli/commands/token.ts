@@ -17,33 +17,35 @@ export async function createToken(
   terminal: Terminal,
   _words: readonly string[],
   options: CreateTokenOptions,
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const lifetime = options.for === undefined ? {} : { lifetimeMs: options.for };
   const created = await connect(terminal).createToken({ name: options.name, ...lifetime }, terminal.signal);
   if (options.json === true) {
     printJson(terminal, created);
-    return;
+    return EXIT.ok;
   }
   print(terminal, created.token);
   const until =
     created.expiresAt === null ? "until it is revoked" : `until ${new Date(created.expiresAt).toISOString()}`;
   note(terminal, `Good ${until}, and shown this once. Revoke it: taskgate token revoke ${created.id}`);
+  return EXIT.ok;
 }
 
 export async function listTokens(
   terminal: Terminal,
   _words: readonly string[],
   options: { readonly json?: boolean },
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const tokens = await connect(terminal).tokens(terminal.signal);
   if (options.json === true) {
     printJson(terminal, tokens);
-    return;
+    return EXIT.ok;
   }
   const colors = colorsFor(terminal, "stdout");
   const head = ["ID", "NAME", "KIND", "OWNER", "AGE", "EXPIRES"].map((title) => colors.bold(title));
   const rows = tokens.map((token) => rowOf(token, Date.now()));
   print(terminal, rows.length === 0 ? "No tokens." : formatColumns([head, ...rows]));
+  return EXIT.ok;
 }
 
 function rowOf(token: TokenView, now: number): string[] {
@@ -62,7 +64,7 @@ export async function revokeTokens(
   terminal: Terminal,
   words: readonly string[],
   options: { readonly json?: boolean },
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const client = connect(terminal);
   const tokens = await client.tokens(terminal.signal);
   const revoked: string[] = [];

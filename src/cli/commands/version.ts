@@ -1,4 +1,4 @@
-import type { ExitCode } from "../failure.ts";
+import { EXIT, type ExitCode } from "../failure.ts";
 import { ownVersion } from "../../platform/package-info.ts";
 import { findGate } from "../running-gate.ts";
 import { homeOf, print, printJson, type Terminal } from "../terminal.ts";
@@ -8,7 +8,7 @@ export function version(
   terminal: Terminal,
   _words: readonly string[],
   options: { readonly json?: boolean },
-): Promise<ExitCode | void> {
+): Promise<ExitCode> {
   const found = findGate(homeOf(terminal));
   const running = found.state === "running" ? { version: found.gate.version, url: found.gate.url } : null;
   if (options.json === true) {
@@ -17,5 +17,5 @@ export function version(
     print(terminal, `taskgate ${ownVersion()} (Node ${process.version.slice(1)})`);
     if (running !== null) print(terminal, `gate     ${running.version} at ${running.url}`);
   }
-  return Promise.resolve();
+  return Promise.resolve(EXIT.ok);
 }

@@ -101,57 +101,80 @@ function gateFileFor(port: number): GateFile {
 async function answer(gate: FakeGate, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? "/", "http://gate");
   const path = decodeURIComponent(url.pathname.slice(API_PREFIX.length));
+  const [, kind = "", ...rest] = path.split("/");
   const send = (status: number, body?: unknown): void => {
     response.writeHead(status, { "content-type": "application/json" });
     response.end(body === undefined ? undefined : JSON.stringify(body));
   };
   const refuse = (status: number, code: string, message: string): void => send(status, { error: { code, message } });
   gate.asked.push(`${request.method ?? ""} ${path}${url.search}`);
-  if (request.headers.host !== `taskgate.localhost:${gate.file.port}`) return refuse(421, "bad_request", "wrong host");
-  if (request.headers.authorization !== `Bearer ${token(gate)}`)
-    return refuse(401, "unauthenticated", "this token is not known");
-  const [, kind, ...rest] = path.split("/");
-  if (kind === "version")
-    return send(200, {
-      version: gate.file.version,
-      url: gate.file.url,
-      domain: "localhost",
-      dataPlane: "embedded",
-      startedAt: 1,
-      revision: 1,
-    });
-  if (kind === "links") return send(201, { url: `${gate.file.url}/login#code=once`, expiresAt: Date.now() + 900_000 });
-  if (kind === "tokens") return tokens(request, rest[0], send);
-  if (kind === "events") return events(gate, response);
-  if (kind !== "tasks") return refuse(404, "not_found", "no such operation");
-  if (rest.length > 0) return oneTask(gate, { request, response, rest, send, refuse });
-  if (request.method === "GET") return send(200, { tasks: [...gate.tasks.values()], problems: [] });
-  const wanted = RunRequest.parse(await json(request));
-  gate.ran.push(wanted);
-  const name = wanted.name ?? "made-up";
-  if (!gate.tasks.has(name)) gate.tasks.set(name, taskView(name));
-  send(201, gate.tasks.get(name));
+  const exchange: Exchange = { gate, request, response, rest, send, refuse };
+  if (request.headers.host !== `taskgate.localhost:${gate.file.port}`) refuse(421, "bad_request", "wrong host");
+  else if (request.headers.authorization !== `Bearer ${token(gate)}`)
+    refuse(401, "unauthenticated", "this token is not known");
+  else if (Object.hasOwn(OPERATIONS, kind)) await OPERATIONS[kind as keyof typeof OPERATIONS](exchange);
+  else refuse(404, "not_found", "no such operation");
 }
+
+interface Exchange {
+  readonly gate: FakeGate;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Of the path, after the kind. */
+  readonly rest: readonly string[];
+  readonly send: (status: number, body?: unknown) => void;
+  readonly refuse: (status: number, code: string, message: string) => void;
+}
+
+const OPERATIONS = {
+  version({ gate, send }: Exchange): void {
+    const { version, url } = gate.file;
+    send(200, { version, url, domain: "localhost", dataPlane: "embedded", startedAt: 1, revision: 1 });
+  },
+  links({ gate, send }: Exchange): void {
+    send(201, { url: `${gate.file.url}/login#code=once`, expiresAt: Date.now() + 900_000 });
+  },
+  tokens({ request, rest, send }: Exchange): void {
+    const view = { id: "t1", name: "command line", owner: "me", kind: "token", createdAt: Date.now(), expiresAt: null };
+    if (request.method === "POST") send(201, { ...view, token: "tg_secret" });
+    else if (request.method === "DELETE") send(rest[0] === "t1" ? 204 : 404);
+    else send(200, { tokens: [view, { ...view, id: "t2", name: "twice" }, { ...view, id: "t3", name: "twice" }] });
+  },
+  events({ gate, response }: Exchange): void {
+    const first = { kind: "tasks", tasks: [...gate.tasks.values()], problems: [] };
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(`event: tasks\ndata: ${JSON.stringify(first)}\n\n`);
+    gate.eventStreams.add(response);
+    response.on("close", () => gate.eventStreams.delete(response));
+  },
+  async tasks(exchange: Exchange): Promise<void> {
+    const { gate, request, rest, send } = exchange;
+    if (rest.length > 0) {
+      oneTask(exchange);
+    } else if (request.method === "GET") {
+      send(200, { tasks: [...gate.tasks.values()], problems: [] });
+    } else {
+      const wanted = RunRequest.parse(await json(request));
+      gate.ran.push(wanted);
+      const name = wanted.name ?? "made-up";
+      if (!gate.tasks.has(name)) gate.tasks.set(name, taskView(name));
+      send(201, gate.tasks.get(name));
+    }
+  },
+};
 
 /** As the gate does: the file may be changed under it. */
 function token(gate: FakeGate): string {
   return readFileSync(gate.home.token, "utf8").trim();
 }
 
-interface OneTask {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly rest: readonly string[];
-  readonly send: (status: number, body?: unknown) => void;
-  readonly refuse: (status: number, code: string, message: string) => void;
-}
-
-function oneTask(gate: FakeGate, { request, response, rest, send, refuse }: OneTask): void {
+function oneTask({ gate, request, response, rest, send, refuse }: Exchange): void {
   const isId = gate.tasks.has(rest[1] ?? "") && rest[0] === "local";
   const [name = "", verb] = isId ? rest.slice(1) : rest;
   const task = gate.tasks.get(name);
-  if (task === undefined) return refuse(404, "not_found", `no task ${name}`);
-  if (request.method === "DELETE") {
+  if (task === undefined) {
+    refuse(404, "not_found", `no task ${name}`);
+  } else if (request.method === "DELETE") {
     gate.tasks.delete(name);
     response.writeHead(204).end();
   } else if (verb === "stop" || verb === "restart") {
@@ -161,23 +184,9 @@ function oneTask(gate: FakeGate, { request, response, rest, send, refuse }: OneT
   } else if (verb === "logs") {
     response.writeHead(200, { "content-type": "text/plain" });
     response.end(gate.logs.get(name) ?? "");
-  } else send(200, task);
-}
-
-function tokens(request: IncomingMessage, id: string | undefined, send: OneTask["send"]): void {
-  const view = { id: "t1", name: "command line", owner: "me", kind: "token", createdAt: Date.now(), expiresAt: null };
-  if (request.method === "POST") send(201, { ...view, token: "tg_secret" });
-  else if (request.method === "DELETE") send(id === "t1" ? 204 : 404);
-  else send(200, { tokens: [view, { ...view, id: "t2", name: "twice" }, { ...view, id: "t3", name: "twice" }] });
-}
-
-function events(gate: FakeGate, response: ServerResponse): void {
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  response.write(
-    `event: tasks\ndata: ${JSON.stringify({ kind: "tasks", tasks: [...gate.tasks.values()], problems: [] })}\n\n`,
-  );
-  gate.eventStreams.add(response);
-  response.on("close", () => gate.eventStreams.delete(response));
+  } else {
+    send(200, task);
+  }
 }
 
 /** A task that runs and has one page, with what a test wants different. */

@@ -1,0 +1,61 @@
+import type { Config } from "../../config/schema.ts";
+import { fail, type Finding } from "../checks/finding.ts";
+import { checkGate } from "../checks/gate-checks.ts";
+import { checkHome } from "../checks/home-checks.ts";
+import { checkClock, checkDiscovery, checkDisk, checkNames, checkNode } from "../checks/machine-checks.ts";
+import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
+import { loadGateConfig } from "../gate-config.ts";
+import { startProgress } from "../progress.ts";
+import { findGate } from "../running-gate.ts";
+import { colorsFor, homeOf, print, printable, printJson, type Colors, type Terminal } from "../terminal.ts";
+
+export interface DoctorOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+export async function doctor(terminal: Terminal, _words: readonly string[], options: DoctorOptions): Promise<ExitCode> {
+  using progress = startProgress(terminal, "Looking around");
+  const findings = await examine(terminal, options);
+  progress[Symbol.dispose]();
+  if (options.json === true) printJson(terminal, findings);
+  else for (const finding of findings) print(terminal, formatFinding(finding, colorsFor(terminal, "stdout")));
+  return findings.some((finding) => finding.level === "fail") ? EXIT.failure : EXIT.ok;
+}
+
+async function examine(terminal: Terminal, options: DoctorOptions): Promise<readonly Finding[]> {
+  const home = homeOf(terminal);
+  const config = readConfig(terminal, options);
+  const found = findGate(home);
+  const domain = found.state === "running" ? found.gate.domain : "domain" in config ? config.domain : "localhost";
+  return [
+    checkNode(),
+    ...checkHome(home),
+    await checkDisk(home),
+    checkClock(home),
+    ...("domain" in config ? [] : [config]),
+    ...(await checkGate(
+      { home, environment: terminal.environment, config: "domain" in config ? config : null },
+      terminal.signal,
+    )),
+    await checkNames(domain),
+    checkDiscovery(),
+  ];
+}
+
+/** The configuration, or what is wrong with it. */
+function readConfig(terminal: Terminal, options: DoctorOptions): Config | Finding {
+  try {
+    return loadGateConfig(terminal, options);
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    return fail("config", error.message, error.remedy ?? "taskgate check FILE");
+  }
+}
+
+function formatFinding(finding: Finding, colors: Colors): string {
+  const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red };
+  const message = finding.message.split("\n").map(printable).join("\n        ");
+  const line = `${paint[finding.level](finding.level.padEnd(4))}  ${finding.name}: ${message}`;
+  return finding.remedy === null ? line : `${line}\n      ${colors.dim("Try:")} ${finding.remedy}`;
+}
