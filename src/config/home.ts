@@ -1,7 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { z } from "zod";
 
 /** The state folder and what is where in it. Everything in it is for its owner alone. */
 export interface Home {
@@ -41,32 +40,52 @@ export function makeHome(home: Home): void {
 }
 
 /** What a running gate says of itself to the command line. */
-export const GateFile = z.strictObject({
-  pid: z.int(),
+export interface GateFile {
+  readonly pid: number;
   /** Of the process, as the operating system tells it: pid and start time together name one process. */
-  processStart: z.string(),
-  version: z.string(),
+  readonly processStart: string;
+  readonly version: string;
   /** `http://taskgate.localhost:7080`. */
-  url: z.string(),
-  gateHost: z.string(),
-  domain: z.string(),
-  secure: z.boolean(),
+  readonly url: string;
+  readonly gateHost: string;
+  readonly domain: string;
+  readonly secure: boolean;
   /** Absolute: the chain that it serves, by which the command line knows it. Absent where it serves plain HTTP. */
-  certificateFile: z.string().optional(),
+  readonly certificateFile?: string;
   /** What to dial. */
-  address: z.string(),
-  port: z.int(),
-  adminAddress: z.string().nullable(),
-});
-export type GateFile = z.output<typeof GateFile>;
+  readonly address: string;
+  readonly port: number;
+  readonly adminAddress: string | null;
+}
 
-/** null: none there, or not readable as one. */
+/** By hand and not by a schema: every call of the command line reads it, and loading the schemas' library is half of such a call. */
+const GATE_FILE_TYPES = {
+  pid: ["number"],
+  processStart: ["string"],
+  version: ["string"],
+  url: ["string"],
+  gateHost: ["string"],
+  domain: ["string"],
+  secure: ["boolean"],
+  certificateFile: ["string", "undefined"],
+  address: ["string"],
+  port: ["number"],
+  adminAddress: ["string", "object"],
+} as const satisfies Record<keyof GateFile, readonly string[]>;
+
+/** null: none there, or not readable as one. What a newer gate says beside is no reason to see no gate. */
 export function readGateFile(home: Home): GateFile | null {
+  let fields: Partial<Record<string, unknown>> | null;
   try {
-    return GateFile.parse(JSON.parse(readFileSync(home.gateFile, "utf8")));
+    fields = JSON.parse(readFileSync(home.gateFile, "utf8")) as typeof fields;
   } catch {
     return null;
   }
+  if (typeof fields !== "object" || fields === null) return null;
+  const fits = Object.entries<readonly string[]>(GATE_FILE_TYPES).every(([name, types]) =>
+    types.includes(typeof fields[name]),
+  );
+  return fits ? (fields as unknown as GateFile) : null;
 }
 
 export function writeGateFile(home: Home, gate: GateFile): void {
