@@ -19,14 +19,16 @@ export function ownCookies(head: RequestHead): readonly Cookie[] {
   if (header === undefined || !/taskgate-/i.test(header)) return NONE;
   return header
     .split(";")
-    .map((pair) => {
-      const at = pair.indexOf("=");
-      // A pair without "=" is a cookie without a name (RFC 6265bis section 5.6); most servers read it as a name without a value.
-      return at < 0
-        ? { name: pair.trim(), value: "" }
-        : { name: pair.slice(0, at).trim(), value: pair.slice(at + 1).trim() };
-    })
+    .map(readPair)
     .filter((cookie) => OWN_NAME.test(cookie.name));
+}
+
+/** A pair without "=" is a cookie without a name (RFC 6265bis section 5.6); most servers read it as a name without a value. */
+function readPair(pair: string): Cookie {
+  const at = pair.indexOf("=");
+  return at < 0
+    ? { name: pair.trim(), value: "" }
+    : { name: pair.slice(0, at).trim(), value: pair.slice(at + 1).trim() };
 }
 
 const NONE: readonly Cookie[] = Object.freeze([]);
