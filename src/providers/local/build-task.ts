@@ -106,18 +106,22 @@ function buildService(
 ): Service {
   const recognition = record.recognised[wanted.name];
   const protocol = wanted.protocol ?? recognition?.protocol ?? "tcp";
-  const exposures: Exposure[] = [];
-  if (wanted.first && record.path !== null) exposures.push({ by: "path", prefix: record.path, strip: true });
-  if (protocol === "tcp" && record.anyone === "public") exposures.push({ by: "port" });
   return {
     name: wanted.name,
     protocol,
     ...(wanted.port === undefined ? {} : { port: wanted.port }),
     guard: "gate",
     ...(recognition?.landingPath === undefined ? {} : { landingPath: recognition.landingPath }),
-    exposures,
+    exposures: exposuresOf(record, protocol, wanted.first),
     policy: recognition?.policy ?? NO_POLICY,
   };
+}
+
+function exposuresOf(record: RunRecord | AttachRecord, protocol: Protocol, first: boolean): readonly Exposure[] {
+  const exposures: Exposure[] = [];
+  if (first && record.path !== null) exposures.push({ by: "path", prefix: record.path, strip: true });
+  if (protocol === "tcp" && record.anyone === "public") exposures.push({ by: "port" });
+  return exposures;
 }
 
 /** An endpoint is there while its port is open in the task's own processes: whoever else has that port is never sent its visitors. */

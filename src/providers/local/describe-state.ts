@@ -16,13 +16,7 @@ export function describeState(view: RunView): Described {
   if (phase === "recovering") {
     return { state: "starting", reason: "its supervisor is gone; what it left behind is being ended" };
   }
-  if (state === null) return { state: "starting", reason: null };
-  const troubles = state.replicas.filter((replica) => replica.phase !== "running");
-  if (troubles.length < state.replicas.length) return describeRunning(view, state, troubles);
-  const worst = troubles.find((replica) => failed(replica)) ?? troubles[0];
-  if (worst?.phase === "waiting")
-    return { state: "starting", reason: `it is started again: ${howEnded(worst, false)}` };
-  return { state: "starting", reason: null };
+  return state === null ? { state: "starting", reason: null } : describeLife(view, state);
 }
 
 /** `exited with code 3`, `killed by SIGKILL (out of memory?)`, each with how often it was restarted. */
@@ -32,16 +26,23 @@ export function howEnded(replica: ReplicaState, numbered: boolean): string {
   return `${who}${cause(replica)}${restarts}`;
 }
 
+function describeLife(view: RunView, state: SupervisorState): Described {
+  const troubles = state.replicas.filter((replica) => replica.phase !== "running");
+  if (troubles.length < state.replicas.length) return describeRunning(view, state, troubles);
+  const worst = troubles.find((replica) => failed(replica)) ?? troubles[0];
+  if (worst?.phase === "waiting")
+    return { state: "starting", reason: `it is started again: ${howEnded(worst, false)}` };
+  return { state: "starting", reason: null };
+}
+
 function describeRunning(view: RunView, state: SupervisorState, troubles: readonly ReplicaState[]): Described {
+  const several = state.replicas.length > 1;
   const ended = troubles.filter((replica) => replica.endedAt !== null).map((replica) => howEnded(replica, true));
-  if (!view.ready) return { state: "starting", reason: [...ended, ...waitsFor(view)].join("; ") || null };
-  if (ended.length > 0) return { state: "running", reason: ended.join("; ") };
-  if (view.record.declared.length === 0 && view.record.found.length === 0) {
-    return { state: "running", reason: "it listens on no port yet" };
-  }
-  const restarted = state.replicas.filter((replica) => replica.restarts > 0);
-  const before = restarted.map((replica) => howEnded(replica, state.replicas.length > 1));
-  return { state: "running", reason: before.length === 0 ? null : `last ${before.join("; ")}` };
+  const restarted = state.replicas
+    .filter((replica) => replica.restarts > 0 && !troubles.includes(replica))
+    .map((replica) => `last ${howEnded(replica, several)}`);
+  const reasons = [...ended, ...restarted, ...lacks(view)];
+  return { state: view.ready ? "running" : "starting", reason: reasons.length === 0 ? null : reasons.join("; ") };
 }
 
 function describeEnd(state: SupervisorState | null): Described {
@@ -54,14 +55,20 @@ function describeEnd(state: SupervisorState | null): Described {
   return { state: "finished", reason: "exited with code 0" };
 }
 
-function waitsFor({ record, state, open }: RunView): readonly string[] {
+/** What is declared and not open; without declarations, that nothing is. */
+function lacks({ record, state, open, ready }: RunView): readonly string[] {
+  if (record.declared.length === 0) {
+    return ready && record.found.length === 0 ? ["it listens on no port yet"] : [];
+  }
   const several = (state?.replicas.length ?? 1) > 1;
   const missing = record.declared.flatMap(({ name, ports }) =>
     ports
       .filter((port, replica) => openPort(open, String(replica), port) === undefined)
       .map((port) => `${name}${several ? " of a replica" : ""} on port ${String(port)}`),
   );
-  return missing.length === 0 ? [] : [`waiting for ${missing.slice(0, 4).join(", ")} to open`];
+  const shown = missing.slice(0, 4).join(", ");
+  if (missing.length === 0) return [];
+  return [ready ? `${shown} is closed` : `waiting for ${shown} to open`];
 }
 
 function failed(replica: ReplicaState): boolean {

@@ -35,9 +35,21 @@ export function admitPort(record: RunRecord, open: OpenPorts, arrival: Arrival):
     record.found.find(
       (service) => service.base === base && openPort(open, replica, service.ports[replica]) === undefined,
     );
-  if (known === undefined && record.found.length >= MOST_FOUND) return record;
-  const service = known ?? { name: freeName(record, base), base, ports: {} };
-  return withRecognition(withPort(record, service, replica, port), service.name, recognised, null);
+  const room = known === undefined ? withRoom(record, open) : record;
+  if (room === null) return record;
+  const service = known ?? { name: freeName(room, base), base, ports: {} };
+  return withRecognition(withPort(room, service, replica, port), service.name, recognised, null);
+}
+
+/** Where there are too many services already, the oldest that is closed goes; null: all are open. */
+function withRoom(record: RunRecord, open: OpenPorts): RunRecord | null {
+  if (record.found.length < MOST_FOUND) return record;
+  const closed = record.found.find(({ ports }) =>
+    Object.entries(ports).every(([replica, port]) => openPort(open, replica, port) === undefined),
+  );
+  if (closed === undefined) return null;
+  const { [closed.name]: _gone, ...recognised } = record.recognised;
+  return { ...record, found: record.found.filter((service) => service !== closed), recognised };
 }
 
 function withPort(record: RunRecord, service: FoundRecord, replica: string, port: number): RunRecord {

@@ -64,7 +64,7 @@ export class LocalTask {
   /** Aborts pauses of the loop that a stop makes pointless. */
   #hurry = new AbortController();
   #keeping: Promise<void> = Promise.resolve();
-  readonly #known = Promise.withResolvers<void>();
+  readonly #known = Promise.withResolvers<undefined>();
 
   constructor(deps: LocalTaskDeps, record: RunRecord) {
     this.#deps = deps;
@@ -75,12 +75,12 @@ export class LocalTask {
     return this.#record;
   }
 
-  get ended(): boolean {
+  hasEnded(): boolean {
     return this.#phase === "ended";
   }
 
   /** Settles once it is known how the task is: running, ended, or about to be started. */
-  get known(): Promise<void> {
+  get known(): Promise<undefined> {
     return this.#known.promise;
   }
 
@@ -101,7 +101,7 @@ export class LocalTask {
 
   /** Starts the loop, from whatever is found. Dispose ends it; the task itself goes on. */
   start(): void {
-    this.#keeping = this.#keep().finally(() => this.#known.resolve());
+    this.#keeping = this.#keep().finally(() => this.#known.resolve(undefined));
   }
 
   /** What its processes listen on now. */
@@ -126,7 +126,7 @@ export class LocalTask {
 
   /** Resolves when none of its processes is left. Throws `unavailable` where that does not come about. */
   async stop(graceMs: number, signal: AbortSignal): Promise<void> {
-    if (this.ended) return;
+    if (this.hasEnded()) return;
     const { clock } = this.#deps;
     this.#stopBy = Math.min(this.#stopBy ?? Infinity, clock.now() + graceMs);
     this.#hurry.abort();
@@ -137,7 +137,7 @@ export class LocalTask {
     await Promise.race([this.#keeping.then(() => late.abort()), pause(clock, graceMs + STOP_MORE_MS, end)]);
     signal.throwIfAborted();
     late.abort();
-    if (this.ended) return;
+    if (this.hasEnded()) return;
     throw new GatewayError(
       "unavailable",
       `Some processes of ${this.#record.name} do not end, though they were killed.`,
@@ -147,7 +147,8 @@ export class LocalTask {
   /** Starts it anew under its name. Throws `conflict` while it runs. */
   async restart(): Promise<void> {
     const { name } = this.#record;
-    if (!this.ended) throw new GatewayError("conflict", `${name} runs already. Stop it first: taskgate stop ${name}`);
+    if (!this.hasEnded())
+      throw new GatewayError("conflict", `${name} runs already. Stop it first: taskgate stop ${name}`);
     // At once, before anything is awaited: a second call finds it running.
     this.#phase = "starting";
     try {
@@ -177,17 +178,16 @@ export class LocalTask {
   }
 
   async #keep(): Promise<void> {
-    const life = this.#life.signal;
-    while (!life.aborted) {
+    while (!this.#isOver()) {
       try {
         await this.#listen();
-        if (life.aborted || (await this.#look())) return;
+        if (this.#isOver() || (await this.#look())) return;
       } catch (error) {
-        if (life.aborted) return;
+        if (this.#isOver()) return;
         if (!this.#troubled)
           this.#deps.logger.warn({ err: error, task: this.#record.name }, "task cannot be looked after");
         this.#troubled = true;
-        await pause(this.#deps.clock, TROUBLE_MS, life);
+        await pause(this.#deps.clock, TROUBLE_MS, this.#life.signal);
       }
     }
   }
@@ -211,7 +211,7 @@ export class LocalTask {
     if (state.ended) return;
     this.#phase = "supervised";
     this.#open = keepOpen(this.#open, state);
-    this.#known.resolve();
+    this.#known.resolve(undefined);
     this.#deps.changed();
   }
 
@@ -225,7 +225,7 @@ export class LocalTask {
     if (!existsSync(join(folder, "spec.json"))) return this.#atLoss(generation);
     const claim = readClaim(folder, generation);
     if (claim === null) {
-      this.#known.resolve();
+      this.#known.resolve(undefined);
       await this.#launch(generation);
       return false;
     }
@@ -234,7 +234,7 @@ export class LocalTask {
       return false;
     }
     this.#set("recovering", state);
-    this.#known.resolve();
+    this.#known.resolve(undefined);
     const deadline = clock.now() + this.#deps.options.graceMs;
     await recoverTask(
       {
@@ -266,15 +266,15 @@ export class LocalTask {
       return true;
     }
     this.#set("starting", null);
-    this.#known.resolve();
+    this.#known.resolve(undefined);
     this.#attempt = nextAttempt(this.#attempt, clock.now() - state.startedAt);
     await pause(
       clock,
       restartDelay(this.#attempt, Math.random()),
       AbortSignal.any([this.#life.signal, this.#hurry.signal]),
     );
-    if (this.#life.signal.aborted) return false;
-    if (this.#stopBy !== null) {
+    if (this.#isOver()) return false;
+    if (this.#isStopping()) {
       writeState(folder, { ...state, stopping: true });
       return false;
     }
@@ -292,20 +292,21 @@ export class LocalTask {
     }
     if (this.#launches >= LAUNCH_TRIES) {
       this.#launches = 0;
-      this.#giveUp(generation, { stopping: false, lost: "its supervisor could not be started (see the gate's log)" });
+      this.#giveUp(generation, { stopping: false, lost: "its supervisor could not be started" });
       return;
     }
     this.#launches += 1;
     this.#set("starting", null);
-    let gone = false;
-    const process = launchSupervisor(folder, { ...options, generation }, cache).finally(() => (gone = true));
+    const gone = new AbortController();
+    const supervisor = launchSupervisor(folder, { ...options, generation }, cache).finally(() => gone.abort());
     // Looked at below where it matters; afterwards its end is seen on the socket.
-    process.catch(() => undefined);
+    supervisor.catch(() => undefined);
+    const over = AbortSignal.any([gone.signal, this.#life.signal]);
     const until = clock.now() + LAUNCH_MS;
-    while (!gone && clock.now() < until && !this.#life.signal.aborted && readClaim(folder, generation) === null) {
-      await pause(clock, LOOK_AGAIN_MS, this.#life.signal);
+    while (!over.aborted && clock.now() < until && readClaim(folder, generation) === null) {
+      await pause(clock, LOOK_AGAIN_MS, over);
     }
-    if (gone) await process;
+    if (gone.signal.aborted) await supervisor;
   }
 
   /** Takes the generation ourselves, so that no late supervisor can, and writes its end down. */
@@ -319,6 +320,15 @@ export class LocalTask {
     const { records, folder } = this.#deps;
     const generation = Math.max(this.#record.generation, highestClaim(folder)) + 1;
     this.#record = await records.update(this.#record.name, (record: RunRecord) => ({ ...record, generation }));
+  }
+
+  #isStopping(): boolean {
+    return this.#stopBy !== null;
+  }
+
+  /** Asked anew after everything that is waited for: the gate looks no longer. */
+  #isOver(): boolean {
+    return this.#life.signal.aborted;
   }
 
   #set(phase: Phase, state: SupervisorState | null): void {

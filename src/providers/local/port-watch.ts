@@ -10,6 +10,7 @@ import { Recogniser } from "./recogniser.ts";
 /** While a task starts its ports are looked for this often, so that it is ready soon after it listens. */
 const EAGER_MS = 100;
 const EAGER_FOR_MS = 15_000;
+const LINUX = process.platform === "linux";
 
 export interface PortWatchDeps {
   readonly discover: Discover;
@@ -101,12 +102,25 @@ class Watch {
       const open = new Map<string, readonly FoundPort[]>();
       // Those that were looked at: meanwhile others may have taken their place, of which nothing is known yet.
       for (const { replica, pid } of roots.get(task) ?? []) {
-        const ports = (found.get(pid) ?? []).filter((port) => !own.has(port.port));
+        const there = LINUX ? (found.get(pid) ?? []) : await this.#dialDeclared(task, replica, pid);
+        const ports = there.filter((port) => !own.has(port.port));
         if (ports.length > 0) open.set(replica, ports);
       }
       task.setOpen(open);
       this.#recogniseAll(task, open);
     }
+  }
+
+  /** Where process trees cannot be looked into: what was declared, by dialling it. */
+  async #dialDeclared(task: LocalTask, replica: string, pid: number): Promise<readonly FoundPort[]> {
+    const ports = task.record.declared.flatMap((service) => service.ports[Number(replica)] ?? []);
+    const found = await Promise.all(
+      ports.map(async (port) => {
+        const who = await this.#deps.discover.whoListens(port);
+        return who === null ? [] : [{ port, ip: who.ip, pid, command: who.command }];
+      }),
+    );
+    return found.flat();
   }
 
   #recogniseAll(task: LocalTask, open: OpenPorts): void {

@@ -19,27 +19,27 @@ export interface Lost {
 
 /**
  * Ends what the supervisor left (each process verified to be the one meant; nothing of an earlier boot) and writes the end down in its
- * place. Returns that state. Throws on abort.
+ * place. Throws on abort.
  */
-export async function recoverTask(lost: Lost, signal: AbortSignal): Promise<SupervisorState> {
+export async function recoverTask(lost: Lost, signal: AbortSignal): Promise<void> {
   const { folder, generation, claim, name } = lost;
   const state = lost.state?.generation === generation ? lost.state : null;
   const rebooted = claim.boot !== bootId();
   if (!rebooted && state !== null) {
     await Promise.all(state.replicas.map((replica) => endReplica(name, replica, lost.deadline, signal)));
   }
-  const end: SupervisorState = {
+  const last = state ?? { stopping: false, lost: null, startedAt: Date.now(), replicas: [initialReplica("0")] };
+  const why = rebooted ? "the machine restarted" : "its supervisor was killed, and what it ran was ended";
+  writeState(folder, {
     format: 1,
     generation,
     boot: claim.boot,
-    startedAt: state?.startedAt ?? Date.now(),
-    stopping: (state?.stopping ?? false) || lost.stopping(),
+    startedAt: last.startedAt,
+    stopping: last.stopping || lost.stopping(),
     ended: true,
-    lost: state?.lost ?? (rebooted ? "the machine restarted" : "its supervisor was killed, and what it ran was ended"),
-    replicas: (state?.replicas ?? [initialReplica("0")]).map((replica) => asEnded(replica)),
-  };
-  writeState(folder, end);
-  return end;
+    lost: last.lost ?? why,
+    replicas: last.replicas.map((replica) => asEnded(replica)),
+  });
 }
 
 async function endReplica(

@@ -1,15 +1,13 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { RunSpec } from "../../model/index.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { packageRoot } from "../../platform/package-info.ts";
 import { jobEnvironment, replicaEnvironment } from "./job-environment.ts";
 import { highestClaim, isClaimAlive, readClaim } from "./supervisor/claim.ts";
 import { writeSpec } from "./supervisor/spec.ts";
 import type { UserSwitch } from "./switch-user.ts";
 import type { RunRecord } from "./task-record.ts";
-
-/** Our own package's folder, from src/providers/local as from dist/providers/local. */
-const PACKAGE_ROOT = resolve(import.meta.dirname, "..", "..", "..");
 
 /** Makes the task's folder anew (0700) with what its supervisor needs to run it (0600). */
 export async function writeTaskFolder(
@@ -20,7 +18,7 @@ export async function writeTaskFolder(
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { spec, as } = job;
-  const environment = { ...jobEnvironment(spec.environment, PACKAGE_ROOT), ...as.environment };
+  const environment = { ...jobEnvironment(spec.environment, packageRoot), ...as.environment };
   writeSpec(folder, {
     format: 1,
     name: record.name,
@@ -48,7 +46,9 @@ export async function sweepFolders(tasks: string, isKnown: (name: string) => boo
     if (claim !== null && isClaimAlive(claim)) {
       logger.warn({ folder, pid: claim.pid }, "a supervisor runs for a task that is not on record");
     } else {
-      await rm(folder, { recursive: true, force: true });
+      const failed = (error: unknown): void =>
+        logger.warn({ err: error, folder }, "folder of no task cannot be removed");
+      await rm(folder, { recursive: true, force: true }).catch(failed);
     }
   }
 }

@@ -69,10 +69,9 @@ async function* readOn(
     // A file is done with only if a later one was there before it was read to its end.
     const later = listSegments(folder, replica).find((segment) => segment.sequence > place.sequence);
     const until = last?.sequence === place.sequence ? last.bytes : Infinity;
-    for await (const bytes of readFrom(segmentFile(folder, replica, place.sequence), place.offset, until)) {
+    for await (const bytes of readFrom(segmentFile(folder, replica, place.sequence), place.offset, until, signal)) {
       place = { ...place, offset: place.offset + bytes.length };
       yield { bytes, place, note: null };
-      if (signal.aborted) return;
     }
     if (later === undefined || (last !== null && later.sequence > last.sequence)) return;
     const missed = place.sequence > 0 && later.sequence > place.sequence + 1;
@@ -84,12 +83,12 @@ async function* readOn(
 const EMPTY = Buffer.alloc(0);
 
 /** The file's bytes from `offset` to `until`; nothing where it is not there (any more). */
-async function* readFrom(file: string, offset: number, until: number): AsyncGenerator<Buffer> {
+async function* readFrom(file: string, offset: number, until: number, signal: AbortSignal): AsyncGenerator<Buffer> {
   const handle = await openIfThere(file);
   if (handle === null) return;
   try {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (let at = offset; at < until;) {
+    for (let at = offset; at < until && !signal.aborted;) {
       const { bytesRead } = await handle.read(chunk, 0, Math.min(CHUNK_BYTES, until - at), at);
       if (bytesRead === 0) return;
       at += bytesRead;

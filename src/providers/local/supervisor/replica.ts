@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { processStart } from "../../../platform/process-identity.ts";
@@ -50,13 +51,13 @@ export class Replica {
   async run(): Promise<void> {
     const { restart } = this.#deps.spec;
     let attempt = 0;
-    while (!this.#stopped.signal.aborted) {
+    while (!this.#isStopped()) {
       const startedAt = Date.now();
       await this.#runOnce();
-      if (this.#stopped.signal.aborted || !wantsRestart(restart, this.#state.exitCode)) break;
+      if (this.#isStopped() || !wantsRestart(restart, this.#state.exitCode)) break;
       attempt = nextAttempt(attempt, Date.now() - startedAt);
       await this.#wait(restartDelay(attempt, Math.random()));
-      if (!this.#stopped.signal.aborted) this.#set({ restarts: this.#state.restarts + 1 });
+      if (!this.#isStopped()) this.#set({ restarts: this.#state.restarts + 1 });
     }
     this.#set({ phase: "ended", nextAt: null });
   }
@@ -69,6 +70,11 @@ export class Replica {
     if (pid === undefined || this.#ending !== null) return;
     this.#ending = endSession(sessionOfChild(pid), () => this.#deadline);
     this.#set({ phase: "ending" });
+  }
+
+  /** Asked anew after everything that is waited for. */
+  #isStopped(): boolean {
+    return this.#stopped.signal.aborted;
   }
 
   async #runOnce(): Promise<void> {
@@ -102,7 +108,8 @@ export class Replica {
     });
     const { pid } = child;
     if (pid === undefined) {
-      await new Promise<void>((resolve) => child.once("error", (error) => resolve(this.#failed(error))));
+      const [error] = (await once(child, "error")) as [Error];
+      this.#failed(error);
       return;
     }
     // A failed `kill` of ours would come here; nothing depends on it.
@@ -124,7 +131,7 @@ export class Replica {
     this.#set({ phase: "ending", exitCode, signal, endedAt: Date.now() });
     await ending;
     this.#ending = null;
-    if (!this.#stopped.signal.aborted) this.#deadline = Infinity;
+    if (!this.#isStopped()) this.#deadline = Infinity;
   }
 
   #failed(error: unknown): void {

@@ -4,7 +4,8 @@ import type { RestartPolicy } from "../../../model/index.ts";
 
 /** What a supervisor runs: kept in the task's folder for its owner alone, because an environment may hold its owner's secrets. */
 export interface TaskSpec {
-  readonly format: 1;
+  /** 1; rises when an older supervisor could not run it. */
+  readonly format: number;
   readonly name: string;
   readonly command: readonly string[];
   readonly directory: string;

@@ -61,8 +61,8 @@ export interface SupervisorCommand {
 /** null: none there, or not readable as one. */
 export function readState(folder: string): SupervisorState | null {
   try {
-    const state = JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as SupervisorState;
-    return state.format === 1 && Array.isArray(state.replicas) ? state : null;
+    const state = JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as Partial<SupervisorState>;
+    return state.format === 1 && Array.isArray(state.replicas) ? (state as SupervisorState) : null;
   } catch {
     return null;
   }
