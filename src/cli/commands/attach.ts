@@ -5,7 +5,11 @@ import { EXIT, type ExitCode } from "../failure.ts";
 import { startProgress } from "../progress.ts";
 import { connect } from "../session.ts";
 import { colorsFor, homeOf, print, printJson, type Terminal } from "../terminal.ts";
+import { waitForTask } from "../wait-for-task.ts";
 import { describeWaysIn } from "../ways-in.ts";
+
+/** A port that is slow to say what it is gets this long; after that it is shown as it stands. */
+const LOOK_MS = 15_000;
 
 export interface AttachOptions {
   readonly name?: string;
@@ -22,7 +26,7 @@ export async function attach(terminal: Terminal, words: readonly string[], optio
   await ensureGate(terminal);
   const client = connect(terminal);
   using progress = startProgress(terminal, `Looking at port ${port}`);
-  const task = await client.attach(
+  const accepted = await client.attach(
     {
       port,
       anyone: ACCESS[options.access],
@@ -33,6 +37,8 @@ export async function attach(terminal: Terminal, words: readonly string[], optio
     },
     terminal.signal,
   );
+  const looking = { id: accepted.id, timeoutMs: LOOK_MS, seen: () => undefined };
+  const task = await waitForTask(client, looking, terminal.signal);
   progress[Symbol.dispose]();
   if (options.json === true) {
     printJson(terminal, task);
