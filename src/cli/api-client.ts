@@ -1,5 +1,4 @@
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type {
   API_PREFIX as ApiPrefix,
@@ -21,6 +20,7 @@ import type { GateFile } from "../config/home.ts";
 import type { Secret } from "../platform/secret.ts";
 import { readEvents } from "./event-stream.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
+import { startRequest } from "./http-request.ts";
 import { ownVersion } from "../platform/package-info.ts";
 import { dialAddress, dialHostPort, hostHeader, tlsOptions } from "./running-gate.ts";
 
@@ -151,7 +151,7 @@ function send(connection: Connection, call: Call, signal: AbortSignal): Promise<
   const [method = "GET", path = "/"] = OPERATIONS[call.operation].split(" ");
   const query = new URLSearchParams(call.query).toString();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-  const options: RequestOptions = {
+  const options = {
     method,
     host: dialAddress(gate),
     port: gate.port,
@@ -166,9 +166,10 @@ function send(connection: Connection, call: Call, signal: AbortSignal): Promise<
     },
     agent: false,
     signal,
+    ...(gate.secure ? tlsOptions(gate) : {}),
   };
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const sent = gate.secure ? httpsRequest({ ...options, ...tlsOptions(gate) }) : httpRequest(options);
+  const sent = startRequest(options, gate.secure);
   const headTimer = setTimeout(() => sent.destroy(headTimeout(gate)), call.timeoutMs ?? ANSWER_MS);
   sent.on("response", resolve);
   sent.on("error", reject);

@@ -21,7 +21,7 @@ function run(
   const env = {
     PATH: options.path ?? "/usr/bin:/bin",
     HOME: options.home,
-    XDG_CACHE_HOME: join(options.home, "cache"),
+    XDG_CACHE_HOME: join(packageRoot, "node_modules", ".cache"),
   };
   execFile(file, words, { cwd: tmpdir(), env }, (error: ExecFileException | null, stdout, stderr) => {
     resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });

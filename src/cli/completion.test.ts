@@ -27,7 +27,7 @@ async function askBash(home: string, lines: readonly string[]): Promise<string[]
     ...process.env,
     PATH: [join(packageRoot, "bin"), process.env.PATH ?? ""].join(delimiter),
     TASKGATE_HOME: home,
-    XDG_CACHE_HOME: home,
+    XDG_CACHE_HOME: join(packageRoot, "node_modules", ".cache"),
   };
   const { stdout } = await execute("bash", ["--norc", "-c", ASK, "bash", ...lines], { env: environment });
   return stdout.trimEnd().split("\n");

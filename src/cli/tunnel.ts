@@ -1,10 +1,11 @@
-import { request, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { Readable } from "node:stream";
 import type { ErrorView } from "../api/wire.ts";
 import type { GateFile, Home } from "../config/home.ts";
+import { startRequest } from "./http-request.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
 import { dialAddress, dialHostPort, readToken, requireGate, tlsOptions } from "./running-gate.ts";
 import type { Environment } from "./terminal.ts";
@@ -60,13 +61,16 @@ async function tryOnce(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
     socket: Socket;
     head: Buffer;
   }>();
-  const sent = request({
-    method: "CONNECT",
-    path: target,
-    headers: { host: target, "x-taskgate-authorization": `Bearer ${token.reveal()}` },
-    createConnection: () => dialGate(gate),
-    signal: limited,
-  });
+  const sent = startRequest(
+    {
+      method: "CONNECT",
+      path: target,
+      headers: { host: target, "x-taskgate-authorization": `Bearer ${token.reveal()}` },
+      createConnection: () => dialGate(gate),
+      signal: limited,
+    },
+    false,
+  );
   sent.on("connect", (response, socket, head) => resolve({ response, socket, head }));
   // The parser gives every answer to CONNECT as "connect"; a plain answer is one that broke off.
   sent.on("error", reject);
