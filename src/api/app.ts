@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { GatewayError } from "../model/index.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
-import { answerErrors, explainInvalid } from "./error-view.ts";
+import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
 import { addLoginRoutes } from "./login-routes.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -31,9 +31,7 @@ export function createApi(deps: ApiDeps): Api {
   const app: Api = new OpenAPIHono<ApiEnv>();
   app.use(securityHeaders);
   app.onError(answerErrors(deps.logger));
-  app.notFound(() => {
-    throw new GatewayError("not_found", "there is nothing at this path");
-  });
+  app.notFound((c) => sayFailure(c, new GatewayError("not_found", "there is nothing at this path")));
   addPages(app, deps.pages);
   app.route(API_PREFIX, createOperations(deps));
   return app;

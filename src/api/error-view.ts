@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { ErrorHandler } from "hono";
+import type { Context, ErrorHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { z } from "zod";
@@ -13,10 +13,15 @@ export function answerErrors(logger: Logger): ErrorHandler<ApiEnv> {
   return (error, c) => {
     const failure = foreseen(error) ?? unforeseen(error, logger, c.req.method, c.req.path);
     if (failure.code === "unavailable") logger.warn({ err: failure.cause, reason: failure.message }, "not available");
-    const view: ErrorView = { error: { code: failure.code, message: failure.message } };
-    const challenge = failure.code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="taskgate"' } : {};
-    return c.json(view, failure.httpStatus as ContentfulStatusCode, challenge);
+    return sayFailure(c, failure);
   };
+}
+
+/** The answer that is a failure. */
+export function sayFailure(c: Context<ApiEnv>, failure: GatewayError): Response {
+  const view: ErrorView = { error: { code: failure.code, message: failure.message } };
+  const challenge = failure.code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="taskgate"' } : {};
+  return c.json(view, failure.httpStatus as ContentfulStatusCode, challenge);
 }
 
 /** The first thing that is wrong with a request, with the key that it is about. */

@@ -62,17 +62,17 @@ function explainState(task: Task, failure: string | null): Explanation {
     case "failed":
       return { status: 503, code: "crashed", title: "Crashed", message: "This task has failed." };
     case "running":
-      return FAILURES[failure ?? ""] ?? NOT_REACHED;
+      return FAILURES.get(failure) ?? NOT_REACHED;
   }
 }
 
 /** By what the plane saw when it tried. */
-const FAILURES: Readonly<Record<string, Explanation>> = {
-  connect_timeout: timeout("The task runs, but it did not take the connection in time."),
-  idle_timeout: timeout("The task runs, but it was silent for too long."),
-  reset: unreachable("The task runs, but it closed the connection without an answer."),
-  connect_failed: unreachable("The task runs, but nothing takes connections on its port just now."),
-};
+const FAILURES: ReadonlyMap<string | null, Explanation> = new Map([
+  ["connect_timeout", timeout("The task runs, but it did not take the connection in time.")],
+  ["idle_timeout", timeout("The task runs, but it was silent for too long.")],
+  ["reset", unreachable("The task runs, but it closed the connection without an answer.")],
+  ["connect_failed", unreachable("The task runs, but nothing takes connections on its port just now.")],
+]);
 
 const NOT_REACHED = unreachable("The task runs, but none of its replicas can be reached just now.");
 

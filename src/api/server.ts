@@ -8,6 +8,8 @@ import type { Logger } from "../platform/logger.ts";
 import type { Api } from "./api-env.ts";
 
 const HEADER_BYTES = 64 * 1024;
+/** For streams to end as they should, once the gate ends. */
+const GRACE_MS = 500;
 /** sun_path of unix(7) holds 108 bytes, the last of them NUL; macOS has 104. A longer one would be cut without a word. */
 const SOCKET_PATH_BYTES = 103;
 
@@ -19,8 +21,8 @@ export interface ApiServerDeps {
 }
 
 /**
- * Serves the app on a unix socket, 0600. A socket that nobody answers is replaced. Throws `conflict` where somebody does. Disposing cuts
- * what is open and removes the socket.
+ * Serves the app on a unix socket, 0600. A socket that nobody answers is replaced. Throws `conflict` where somebody does. Disposing lets what
+ * is open end for half a second, cuts it, and removes the socket.
  */
 export async function startApiServer(deps: ApiServerDeps): Promise<AsyncDisposable> {
   const { app, socketPath, logger } = deps;
@@ -53,8 +55,10 @@ export async function startApiServer(deps: ApiServerDeps): Promise<AsyncDisposab
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
       server.close();
-      server.closeAllConnections();
+      server.closeIdleConnections();
+      const cut = setTimeout(() => server.closeAllConnections(), GRACE_MS);
       await closed;
+      clearTimeout(cut);
     },
   };
 }
