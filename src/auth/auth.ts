@@ -51,6 +51,8 @@ export interface Auth extends AsyncDisposable {
   keys(): ReadonlyMap<string, SessionKey>;
   /** For the API, which takes no cookie. Throws `unauthenticated`, `unavailable` and the signal's reason. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Caller>;
+  /** Calls `end` once, at once, when what the caller showed is revoked: for answers that last, such as live updates. */
+  whileValid(caller: Caller, end: () => void): Disposable;
   readonly tokens: {
     /** A token for programs. `lifetimeMs` absent: until it is revoked. Throws `conflict` for who has too many. */
     issue(options: {
@@ -101,6 +103,10 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       }
       return { ...shown.principal, credential: { id: shown.id, expiresAt: shown.expiresAt } };
     },
+    whileValid: (caller, end) =>
+      revocations.observe((id) => {
+        if (id === caller.credential?.id) end();
+      }),
     tokens: {
       issue: ({ name, principal, lifetimeMs }) =>
         tokens.issue({ name, principal, kind: "token", ...(lifetimeMs === undefined ? {} : { lifetimeMs }) }),

@@ -88,10 +88,21 @@ describe("without credentials", () => {
 });
 
 describe("a service that checks by itself", () => {
-  test("gets what was sent, with nothing taken out", async () => {
+  const sent = { authorization: "Bearer tg_x", cookie: "taskgate-session-7080=x; a=b", "x-taskgate-user": "root" };
+
+  test("gets what was sent, with nothing taken out, where it is the gate's own", async () => {
     const url = "http://taskgate.localhost:7080/.taskgate/api/v1/tasks";
-    expect(await send({ authorization: "Bearer tg_x", cookie: "taskgate-session-7080=x" }, { url })).toMatchObject({
+    expect(await send(sent, { url })).toMatchObject({
       ...{ kind: "allow", session: null, strip: [], stripCookies: [], set: [], asked: false },
+    });
+  });
+
+  test("gets nothing of the gate's where it is a job's", async () => {
+    const route = hostRoute("nb.localhost", "file/nb/web", { guard: "self" });
+    kit.routes.set(route.id, route);
+    expect(await send(sent)).toMatchObject({
+      ...{ kind: "allow", session: null, asked: false },
+      ...{ strip: ["authorization", "x-taskgate-user"], stripCookies: ["taskgate-session-7080"] },
     });
   });
 });

@@ -1,5 +1,6 @@
 import {
   type Decision,
+  GATE_PROVIDER,
   type Gatekeeper,
   GatewayError,
   type HeaderFields,
@@ -40,7 +41,7 @@ export interface GatekeeperDeps {
 const ASK = Object.freeze({ kind: "ask" });
 const NOTHING: HeaderFields = Object.freeze([]);
 
-/** A service that checks by itself, the gate's own API among them, gets what was sent. */
+/** The gate's own service gets what was sent: it is who the credentials are for. */
 const UNGUARDED: Decision = Object.freeze({
   kind: "allow",
   session: null,
@@ -58,7 +59,7 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
   const { clock, credentials, permissions, sessions } = deps;
   return {
     check(route, head) {
-      if (route.guard === "self") return UNGUARDED;
+      if (route.guard === "self") return unguarded(deps, route, head);
       if (gatePath(route, head.path) !== null) return ASK;
       const shown = credentials.peek(head);
       if (shown === "ask") return ASK;
@@ -84,7 +85,7 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
 }
 
 async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision> {
-  if (route.guard === "self") return UNGUARDED;
+  if (route.guard === "self") return unguarded(deps, route, head);
   if (gatePath(route, head.path) !== null) return deps.appLogin.answer(route, head, signal);
   const shown = await deps.credentials.authenticate(head, signal);
   if (shown !== null) {
@@ -167,6 +168,11 @@ function allow(
   const strip = strippedHeaders(route, head, deps.credentials.recognised(head));
   const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
   return { kind: "allow", session, strip, stripCookies, set: NOTHING, respond };
+}
+
+/** Who checks by themselves are asked nothing, and get no more of the gate's than others do. */
+function unguarded(deps: GatekeeperDeps, route: Route, head: RequestHead): Decision {
+  return route.service.startsWith(`${GATE_PROVIDER}/`) ? UNGUARDED : allow(deps, { route, head, session: null });
 }
 
 function isPublic(route: Route): boolean {

@@ -146,6 +146,18 @@ describe("logging out", () => {
     });
   });
 
+  test("ends what the API still answers to that login, and to no other", async () => {
+    const other = await kit.login();
+    const ended: string[] = [];
+    for (const [name, token] of Object.entries({ mine: login, other: other.token, gone: login })) {
+      const caller = await kit.auth.authenticate(bearer(PLAIN, token), forever);
+      const watching = kit.auth.whileValid(caller, () => ended.push(name));
+      if (name === "gone") watching[Symbol.dispose]();
+    }
+    await kit.auth.login.logout(bearer(PLAIN, login));
+    expect(ended).toEqual(["mine"]);
+  });
+
   test("needs a browser's login, not a program's token", async () => {
     const { token } = await kit.auth.tokens.issue({ name: "ci", principal: OWNER });
     await expect(kit.auth.login.logout(bearer(PLAIN, token))).rejects.toMatchObject({ code: "unauthenticated" });
