@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { openApiDocument } from "../src/api/openapi.ts";
 import { describeConfig } from "../src/config/describe-config.ts";
 
 /** One file of `docs/generated/`, made from the code. */
@@ -13,6 +14,7 @@ export interface Generator {
 const GENERATORS: readonly Generator[] = [
   { file: "config.md", generate: () => describeConfig().markdown },
   { file: "config.schema.json", generate: () => toJson(describeConfig().jsonSchema) },
+  { file: "openapi.json", generate: () => toJson(openApiDocument()) },
 ];
 
 /** JSON as the files hold it: indented, with a line end. */
