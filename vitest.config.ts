@@ -15,7 +15,7 @@ export default defineConfig({
           name: "suites",
           include: ["test/**/*.test.ts"],
           testTimeout: 120_000,
-          hookTimeout: 300_000,
+          hookTimeout: 1_200_000,
           fileParallelism: false,
         },
       },
