@@ -48,8 +48,9 @@ function withRoom(record: RunRecord, open: OpenPorts): RunRecord | null {
     Object.entries(ports).every(([replica, port]) => openPort(open, replica, port) === undefined),
   );
   if (closed === undefined) return null;
-  const { [closed.name]: _gone, ...recognised } = record.recognised;
-  return { ...record, found: record.found.filter((service) => service !== closed), recognised };
+  const recognised = Object.entries(record.recognised).filter(([name]) => name !== closed.name);
+  const found = record.found.filter((service) => service !== closed);
+  return { ...record, found, recognised: Object.fromEntries(recognised) };
 }
 
 function withPort(record: RunRecord, service: FoundRecord, replica: string, port: number): RunRecord {

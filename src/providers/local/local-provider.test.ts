@@ -33,7 +33,8 @@ async function startContractStand(): Promise<ProviderStand> {
       await work(provider);
     } catch (error) {
       if (!isCode(error, "unavailable")) throw error;
-      await using _watch = await other.start(() => undefined, NEVER);
+      await using scope = new AsyncDisposableStack();
+      scope.use(await other.start(() => undefined, NEVER));
       await work(other);
     }
   };
@@ -54,9 +55,10 @@ async function startContractStand(): Promise<ProviderStand> {
     fail: null, // its own store is read once, at the start
     mend: null,
     async [Symbol.asyncDispose]() {
-      await using _watch = await other.start(() => undefined, NEVER);
+      const watch = await other.start(() => undefined, NEVER);
       const names = (await store.list("tasks")).keys();
       for (const name of names) await other.control.remove(name, NEVER);
+      await watch[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
       home[Symbol.dispose]();
     },
@@ -273,8 +275,8 @@ describe("a task of this machine", () => {
       failure(stand.run(["true", "a\0b"])),
     ]);
     expect(errors.map((error) => error.code)).toEqual(errors.map(() => "bad_request"));
-    expect(errors[0]!.message).toContain("no-such-program-anywhere");
-    expect(errors[2]!.message).toContain("/no/such/directory");
+    expect(errors[0].message).toContain("no-such-program-anywhere");
+    expect(errors[2].message).toContain("/no/such/directory");
     const large = await Promise.all([
       failure(stand.run(["true", "x".repeat(130 * 1024)])),
       failure(stand.run(["true"], { environment: { PATH: "/bin", ...manyVariables() } })),
@@ -367,7 +369,8 @@ test("says that it is stale while its records cannot be read, and comes back", a
   };
   const provider = createLocal(home, failing);
   const record = recordSource();
-  await using _watch = await provider.start(record.publish, NEVER);
+  await using scope = new AsyncDisposableStack();
+  scope.use(await provider.start(record.publish, NEVER));
   expect(record.stale).toBe(true);
   await expect(provider.runner.run(runSpec(["true"]), NEVER)).rejects.toMatchObject({ code: "unavailable" });
   fails = false;
@@ -378,7 +381,8 @@ test("names TASKGATE_HOME where it is too long for a socket", async () => {
   using home = temporaryHome();
   await using store = await openStore(home);
   const provider = createLocal({ ...home, tasks: join(home.directory, "x".repeat(90)) }, store);
-  await using _watch = await provider.start(() => undefined, NEVER);
+  await using scope = new AsyncDisposableStack();
+  scope.use(await provider.start(() => undefined, NEVER));
   await expect(provider.runner.run(runSpec(["true"]), NEVER)).rejects.toThrow(/TASKGATE_HOME/);
 });
 

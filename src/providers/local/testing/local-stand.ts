@@ -47,6 +47,21 @@ export function createLocal(home: Home, store: Store, changed: Partial<LocalDeps
   });
 }
 
+/** A provider over its store, as a gate has it, and what it publishes. */
+export interface LocalStand extends AsyncDisposable {
+  readonly home: Home;
+  readonly provider: LocalProvider;
+  readonly record: SourceRecord;
+  /** Starts a command; what is not said is the least. Returns its name. */
+  run(command: readonly string[], spec?: Partial<RunSpec>): Promise<string>;
+  task(name: string): Task | undefined;
+  /** Settles when the task looks like that. */
+  until(name: string, look: Partial<Task> | ((task: Task) => void)): Promise<Task>;
+  logs(name: string, tail?: number): Promise<readonly string[]>;
+  /** Stops and forgets everything: what a test that ends leaves running would run for ever. */
+  removeAll(): Promise<void>;
+}
+
 /** Like a gate that starts: takes over what is in the home. Disposing is like a gate that ends: tasks go on. */
 export async function startLocalStand(home: Home, changed: Partial<LocalDeps> = {}): Promise<LocalStand> {
   const scope = new AsyncDisposableStack();
@@ -111,9 +126,9 @@ export async function linesOf(lines: AsyncIterable<string>): Promise<readonly st
 async function until(record: SourceRecord, name: string, look: Partial<Task> | ((task: Task) => void)): Promise<Task> {
   return await vi.waitFor(() => {
     const task = record.tasks.get(name);
-    expect(task).toBeDefined();
-    if (typeof look === "function") look(task!);
+    if (task === undefined) throw new Error(`there is no task ${name}`);
+    if (typeof look === "function") look(task);
     else expect(task).toMatchObject(look);
-    return task!;
+    return task;
   }, WAIT);
 }
