@@ -4,7 +4,8 @@ import { startGate } from "../app/start-gate.ts";
 import { makeHome, type Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
 import { createLogger } from "../platform/logger.ts";
-import { EXIT, type ExitCode } from "./failure.ts";
+import { isCode } from "../model/index.ts";
+import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { aborted, note, type Terminal } from "./terminal.ts";
 
 /** What open streams get to end by themselves. */
@@ -29,7 +30,7 @@ export async function runForeground(terminal: Terminal, options: ForegroundOptio
   makeHome(home);
   const logger = createLogger({ level: config.log.level, fd: logTarget(terminal, home) });
   {
-    await using gate = await startGate({ home, config, logger });
+    await using gate = await startGate({ home, config, logger }).catch(withRemedy);
     const beside = await options.ready(gate);
     await aborted(terminal.signal);
     say("\nStopping: what is open gets 10 s to end. Ctrl-C again stops at once.");
@@ -38,6 +39,12 @@ export async function runForeground(terminal: Terminal, options: ForegroundOptio
   }
   say("The gate is stopped. Tasks go on, and the next gate takes them in again.");
   return EXIT.ok;
+}
+
+function withRemedy(error: unknown): never {
+  if (!isCode(error, "conflict")) throw error;
+  const remedy = "another address: --listen 127.0.0.1:PORT; another state folder: --home DIR";
+  throw new CommandFailure(EXIT.failure, error.message, { remedy, cause: error });
 }
 
 /** Where somebody looks at standard error, log lines would be in the way: they go to the file. It stays open for as long as the process. */

@@ -7,7 +7,11 @@ import { packageRoot } from "../platform/package-info.ts";
 import { serviceView, startFakeGate, taskView, temporaryHome, type FakeGate } from "./testing/fake-gate.ts";
 
 function forwardStdio(gate: FakeGate): ReturnType<typeof spawn> {
-  const env = { ...process.env, TASKGATE_HOME: gate.home.directory, XDG_CACHE_HOME: join(packageRoot, "node_modules", ".cache") };
+  const env = {
+    ...process.env,
+    TASKGATE_HOME: gate.home.directory,
+    XDG_CACHE_HOME: join(packageRoot, "node_modules", ".cache"),
+  };
   return spawn(process.execPath, [join(packageRoot, "bin", "entry.mjs"), "forward", "--stdio", "ssh"], {
     env,
     stdio: ["pipe", "pipe", "pipe"],

@@ -8,6 +8,8 @@ export interface Announcement {
   readonly link: LinkView;
   /** What became of it: it was started, in the background or here, or it was there already. */
   readonly how: "foreground" | "background" | "already";
+  /** What to type for this program; a checkout that was just made is not on the PATH. */
+  readonly command?: string;
 }
 
 const HEADS = {
@@ -18,7 +20,7 @@ const HEADS = {
 
 /** What `up` says, once the gate answers. The link is a secret that works once: it is printed, and never logged. */
 export function announceGate(terminal: Terminal, said: Announcement, json: boolean): void {
-  const { gate, home, link, how } = said;
+  const { gate, home, link, how, command = "taskgate" } = said;
   if (json) {
     const { url, pid, address, port, version } = gate;
     const login = { loginUrl: link.url, loginExpiresAt: link.expiresAt };
@@ -37,10 +39,10 @@ export function announceGate(terminal: Terminal, said: Announcement, json: boole
   const colors = colorsFor(terminal, "stdout");
   const minutes = Math.max(1, Math.round((link.expiresAt - Date.now()) / 60_000));
   print(terminal, `${HEADS[how]} ${colors.bold(gate.url)}`);
-  print(terminal, `Log in (this link works once, for ${minutes} min; another one: taskgate open):`);
+  print(terminal, `Log in (this link works once, for ${minutes} min; another one: ${command} open):`);
   print(terminal, `  ${colors.cyan(link.url)}`);
-  print(terminal, `Start something:  taskgate run -- COMMAND`);
+  print(terminal, `Start something:  ${command} run -- COMMAND`);
   if (how === "foreground")
     print(terminal, `Ctrl-C stops the gate. Tasks go on, and the next gate takes them in again.`);
-  else print(terminal, `Stop it:  taskgate stop --gate   (its tasks go on; its log: ${home.gateLog})`);
+  else print(terminal, `Stop it:  ${command} stop --gate   (its tasks go on; its log: ${home.gateLog})`);
 }

@@ -15,6 +15,9 @@ export interface WaysInDeps {
 export function describeWaysIn(task: TaskView, deps: WaysInDeps): string {
   const { colors } = deps;
   const head = `${colors.bold(printable(task.name))} is ${task.state}`;
+  if (task.state === "finished" || task.state === "failed") {
+    return `${head}: ${printable(task.reason ?? "no reason is known")}. Its log: taskgate logs ${task.name}`;
+  }
   if (task.services.length === 0) {
     return `${head}; it listens on no port yet. Those that it opens appear by themselves: taskgate ps`;
   }

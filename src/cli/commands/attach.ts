@@ -1,7 +1,7 @@
 import type { AttachRequest } from "../../api/wire.ts";
 import { ACCESS, parsePort } from "../arguments.ts";
 import { ensureGate } from "../background-gate.ts";
-import { EXIT, type ExitCode } from "../failure.ts";
+import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { startProgress } from "../progress.ts";
 import { connect } from "../session.ts";
 import { colorsFor, homeOf, print, printJson, type Terminal } from "../terminal.ts";
@@ -40,10 +40,13 @@ export async function attach(terminal: Terminal, words: readonly string[], optio
   const looking = { id: accepted.id, timeoutMs: LOOK_MS, seen: () => undefined };
   const task = await waitForTask(client, looking, terminal.signal);
   progress[Symbol.dispose]();
-  if (options.json === true) {
-    printJson(terminal, task);
-    return EXIT.ok;
+  if (options.json === true) printJson(terminal, task);
+  if (task.state === "failed") {
+    throw new CommandFailure(EXIT.failure, `${task.name} failed: ${task.reason ?? "no reason is known"}`, {
+      remedy: `start what should listen on port ${port}, or forget it: taskgate rm ${task.name}`,
+    });
   }
+  if (options.json === true) return EXIT.ok;
   const deps = { gate: client.gate, home: homeOf(terminal), environment: terminal.environment };
   print(terminal, describeWaysIn(task, { ...deps, colors: colorsFor(terminal, "stdout") }));
   return EXIT.ok;

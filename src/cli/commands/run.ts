@@ -34,11 +34,10 @@ export async function run(terminal: Terminal, words: readonly string[], options:
   await ensureGate(terminal);
   const client = connect(terminal);
   const accepted = await client.run(runRequest(terminal, words, options), terminal.signal);
+  if (options.follow === true) return follow(terminal, client, accepted);
   const task = options.wait === false ? accepted : await awaitReady(terminal, client, accepted, options.wait);
   if (options.json === true) printJson(terminal, task);
-  const failed = await sayOutcome(terminal, client, task, options);
-  if (failed) return EXIT.failure;
-  return options.follow === true ? follow(terminal, client, task) : EXIT.ok;
+  return sayOutcome(terminal, client, task, options);
 }
 
 function runRequest(terminal: Terminal, words: readonly string[], options: RunOptions): RunRequest {
@@ -59,8 +58,9 @@ function runRequest(terminal: Terminal, words: readonly string[], options: RunOp
 
 async function awaitReady(terminal: Terminal, client: ApiClient, task: TaskView, timeoutMs: number): Promise<TaskView> {
   using progress = startProgress(terminal, `Waiting for ${task.name}`);
-  const seen = (now: TaskView): void =>
-    progress.update(`Waiting for ${now.name}: ${printable(now.reason ?? now.state)}`);
+  const seen = ({ name, state, reason }: TaskView): void => {
+    if (state === "starting" && reason !== null) progress.update(`Waiting for ${name}: ${printable(reason)}`);
+  };
   try {
     return await waitForTask(client, { id: task.id, timeoutMs, seen }, terminal.signal);
   } catch (error) {
@@ -70,61 +70,85 @@ async function awaitReady(terminal: Terminal, client: ApiClient, task: TaskView,
   }
 }
 
-/** Says what became of it; true: it failed, or is not ready in time. */
+/** Says what became of it. That it failed, or is not ready in time, is a failure. */
 async function sayOutcome(
   terminal: Terminal,
   client: ApiClient,
   task: TaskView,
   options: RunOptions,
-): Promise<boolean> {
+): Promise<ExitCode> {
   if (task.state === "failed") {
     note(terminal, `taskgate: ${task.name} failed: ${printable(task.reason ?? "no reason is known")}`);
     await sayLastLines(terminal, client, task);
-    return true;
+    return EXIT.failure;
   }
   if (task.state === "starting" && options.wait !== false) {
-    note(
-      terminal,
-      `taskgate: ${task.name} is not ready yet${task.reason === null ? "" : `: ${printable(task.reason)}`}`,
-    );
-    note(terminal, `  It goes on. Its log: taskgate logs -f ${task.name}   Stop it: taskgate stop ${task.name}`);
-    return true;
+    const why = task.reason === null ? "" : `: ${printable(task.reason)}`;
+    note(terminal, `taskgate: ${task.name} is not ready yet${why}`);
+    note(terminal, goesOn(task));
+    return EXIT.failure;
   }
-  if (options.json !== true) {
-    const { gate } = client;
-    const deps = { gate, home: homeOf(terminal), environment: terminal.environment };
-    print(terminal, describeWaysIn(task, { ...deps, colors: colorsFor(terminal, "stdout") }));
+  if (options.json !== true) print(terminal, waysIn(terminal, client, task, "stdout"));
+  for (const { subject, message } of task.problems) {
+    note(terminal, `problem ${printable(subject)}: ${printable(message)}`);
   }
-  for (const problem of task.problems)
-    note(terminal, `problem ${printable(problem.subject)}: ${printable(problem.message)}`);
-  return false;
+  return EXIT.ok;
 }
 
-const RETRY_MS = 500;
+function waysIn(terminal: Terminal, client: ApiClient, task: TaskView, stream: "stdout" | "stderr"): string {
+  const { environment } = terminal;
+  const colors = colorsFor(terminal, stream);
+  return describeWaysIn(task, { gate: client.gate, home: homeOf(terminal), environment, colors });
+}
 
-/** Stays with the log until the task ends; a gate that restarts meanwhile is waited for. Ctrl-C leaves the task running. */
+function goesOn({ name }: TaskView): string {
+  return `  It goes on. Its log: taskgate logs -f ${name}   Stop it: taskgate stop ${name}`;
+}
+
+/** Stays with the log until the task ends, and says beside it when it is ready. Ctrl-C leaves the task running. */
 async function follow(terminal: Terminal, client: ApiClient, task: TaskView): Promise<ExitCode> {
   note(terminal, colorsFor(terminal, "stderr").dim(`Following its log; Ctrl-C leaves ${task.name} running.`));
+  const over = new AbortController();
+  const signal = AbortSignal.any([terminal.signal, over.signal]);
+  const ready = sayWhenReady(terminal, client, task, signal);
   try {
     await copyToTerminal(terminal, await client.logs(task.id, { follow: true }, terminal.signal));
-    return await endOf(client, task, terminal.signal);
+    return await endOf(terminal, client, task);
   } catch (error) {
     if (!terminal.signal.aborted) throw error;
-    note(
-      terminal,
-      `\n${task.name} goes on. Its log: taskgate logs -f ${task.name}   Stop it: taskgate stop ${task.name}`,
-    );
+    note(terminal, `\n${goesOn(task).trim()}`);
     return EXIT.ok;
+  } finally {
+    over.abort();
+    await ready;
   }
 }
 
+/** Never throws: what goes wrong with the gate shows in the log that is followed. */
+async function sayWhenReady(terminal: Terminal, client: ApiClient, task: TaskView, signal: AbortSignal): Promise<void> {
+  try {
+    const seen = (): undefined => undefined;
+    const now = await waitForTask(client, { id: task.id, timeoutMs: Infinity, seen }, signal);
+    if (now.state === "running") note(terminal, waysIn(terminal, client, now, "stderr"));
+  } catch {
+    // The task or the gate ended first, and whoever follows the log says so.
+  }
+}
+
+const END_TRIES = 20;
+const END_POLL_MS = 250;
+
 /** The log ended: the task did, or is just about to be told to have. */
-async function endOf(client: ApiClient, task: TaskView, signal: AbortSignal): Promise<ExitCode> {
-  for (let tries = 0; tries < 10; tries++) {
-    const { state } = await client.task(task.id, signal);
-    if (state === "failed") return EXIT.failure;
+async function endOf(terminal: Terminal, client: ApiClient, task: TaskView): Promise<ExitCode> {
+  const { signal } = terminal;
+  for (let tries = 0; tries < END_TRIES; tries++) {
+    const { name, state, reason } = await client.task(task.id, signal);
     if (state === "finished") return EXIT.ok;
-    await delay(RETRY_MS, undefined, { signal });
+    if (state === "failed") {
+      note(terminal, `taskgate: ${name} failed: ${printable(reason ?? "no reason is known")}`);
+      return EXIT.failure;
+    }
+    await delay(END_POLL_MS, undefined, { signal });
   }
   return EXIT.ok;
 }

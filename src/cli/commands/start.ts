@@ -27,7 +27,8 @@ export async function start(terminal: Terminal, words: readonly string[], option
     config: loadGateConfig(terminal, options),
     async ready(gate) {
       const client = createApiClient({ gate: gate.file, token: readToken(home, {}) });
-      announceGate(terminal, { gate: gate.file, home, link: await gate.loginLink(), how: "foreground" }, false);
+      const link = await gate.loginLink();
+      announceGate(terminal, { gate: gate.file, home, link, how: "foreground", command: "bin/taskgate" }, false);
       return startDemo(terminal, gate, client);
     },
   });

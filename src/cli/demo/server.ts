@@ -38,7 +38,7 @@ td{overflow-wrap:anywhere}pre{padding:.8rem;border:1px solid #8886;border-radius
 <p>This page is served by a small program that listens on a port of 127.0.0.1. You came to it by its name, and nobody comes without login.
 The time over there, live: <output id="now">…</output></p>
 <h2>What reached it</h2>
-<p>Your login did not: the gate took it out, and says by a signed header who asks.</p>
+<p>Your login is not among it: the gate took it out.</p>
 <table><tr><th>${escape(request.method ?? "")}<td>${escape(request.url ?? "")}${rows.join("")}</table>
 <h2>Now yours</h2>
 <pre>bin/taskgate run --name files -- sh -c 'python3 -m http.server $PORT'
