@@ -136,6 +136,6 @@ function portKey(port: number): string {
 // The same service tends to get the same port, even where its claim was lost.
 function startOf(key: string, size: number): number {
   let value = 0;
-  for (const letter of nameHash([key]).slice(0, 8)) value = (value * 31 + letter.charCodeAt(0)) % 4_294_967_291;
+  for (const letter of nameHash(key).slice(0, 8)) value = (value * 31 + letter.charCodeAt(0)) % 4_294_967_291;
   return value % size;
 }

@@ -11,7 +11,7 @@ import {
 } from "../model/index.ts";
 import { askPorts } from "./ask-ports.ts";
 import { grantExposure, hostRefusal, needsNoLogin, type NameExposure } from "./grant-exposures.ts";
-import { aliasLabel, replicaLabel, serviceLabel, type Named } from "./name-hosts.ts";
+import { aliasLabel, nameService, replicaLabel, serviceLabel, type Named } from "./name-hosts.ts";
 import { Unusable, whyUnusable } from "./read-value.ts";
 import { withinCeiling, type TableRules } from "./table-rules.ts";
 
@@ -19,7 +19,10 @@ import { withinCeiling, type TableRules } from "./table-rules.ts";
 export interface RouteBasis {
   /** Service key. */
   readonly key: string;
-  readonly named: Named;
+  readonly provider: string;
+  /** Task id. */
+  readonly task: string;
+  readonly taskName: string;
   readonly owner: Identity | null;
   readonly service: Service;
   /** The service's own, else its task's; not yet within the ceiling. */
@@ -41,26 +44,39 @@ export interface WantedRoutes {
   readonly problems: readonly Problem[];
 }
 
+const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
 const RANK: Record<NameExposure["by"], number> = { host: 0, serverName: 0, path: 1, headers: 2 };
 
 /** The routes that a service wants, those it may not have being answered by problems. Whether a name is free is for claims. */
 export function buildRoutes(basis: RouteBasis, rules: TableRules): WantedRoutes {
-  const access = basis.named.provider === GATE_PROVIDER ? basis.access : withinCeiling(basis.access, rules.ceiling);
+  const isGate = basis.provider === GATE_PROVIDER;
+  const access = isGate ? basis.access : withinCeiling(basis.access, rules.ceiling);
   const wanted = new Wanted(basis, access, rules);
   if (access !== basis.access) {
-    wanted.refuse("access_above_ceiling", `Its access is for ${basis.access.anyone}; the most that is allowed here is ${rules.ceiling}.`); // prettier-ignore
+    wanted.refuse(
+      "access_above_ceiling",
+      `Its access is for ${basis.access.anyone}; the most that is allowed here is ${rules.ceiling}.`,
+    );
   }
-  if (basis.named.provider !== GATE_PROVIDER) wanted.addAlias();
+  if (!isGate) wanted.addNames(nameService({ ...basis, service: basis.service.name }));
   wanted.addExposures();
   wanted.addPorts();
   return wanted.result();
 }
 
-/** The route to one replica by its own name; null for what the gate itself serves. */
-export function buildReplicaRoute(basis: RouteBasis, access: Access, replica: string, rules: TableRules): Route | null {
-  if (basis.named.provider === GATE_PROVIDER) return null;
-  const match = labelMatch(replicaLabel(basis.named, replica), basis.service, access, rules);
-  return makeRoute(basis, access, match, replica);
+/** Routes to replicas by their own names, in the order of `replicas`. None for what the gate itself serves. */
+export function buildReplicaRoutes(
+  basis: RouteBasis,
+  access: Access,
+  replicas: readonly string[],
+  rules: TableRules,
+): readonly Route[] {
+  if (basis.provider === GATE_PROVIDER) return [];
+  const named = nameService({ ...basis, service: basis.service.name });
+  return replicas.map((replica) => {
+    const spelled = labelMatch(replicaLabel(named, replica), basis.service, access, rules);
+    return makeRoute(basis, access, spelled, replica);
+  });
 }
 
 /** Id of the upstream that leads to one replica. */
@@ -70,7 +86,7 @@ export function replicaUpstream(key: string, replica: string): string {
 
 /** A route of a service, to any of its replicas. */
 export function makeServiceRoute(basis: RouteBasis, access: Access, match: Match): Route {
-  return makeRoute(basis, access, match, undefined);
+  return makeRoute(basis, access, { id: matchKey(match), match });
 }
 
 class Wanted {
@@ -79,6 +95,7 @@ class Wanted {
   readonly #rules: TableRules;
   readonly #claimed: Route[] = [];
   readonly #problems: Problem[] = [];
+  #generated: Route | null = null;
   #anyPort = false;
 
   constructor(basis: RouteBasis, access: Access, rules: TableRules) {
@@ -91,20 +108,23 @@ class Wanted {
     this.#problems.push(Object.freeze({ subject: this.#basis.key, code, message }));
   }
 
-  addAlias(): void {
-    const { named, service, first } = this.#basis;
-    const label = aliasLabel(named.taskName, service.name, first);
+  /** The short name and the generated one. */
+  addNames(named: Named): void {
+    const { service, first } = this.#basis;
+    const generated = labelMatch(serviceLabel(named), service, this.#access, this.#rules);
+    this.#generated = makeRoute(this.#basis, this.#access, generated);
+    const label = aliasLabel(named, first);
     if (label === "") return;
-    const match = labelMatch(label, service, this.#access, this.#rules);
-    const refusal = match.by === "host" ? hostRefusal(label, match.host, this.#rules) : null;
-    if (refusal === null) this.#add(match);
+    const alias = labelMatch(label, service, this.#access, this.#rules);
+    const refusal = hostRefusal(label, nameOf(alias.match), this.#rules);
+    if (refusal === null) this.#claimed.push(makeRoute(this.#basis, this.#access, alias));
     else this.refuse("name_reserved", refusal);
   }
 
   addExposures(): void {
-    const { service, named } = this.#basis;
+    const { service, provider } = this.#basis;
     if (service.exposures.length === 0) return;
-    const asking = { provider: named.provider, service, access: this.#access };
+    const asking = { provider, service, access: this.#access };
     for (const exposure of service.exposures.filter(isName).sort((a, b) => RANK[a.by] - RANK[b.by])) {
       try {
         this.#add(grantExposure(exposure, asking, this.#rules));
@@ -123,19 +143,10 @@ class Wanted {
   }
 
   result(): WantedRoutes {
-    const generated = this.#basis.named.provider === GATE_PROVIDER ? null : this.#generated();
-    const { length } = this.#claimed;
-    const claimed = length < 2 ? this.#claimed : [...new Map(this.#claimed.map((route) => [route.id, route])).values()];
-    return { access: this.#access, claimed, generated, anyPort: this.#anyPort, problems: this.#problems };
-  }
-
-  #generated(): Route {
-    const { named, service } = this.#basis;
-    return makeServiceRoute(
-      this.#basis,
-      this.#access,
-      labelMatch(serviceLabel(named), service, this.#access, this.#rules),
-    );
+    const problems = this.#problems.length === 0 ? NO_PROBLEMS : this.#problems;
+    // A copy, because an array that grew by pushing holds room for many more.
+    const claimed = this.#claimed.length < 2 ? this.#claimed.slice() : withoutRepeated(this.#claimed);
+    return { access: this.#access, claimed, generated: this.#generated, anyPort: this.#anyPort, problems };
   }
 
   #add(match: Match): void {
@@ -147,22 +158,38 @@ function isName(exposure: Exposure): exposure is NameExposure {
   return exposure.by !== "port";
 }
 
+function withoutRepeated(routes: readonly Route[]): readonly Route[] {
+  return [...new Map(routes.map((route) => [route.id, route])).values()];
+}
+
+interface Spelled {
+  readonly id: string;
+  readonly match: Match;
+}
+
 /**
  * A label as host of the domain, or as server name where the service is passed through. A tls service that leaves the login to the gate is
  * not passed through, because nobody could be asked for one: it has hosts, which `forward` connects to.
  */
-function labelMatch(label: string, service: Service, access: Access, rules: TableRules): Match {
+function labelMatch(label: string, service: Service, access: Access, rules: TableRules): Spelled {
   const { listener } = rules;
   if (service.protocol === "tls" && needsNoLogin(service, access)) {
-    return Object.freeze({ by: "serverName", listener, name: `${label}.${rules.tlsDomain}` });
+    const match = Object.freeze({ by: "serverName", listener, name: `${label}.${rules.tlsDomain}` } as const);
+    return { id: matchKey(match), match };
   }
-  return Object.freeze({ by: "host", listener, host: `${label}.${rules.domain}` });
+  const host = `${label}.${rules.domain}`;
+  const id = matchKey({ by: "host", listener, host });
+  // The key ends with the host: taken from there it shares the key's characters, a tenth of the table's memory.
+  return { id, match: Object.freeze({ by: "host", listener, host: id.slice(-host.length) }) };
 }
 
-function makeRoute(basis: RouteBasis, access: Access, match: Match, replica: string | undefined): Route {
+function nameOf(match: Match): string {
+  return match.by === "host" ? match.host : match.by === "serverName" ? match.name : "";
+}
+
+function makeRoute(basis: RouteBasis, access: Access, { id, match }: Spelled, replica?: string): Route {
   const { key, service, owner } = basis;
   const { protocol, guard, policy } = service;
-  const id = matchKey(match);
   if (replica === undefined) {
     return Object.freeze({ id, match, service: key, protocol, guard, upstream: key, owner, access, policy });
   }

@@ -1,13 +1,15 @@
-import type { Access, Endpoint, Endpoints, Route, Upstream } from "../model/index.ts";
-import type { PortBook } from "./allot-ports.ts";
 import {
-  buildReplicaRoute,
-  buildRoutes,
-  makeServiceRoute,
-  replicaUpstream,
-  type RouteBasis,
-  type WantedRoutes,
-} from "./build-routes.ts";
+  GATE_PROVIDER,
+  OWNER_ONLY,
+  type Access,
+  type Endpoint,
+  type Endpoints,
+  type Problem,
+  type Route,
+  type Upstream,
+} from "../model/index.ts";
+import type { PortBook } from "./allot-ports.ts";
+import { buildReplicaRoutes, buildRoutes, makeServiceRoute, replicaUpstream, type RouteBasis } from "./build-routes.ts";
 import type { KeptEntries } from "./kept-entries.ts";
 import type { ProblemBook } from "./problem-book.ts";
 import type { ClaimBook } from "./resolve-claims.ts";
@@ -27,20 +29,22 @@ export interface Books {
 }
 
 const NO_ROUTES: readonly Route[] = Object.freeze([]);
-const NO_REPLICAS: ReadonlyMap<string, Route | null> = new Map();
+const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
 
 /** One service in the table: what it asks for, and what it has. Work is only for what differs from the last `set`. */
 export class BuiltService {
   readonly key: string;
   readonly #books: Books;
   #basis: RouteBasis | null = null;
-  #wanted: WantedRoutes | null = null;
+  /** Resolved. */
+  #access: Access = OWNER_ONLY;
+  #problems = NO_PROBLEMS;
   #claimed = NO_ROUTES;
   #generated: Route | null = null;
   #anyPort: Route | null = null;
   #list: readonly Endpoint[] | null = null;
-  /** Replicas that have a name of their own. */
-  #replicas = NO_REPLICAS;
+  /** To replicas by their own names, in order of replica. */
+  #replicas = NO_ROUTES;
 
   constructor(key: string, books: Books) {
     this.key = key;
@@ -51,7 +55,7 @@ export class BuiltService {
   routes(): readonly Route[] {
     const hosts = this.#claimed.filter(isHost);
     const others = this.#claimed.filter((route) => !isHost(route));
-    const all = [...hosts, this.#generated, ...others, this.#anyPort, ...this.#replicas.values()];
+    const all = [...hosts, this.#generated, ...others, this.#anyPort, ...this.#replicas];
     return all.filter((route) => route !== null && this.#books.claims.holds(route)) as Route[];
   }
 
@@ -76,86 +80,97 @@ export class BuiltService {
   }
 
   #leave(drop: (route: Route) => void): void {
-    const { ports, problems, upstreams, endpoints } = this.#books;
+    const { claims, ports, problems } = this.#books;
     ports.giveUp(this.key);
-    for (const route of this.#claimed) drop(route);
-    for (const route of [this.#generated, this.#anyPort]) if (route !== null) drop(route);
-    for (const [replica, route] of this.#replicas) this.#dropReplica(replica, route);
-    problems.replace(this.#wanted?.problems ?? [], []);
-    upstreams.delete(this.key);
-    endpoints.delete(this.key);
+    for (const route of [...this.#claimed, this.#anyPort]) if (route !== null) drop(route);
+    for (const route of [this.#generated, ...this.#replicas]) if (route !== null) claims.release(route);
+    problems.replace(this.#problems, NO_PROBLEMS);
+    for (const id of [this.key, ...this.#replicas.map((route) => route.upstream)]) this.#dropUpstream(id);
   }
 
   #setBasis(basis: RouteBasis): void {
-    const { rules, problems, upstreams } = this.#books;
+    const { rules, problems } = this.#books;
     const wanted = buildRoutes(basis, rules);
-    problems.replace(this.#wanted?.problems ?? [], wanted.problems);
+    problems.replace(this.#problems, wanted.problems);
+    this.#problems = wanted.problems;
+    this.#access = wanted.access;
     this.#claimed = this.#swap(this.#claimed, wanted.claimed, true);
-    const generated = this.#swap(asList(this.#generated), asList(wanted.generated), false);
-    this.#generated = generated[0] ?? null;
+    this.#generated = this.#swap(asList(this.#generated), asList(wanted.generated), false)[0] ?? null;
+    this.#setAnyPort(basis, wanted.anyPort);
+    this.#setUpstream(this.key, basis);
     this.#basis = basis;
-    this.#wanted = wanted;
-    this.#setAnyPort(basis, wanted);
-    const { protocol, policy } = basis.service;
-    setIfOther(upstreams, this.key, Object.freeze({ id: this.key, protocol, policy }));
   }
 
-  #setAnyPort(basis: RouteBasis, wanted: WantedRoutes): void {
+  #setAnyPort(basis: RouteBasis, isWanted: boolean): void {
     const { claims, ports } = this.#books;
     const before = this.#anyPort;
-    if (!wanted.anyPort) {
-      ports.giveUp(this.key);
-      if (before !== null) claims.release(before);
+    if (!isWanted) {
+      if (before === null) ports.giveUp(this.key);
+      else claims.release(before);
       this.#anyPort = null;
     } else if (before === null) {
-      const make = (match: Route["match"]) => makeServiceRoute(basis, wanted.access, match);
+      const make = (match: Route["match"]) => makeServiceRoute(basis, this.#access, match);
       ports.seek({ key: this.key, make, granted: (route) => (this.#anyPort = route) });
     } else {
-      this.#anyPort = this.#swap([before], [makeServiceRoute(basis, wanted.access, before.match)], true)[0] ?? null;
+      this.#anyPort = this.#swap([before], [makeServiceRoute(basis, this.#access, before.match)], true)[0] ?? null;
     }
   }
 
   #setEndpoints(basis: RouteBasis, list: readonly Endpoint[], isNewBasis: boolean): void {
-    const { endpoints, touch } = this.#books;
     if (this.#list !== list) {
-      endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
-      touch(this.key);
+      this.#books.endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
+      this.#books.touch(this.key);
       this.#list = list;
     }
-    const groups = byReplica(list);
-    const before = this.#replicas;
-    if (groups.size === 0 && before.size === 0) return;
-    const replicas = new Map<string, Route | null>();
-    for (const [replica, group] of groups) {
-      const former = before.get(replica);
-      const isSame = former !== undefined && !isNewBasis;
-      replicas.set(replica, isSame ? former : this.#setReplica(basis, replica, former ?? null));
-      this.#setReplicaEndpoints(replicaUpstream(this.key, replica), group);
+    // The gate's own services have no replicas with names: they are only where they ask to be.
+    const groups = basis.provider === GATE_PROVIDER ? [] : byReplica(list);
+    const names = groups.map((group) => group[0]?.replica ?? "");
+    if (isNewBasis || !this.#hasReplicas(names)) this.#setReplicas(basis, names, isNewBasis);
+    for (const [index, group] of groups.entries()) {
+      this.#setReplicaEndpoints(replicaUpstream(this.key, names[index] ?? ""), group);
     }
-    for (const [replica, route] of before) if (!groups.has(replica)) this.#dropReplica(replica, route);
-    this.#replicas = replicas;
   }
 
-  #setReplica(basis: RouteBasis, replica: string, before: Route | null): Route | null {
-    const { rules, upstreams } = this.#books;
-    const access: Access = this.#wanted?.access ?? basis.access;
-    const after = buildReplicaRoute(basis, access, replica, rules);
-    const { protocol, policy } = basis.service;
-    const id = replicaUpstream(this.key, replica);
-    setIfOther(upstreams, id, Object.freeze({ id, protocol, policy }));
-    return this.#swap(asList(before), asList(after), false)[0] ?? null;
+  #hasReplicas(names: readonly string[]): boolean {
+    return names.length === this.#replicas.length && names.every((name, at) => name === this.#replicas[at]?.replica);
+  }
+
+  #setReplicas(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): void {
+    const before = this.#replicas;
+    if (names.length === 0 && before.length === 0) return;
+    // Those that are there already are not made again: in a service of thousands, one more costs one more.
+    const known = new Map(isNewBasis ? [] : before.map((route) => [route.replica, route]));
+    const missing = names.filter((name) => !known.has(name));
+    for (const route of buildReplicaRoutes(basis, this.#access, missing, this.#books.rules))
+      known.set(route.replica, route);
+    this.#replicas = this.#swap(
+      before,
+      names.flatMap((name) => known.get(name) ?? []),
+      false,
+    );
+    for (const name of names) this.#setUpstream(replicaUpstream(this.key, name), basis);
+    const staying = new Set(names);
+    for (const route of before) if (!staying.has(route.replica ?? "")) this.#dropUpstream(route.upstream);
   }
 
   #setReplicaEndpoints(upstream: string, list: readonly Endpoint[]): void {
-    setIfOther(this.#books.endpoints, upstream, Object.freeze({ upstream, list: Object.freeze(list) }));
+    const { endpoints } = this.#books;
+    const before = endpoints.get(upstream);
+    if (before !== undefined && sameContent(before.list, list)) return;
+    endpoints.set(upstream, Object.freeze({ upstream, list: Object.freeze(list) }));
   }
 
-  #dropReplica(replica: string, route: Route | null): void {
-    const { claims, upstreams, endpoints } = this.#books;
-    const upstream = replicaUpstream(this.key, replica);
-    if (route !== null) claims.release(route);
-    upstreams.delete(upstream);
-    endpoints.delete(upstream);
+  #setUpstream(id: string, basis: RouteBasis): void {
+    const { upstreams } = this.#books;
+    const { protocol, policy } = basis.service;
+    const before = upstreams.get(id);
+    if (before !== undefined && before.protocol === protocol && sameContent(before.policy, policy)) return;
+    upstreams.set(id, Object.freeze({ id, protocol, policy }));
+  }
+
+  #dropUpstream(id: string): void {
+    this.#books.upstreams.delete(id);
+    this.#books.endpoints.delete(id);
   }
 
   /** Puts routes in the place of others. A name that is in both is never let go in between; an equal route stays the object it was. */
@@ -184,7 +199,7 @@ function sameBasis(a: RouteBasis, b: RouteBasis): boolean {
     a.owner === b.owner &&
     a.access === b.access &&
     a.first === b.first &&
-    a.named.taskName === b.named.taskName
+    a.taskName === b.taskName
   );
 }
 
@@ -196,19 +211,15 @@ function asList(route: Route | null): readonly Route[] {
   return route === null ? NO_ROUTES : [route];
 }
 
-function setIfOther<T>(entries: KeptEntries<T>, key: string, after: T): void {
-  const before = entries.get(key);
-  if (before === undefined || !sameContent(before, after)) entries.set(key, after);
-}
-
 /** Endpoints of each replica, where there is more than one; they come in order of replica. */
-function byReplica(list: readonly Endpoint[]): ReadonlyMap<string, readonly Endpoint[]> {
-  const groups = new Map<string, Endpoint[]>();
-  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return groups;
-  for (const endpoint of list) {
-    const group = groups.get(endpoint.replica);
-    if (group === undefined) groups.set(endpoint.replica, [endpoint]);
-    else group.push(endpoint);
+function byReplica(list: readonly Endpoint[]): readonly (readonly Endpoint[])[] {
+  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return [];
+  const groups: (readonly Endpoint[])[] = [];
+  let start = 0;
+  for (let end = 1; end <= list.length; end++) {
+    if (list[end]?.replica === list[start]?.replica) continue;
+    groups.push(list.slice(start, end));
+    start = end;
   }
   return groups;
 }

@@ -2,6 +2,7 @@ import { serviceKey, type Endpoint, type Problem, type Route, type Service, type
 import { BuiltService, type Books } from "./build-service.ts";
 import { readTask } from "./read-task.ts";
 
+const NO_NAMES: ReadonlySet<string> = new Set();
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([]);
 
 export interface TaskPlace {
@@ -15,11 +16,11 @@ export interface TaskPlace {
 export class BuiltTask {
   readonly place: TaskPlace;
   readonly #books: Books;
-  readonly #services = new Map<string, BuiltService>();
+  #services: readonly BuiltService[] = [];
   /** Keys of claims that services hold which cannot be used just now. */
-  readonly #dormant = new Set<string>();
+  #dormant: ReadonlySet<string> = NO_NAMES;
   #task: Task | null = null;
-  #broken: ReadonlySet<string> = new Set();
+  #broken: ReadonlySet<string> = NO_NAMES;
   #problems: readonly Problem[] = [];
 
   constructor(place: TaskPlace, books: Books) {
@@ -32,8 +33,9 @@ export class BuiltTask {
     return this.#task;
   }
 
-  routesOf(service: string): readonly Route[] {
-    return this.#services.get(service)?.routes() ?? [];
+  /** Of one service, by its key. */
+  routesOf(key: string): readonly Route[] {
+    return this.#services.find((service) => service.key === key)?.routes() ?? [];
   }
 
   /** Takes what the source now calls this task, whatever that is. */
@@ -54,7 +56,7 @@ export class BuiltTask {
 
   /** The source lists it no more. */
   release(): void {
-    for (const service of this.#services.values()) service.release();
+    for (const service of this.#services) service.release();
     for (const id of this.#dormant) this.#books.claims.releaseClaim(id);
     this.#books.problems.replace(this.#problems, []);
     this.#books.touch(this.place.key);
@@ -62,49 +64,60 @@ export class BuiltTask {
 
   /** A claim of one of its services that no route stands for. Kept while the service is listed but unusable, or still seeks a port. */
   adopt(claim: string): void {
-    this.#dormant.add(claim);
+    this.#dormant = new Set([...this.#dormant, claim]);
     this.#reviewDormant();
   }
 
   #setServices(services: readonly Service[]): void {
-    const task = this.#task;
-    const names = new Set(services.map((service) => service.name));
-    for (const [name, built] of this.#services) {
-      if (names.has(name)) continue;
-      this.#services.delete(name);
-      if (task === null || this.#broken.has(name)) for (const id of built.suspend()) this.#dormant.add(id);
-      else built.release();
-    }
-    if (task === null) return;
+    const { provider, id } = this.place;
+    const before = new Map(this.#services.map((service) => [service.key, service]));
     const first = services.find(isBrowsable) ?? services[0];
-    for (const service of services) this.#setService(task, service, service === first);
+    this.#services = services.map((service) => {
+      const key = serviceKey(provider, id, service.name);
+      const built = before.get(key) ?? new BuiltService(key, this.#books);
+      before.delete(key);
+      return built;
+    });
+    for (const built of before.values()) this.#dropService(built);
+    for (const [index, service] of services.entries()) this.#setService(index, service, service === first);
   }
 
-  #setService(task: Task, service: Service, first: boolean): void {
-    const { provider, id } = this.place;
-    const key = serviceKey(provider, id, service.name);
-    let built = this.#services.get(service.name);
-    if (built === undefined) {
-      built = new BuiltService(key, this.#books);
-      this.#services.set(service.name, built);
-    }
-    const named = { provider, task: id, taskName: task.name, service: service.name };
+  #dropService(built: BuiltService): void {
+    if (this.#task !== null && !this.#broken.has(this.#nameOf(built.key))) built.release();
+    else this.#dormant = new Set([...this.#dormant, ...built.suspend()]);
+  }
+
+  #setService(index: number, service: Service, first: boolean): void {
+    const task = this.#task;
+    const built = this.#services[index];
+    if (task === null || built === undefined) return;
+    const { provider } = this.place;
+    const { id, name, owner } = task;
     const access = service.access ?? task.access;
-    built.set({ key, named, owner: task.owner, service, access, first }, task.endpoints[service.name] ?? NO_ENDPOINTS);
+    const list = task.endpoints[service.name] ?? NO_ENDPOINTS;
+    built.set({ key: built.key, provider, task: id, taskName: name, owner, service, access, first }, list);
+  }
+
+  // The service's name, of its key.
+  #nameOf(key: string): string {
+    return key.slice(this.place.key.length + 1);
   }
 
   #reviewDormant(): void {
-    const { claims, ports } = this.#books;
-    const prefix = `${this.place.key}/`;
+    const { claims } = this.#books;
+    const kept: string[] = [];
     for (const id of this.#dormant) {
       const holder = claims.claims.get(id)?.service;
-      const isMine = holder?.startsWith(prefix) === true;
-      if (isMine && claims.routes.get(id)?.service !== holder) {
-        if (this.#task === null || this.#broken.has(holder.slice(prefix.length)) || ports.seeks(holder)) continue;
-        claims.releaseClaim(id);
-      }
-      this.#dormant.delete(id);
+      // Others' and no one's are none of ours, and a route stands for those that are in use again.
+      if (holder?.startsWith(`${this.place.key}/`) !== true || claims.routes.get(id)?.service === holder) continue;
+      if (this.#keeps(holder)) kept.push(id);
+      else claims.releaseClaim(id);
     }
+    this.#dormant = kept.length === 0 ? NO_NAMES : new Set(kept);
+  }
+
+  #keeps(key: string): boolean {
+    return this.#task === null || this.#broken.has(this.#nameOf(key)) || this.#books.ports.seeks(key);
   }
 }
 

@@ -17,7 +17,7 @@ import { PortBook } from "./allot-ports.ts";
 import type { Books } from "./build-service.ts";
 import { BuiltTask } from "./build-task.ts";
 import { KeptEntries } from "./kept-entries.ts";
-import { Source } from "./merge-sources.ts";
+import { GONE, Source } from "./merge-sources.ts";
 import { ProblemBook } from "./problem-book.ts";
 import { ClaimBook } from "./resolve-claims.ts";
 import { sameContent } from "./same-content.ts";
@@ -38,7 +38,6 @@ class KeptTable implements TableState {
   readonly table: Writable<RouteTable>;
   readonly #books: Books;
   readonly #merged = new KeptEntries<MergedTask>();
-  readonly #listed = new Map<string, BuiltTask>();
   readonly #sources = new Map<string, SourceEntry>();
   readonly #states = new Map<string, SourceState>();
   readonly #touched = new Set<string>();
@@ -51,7 +50,10 @@ class KeptTable implements TableState {
 
   constructor(options: TableOptions, claims: Iterable<Claim>) {
     const rules = tableRules(options);
-    const touch = (subject: string) => this.#touched.add(subject);
+    const touch = (subject: string) => {
+      // In a build from nothing every task is new, and those are known anyway.
+      if (!this.#merged.isBlank) this.#touched.add(subject);
+    };
     const problems = new ProblemBook(touch);
     const inherited = new Map([...claims].map((claim) => [matchKey(claim.match), claim]));
     const book = new ClaimBook(inherited, { problems, touch });
@@ -82,8 +84,7 @@ class KeptTable implements TableState {
   }
 
   routesOf(key: string): ReturnType<TableState["routesOf"]> {
-    const at = key.lastIndexOf("/");
-    return this.#listed.get(key.slice(0, at))?.routesOf(key.slice(at + 1)) ?? [];
+    return this.#taskOf(key)?.routesOf(key) ?? [];
   }
 
   addSource(name: string): void {
@@ -131,8 +132,8 @@ class KeptTable implements TableState {
     entry.problems = noted.problems;
     if (noted.whole) for (const id of entry.tasks.keys()) if (!noted.tasks.has(id)) this.#removeTask(entry, id);
     for (const [id, task] of noted.tasks) {
-      if (task === null) this.#removeTask(entry, id);
-      else this.#setTask(entry, id, task.raw);
+      if (task === GONE) this.#removeTask(entry, id);
+      else this.#setTask(entry, id, task);
     }
     if (this.#states.get(source.name) === source.state) return false;
     this.#states.set(source.name, source.state);
@@ -145,7 +146,6 @@ class KeptTable implements TableState {
     if (built === undefined) {
       built = new BuiltTask({ provider, id, key: taskKey(provider, id) }, this.#books);
       entry.tasks.set(id, built);
-      this.#listed.set(built.place.key, built);
     }
     const before = built.task;
     built.set(raw);
@@ -160,7 +160,6 @@ class KeptTable implements TableState {
     if (built === undefined) return;
     built.release();
     entry.tasks.delete(id);
-    this.#listed.delete(built.place.key);
     this.#merged.delete(built.place.key);
   }
 
@@ -178,9 +177,15 @@ class KeptTable implements TableState {
     const { claims } = this.#books;
     const id = matchKey(claim.match);
     if (claims.claims.get(id)?.service !== claim.service || claims.routes.get(id)?.service === claim.service) return;
-    const task = this.#listed.get(claim.service.slice(0, claim.service.lastIndexOf("/")));
+    const task = this.#taskOf(claim.service);
     if (task === undefined) claims.releaseClaim(id);
     else task.adopt(id);
+  }
+
+  /** The listed task whose service, by key, this is. */
+  #taskOf(key: string): BuiltTask | undefined {
+    const [provider = "", id = ""] = key.split("/", 2);
+    return this.#sources.get(provider)?.tasks.get(id);
   }
 
   #publish(sources: readonly string[]): Built | null {

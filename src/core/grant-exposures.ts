@@ -50,7 +50,7 @@ export function grantExposure(exposure: NameExposure, asking: Asking, rules: Tab
     case "path": {
       const host = exposure.host ?? rules.pathHost;
       demandHttp(asking.service, "a path");
-      if (!rules.pathHosts.has(host) || host === rules.gateHost) {
+      if (!rules.pathHosts.includes(host) || host === rules.gateHost) {
         throw new Unusable(`A path on host ${host} is not given; leave the host out, then it is on ${rules.pathHost}.`);
       }
       return Object.freeze({ by: "path", listener, host, prefix: pathPrefix(exposure.prefix), strip: exposure.strip });
@@ -65,7 +65,7 @@ export function grantExposure(exposure: NameExposure, asking: Asking, rules: Tab
 
 /** Why nobody gets this host by asking; null: it may be had. `label` is its first part. */
 export function hostRefusal(label: string, host: string, rules: TableRules): string | null {
-  if (host === rules.gateHost || rules.pathHosts.has(host) || host === rules.tlsDomain) {
+  if (host === rules.gateHost || rules.pathHosts.includes(host) || host === rules.tlsDomain) {
     return `Host ${host} belongs to the gate; choose another name.`;
   }
   if (isHashLabel(label)) return `Host ${host} has the form of a generated name; choose another name.`;

@@ -19,6 +19,11 @@ export class KeptEntries<T> {
     return this.#now;
   }
 
+  /** Nothing was there at the last `take`. */
+  get isBlank(): boolean {
+    return this.#blank;
+  }
+
   get(key: string): T | undefined {
     return this.#now.get(key);
   }

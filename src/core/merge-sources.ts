@@ -8,12 +8,15 @@ const READY: SourceState = Object.freeze({ state: "ready" });
 
 const CODE = { is: /^[a-z][a-z0-9_]{0,63}$/, example: "a code such as name_taken" };
 
-type NotedTasks = Map<string, { readonly raw: unknown } | null>;
+/** In the place of a task: it is gone. */
+export const GONE = Symbol("gone");
+
+type NotedTasks = Map<string, unknown>;
 
 /** What a source said since the last `take`. */
 export interface Noted {
-  /** Task ids, with what the source calls a task, or null for one that is gone. */
-  readonly tasks: ReadonlyMap<string, { readonly raw: unknown } | null>;
+  /** Task ids, with what the source calls a task, or GONE. */
+  readonly tasks: ReadonlyMap<string, unknown>;
   /** Tasks that are not in `tasks` are gone. */
   readonly whole: boolean;
   /** All that there now is to say about the source. */
@@ -92,7 +95,7 @@ export class Source {
       this.#whole = true;
       this.#heard = true;
     } else {
-      for (const id of gone) this.#tasks.set(id, null);
+      for (const id of gone) this.#tasks.set(id, GONE);
       for (const [id, task] of set) this.#tasks.set(id, task);
     }
     if (this.#heard) this.#state = READY;
@@ -106,7 +109,7 @@ export class Source {
       if (id === null)
         findings.push(this.#problem("task_invalid", "A task has no usable id; expected one word without slashes, such as nb-1.")); // prettier-ignore
       else if (noted.has(id)) repeated.add(id);
-      else noted.set(id, { raw });
+      else noted.set(id, raw);
     }
     for (const id of repeated) {
       const message = "Two tasks have this id; expected every id once. The first is used.";

@@ -1,8 +1,6 @@
 import { hash } from "node:crypto";
 
-const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
-// Two characters (ten bits) at a time: names are hashed for every service and replica of a full build.
-const PAIRS = Array.from({ length: 1024 }, (_, bits) => (ALPHABET[bits >> 5] ?? "") + (ALPHABET[bits & 31] ?? ""));
+const LETTERS = Buffer.from("abcdefghijklmnopqrstuvwxyz234567");
 
 /** RFC 1035, section 2.3.4. */
 const LABEL_LENGTH = 63;
@@ -11,34 +9,46 @@ const TEXT_LENGTH = LABEL_LENGTH - HASH_LENGTH - 1;
 const SERVICE_LENGTH = 20;
 const REPLICA_LENGTH = 14;
 
-/** What a name is made from. `task` is the task's id, `taskName` its name for people. */
+/** What the names of a service are made from, prepared once for all of them: full builds make names by the hundred thousand. */
 export interface Named {
-  readonly provider: string;
+  /** Length-prefixed provider, task id and service name: what is hashed. */
+  readonly identity: string;
+  /** The service's and the task's names, as hosts may hold them. */
+  readonly service: string;
   readonly task: string;
+}
+
+export function nameService(of: {
+  readonly provider: string;
+  /** Task id. */
+  readonly task: string;
+  /** The task's name for people. */
   readonly taskName: string;
   readonly service: string;
+}): Named {
+  const identity = prefixed(of.provider) + prefixed(of.task) + prefixed(of.service);
+  return { identity, service: hostText(of.service), task: hostText(of.taskName) };
 }
 
 /** `SERVICE-TASK-HASH`: the label that a service has by construction. Public: links hold it. */
 export function serviceLabel(named: Named): string {
-  const service = cut(hostText(named.service), SERVICE_LENGTH);
-  const task = cut(hostText(named.taskName), TEXT_LENGTH - service.length - 1);
-  return join(service, task, nameHash([named.provider, named.task, named.service]));
+  const service = cut(named.service, SERVICE_LENGTH);
+  const task = cut(named.task, TEXT_LENGTH - service.length - 1);
+  return dashed(service) + dashed(task) + nameHash(named.identity);
 }
 
 /** `SERVICE-TASK-REPLICA-HASH`: likewise, of one replica. */
 export function replicaLabel(named: Named, replica: string): string {
-  const service = cut(hostText(named.service), SERVICE_LENGTH);
+  const service = cut(named.service, SERVICE_LENGTH);
   const which = cut(hostText(replica), REPLICA_LENGTH);
-  const task = cut(hostText(named.taskName), TEXT_LENGTH - service.length - which.length - 2);
-  return join(service, task, which, nameHash([named.provider, named.task, named.service, replica]));
+  const task = cut(named.task, TEXT_LENGTH - service.length - which.length - 2);
+  return dashed(service) + dashed(task) + dashed(which) + nameHash(named.identity + prefixed(replica));
 }
 
 /** The short label: `TASKNAME` for the first service of a task, `SERVICE-TASKNAME` for the others; empty where the name has no letters. */
-export function aliasLabel(taskName: string, service: string, first: boolean): string {
-  const task = hostText(taskName);
-  if (task === "") return "";
-  return cut(first ? task : `${hostText(service)}-${task}`, LABEL_LENGTH);
+export function aliasLabel(named: Named, first: boolean): string {
+  if (named.task === "") return "";
+  return cut(first ? named.task : dashed(named.service) + named.task, LABEL_LENGTH);
 }
 
 /** Whether a label has the shape of a name by construction. Nobody gets such a label by asking, so those never collide. */
@@ -46,27 +56,30 @@ export function isHashLabel(label: string): boolean {
   return /-[a-z2-7]{16}$/.test(label);
 }
 
-/**
- * First 80 bits of SHA-256 over every part as `BYTES:PART` (its length in UTF-8 and itself), in lower-case base32 (RFC 4648, section 6):
- * 16 characters.
- */
-export function nameHash(parts: readonly string[]): string {
-  let text = "";
-  for (const part of parts) text += `${String(Buffer.byteLength(part))}:${part}`;
+/** First 80 bits of SHA-256 over the UTF-8 of `text`, in lower-case base32 (RFC 4648, section 6): 16 characters. */
+export function nameHash(text: string): string {
   const digest = hash("sha256", text, "binary");
   return eightLetters(digest, 0) + eightLetters(digest, 5);
 }
 
-// 40 bits from byte `at` on.
+// 40 bits from byte `at` on, in two halves because a number's bit operations have 32.
 function eightLetters(digest: string, at: number): string {
   const middle = digest.charCodeAt(at + 2);
   const high = (digest.charCodeAt(at) << 12) | (digest.charCodeAt(at + 1) << 4) | (middle >> 4);
   const low = ((middle & 15) << 16) | (digest.charCodeAt(at + 3) << 8) | digest.charCodeAt(at + 4);
-  return `${pair(high >> 10)}${pair(high)}${pair(low >> 10)}${pair(low)}`;
+  return String.fromCharCode(
+    ...[letter(high >> 15), letter(high >> 10), letter(high >> 5), letter(high)],
+    ...[letter(low >> 15), letter(low >> 10), letter(low >> 5), letter(low)],
+  );
 }
 
-function pair(bits: number): string {
-  return PAIRS[bits & 1023] ?? "";
+function letter(bits: number): number {
+  return LETTERS[bits & 31] ?? 0;
+}
+
+/** `BYTES:PART`, so that no two lists of parts are one text (`ab`, `c` and `a`, `bc`). */
+function prefixed(part: string): string {
+  return `${Buffer.byteLength(part)}:${part}`;
 }
 
 // Letters, digits and single dashes: nothing of it can look like an encoded label (RFC 5890, `xn--`).
@@ -82,6 +95,6 @@ function cut(text: string, length: number): string {
   return text.length <= length ? text : text.slice(0, length).replace(/-$/, "");
 }
 
-function join(...parts: readonly string[]): string {
-  return parts.filter((part) => part !== "").join("-");
+function dashed(text: string): string {
+  return text === "" ? "" : `${text}-`;
 }

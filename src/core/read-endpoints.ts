@@ -1,5 +1,6 @@
 import type { Address, Endpoint, Health } from "../model/index.ts";
 import { addressKind } from "./check-address.ts";
+import { sameContent } from "./same-content.ts";
 import { own, shown, type Fields } from "./read-value.ts";
 
 const HEALTH: ReadonlySet<unknown> = new Set<Health>(["unknown", "healthy", "unhealthy", "draining"]);
@@ -25,8 +26,9 @@ export function readEndpoints(values: readonly unknown[], loopback: boolean): Re
     if (typeof read === "string") refused.push(read);
     else list.push(read);
   }
-  if (list.length > 1) dropRepeated(list.sort(byReplica), refused);
-  return { list: Object.freeze(list), refused };
+  if (list.length > 1) list.sort(byReplica);
+  // A copy, because an array that grew by pushing holds room for many more.
+  return { list: Object.freeze(hasRepeated(list) ? withoutRepeated(list, refused) : list.slice()), refused };
 }
 
 /** An address as text: `10.0.0.1:80`, `[fd00::1]:80`, `unix:/run/x.sock`. */
@@ -90,14 +92,20 @@ function byReplica(a: Endpoint, b: Endpoint): number {
   return a.weight - b.weight || (a.health < b.health ? -1 : 1);
 }
 
-function dropRepeated(list: Endpoint[], refused: string[]): void {
+// Pairs while there are few: most services have one endpoint or two, and spelling addresses out costs more than comparing them.
+function hasRepeated(list: readonly Endpoint[]): boolean {
+  if (list.length > 6) return new Set(list.map((endpoint) => addressText(endpoint.address))).size < list.length;
+  return list.some((one, index) => {
+    for (let other = 0; other < index; other++) if (sameContent(one.address, list[other]?.address)) return true;
+    return false;
+  });
+}
+
+function withoutRepeated(list: readonly Endpoint[], refused: string[]): readonly Endpoint[] {
   const seen = new Set<string>();
-  let kept = 0;
-  for (const endpoint of list) {
-    const text = addressText(endpoint.address);
+  return list.filter(({ address }) => {
+    const text = addressText(address);
     if (seen.has(text)) refused.push(`Two endpoints are at ${text}; expected every address once.`);
-    else list[kept++] = endpoint;
-    seen.add(text);
-  }
-  list.length = kept;
+    return seen.size < seen.add(text).size;
+  });
 }

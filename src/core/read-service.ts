@@ -67,7 +67,7 @@ function readExposures(value: unknown): { exposures: readonly Exposure[]; refuse
       refused.push(whyUnusable(error));
     }
   }
-  return { exposures: Object.freeze(exposures), refused };
+  return { exposures: Object.freeze(exposures.slice()), refused };
 }
 
 function readExposure(fields: Fields): Exposure {

@@ -19,6 +19,8 @@ import {
 import { keepSame } from "./same-content.ts";
 
 const STATES = ["starting", "running", "stopping", "finished", "failed"] as const;
+const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
+const NO_NAMES: ReadonlySet<string> = new Set();
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([]);
 const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/:-]{0,316}$/;
 
@@ -69,8 +71,8 @@ export function readTask(raw: unknown, source: TaskSource): ReadTask {
 }
 
 class Findings {
-  readonly list: Problem[] = [];
-  readonly broken = new Set<string>();
+  list: readonly Problem[] = NO_PROBLEMS;
+  broken: ReadonlySet<string> = NO_NAMES;
   readonly key: string;
 
   constructor(key: string) {
@@ -78,7 +80,12 @@ class Findings {
   }
 
   add(code: string, subject: string, message: string): void {
-    if (this.list.length < LIMITS.problemsPerTask) this.list.push(Object.freeze({ subject, code, message }));
+    if (this.list.length >= LIMITS.problemsPerTask) return;
+    this.list = [...this.list, Object.freeze({ subject, code, message })];
+  }
+
+  addBroken(name: string): void {
+    this.broken = new Set([...this.broken, name]);
   }
 
   ofService(code: string, name: string, message: string): void {
@@ -133,7 +140,8 @@ function readServices(task: Fields, source: TaskSource, found: Findings): readon
       found.add("service_invalid", source.key, whyUnusable(error));
     }
   }
-  return keepSame(source.previous?.services, Object.freeze(services));
+  // A copy, because an array that grew by pushing holds room for many more.
+  return keepSame(source.previous?.services, Object.freeze(services.slice()));
 }
 
 function readOneService(
@@ -149,7 +157,7 @@ function readOneService(
       service,
     );
   } catch (error) {
-    found.broken.add(name);
+    found.addBroken(name);
     found.ofService("service_invalid", name, whyUnusable(error));
     return null;
   }

@@ -15,7 +15,7 @@ export interface TableRules {
   /** Host names may be asked for under these. */
   readonly domains: ReadonlySet<string>;
   readonly pathHost: string;
-  readonly pathHosts: ReadonlySet<string>;
+  readonly pathHosts: readonly string[];
   readonly ports: { readonly from: number; readonly to: number };
   /** By service key. */
   readonly namedPorts: ReadonlyMap<string, number | "auto">;
@@ -38,7 +38,7 @@ export function tableRules(options: TableOptions): TableRules {
     gateHost: options.gateHost,
     domains: new Set([options.domain, ...(options.domains ?? [])]),
     pathHost: options.pathHost,
-    pathHosts: new Set([options.pathHost, ...(options.pathHosts ?? [])]),
+    pathHosts: [options.pathHost, ...(options.pathHosts ?? [])],
     ports: options.tcp.ports,
     namedPorts,
     reservedPorts,
@@ -81,8 +81,8 @@ export function mayClaim(rules: TableRules, claim: Claim): boolean {
   const { match, service } = claim;
   if (match.by === "port") return mayHoldPort(rules, service, match.port);
   if (match.listener !== rules.listener) return false;
-  if (match.by === "path") return rules.pathHosts.has(match.host);
+  if (match.by === "path") return rules.pathHosts.includes(match.host);
   if (match.by !== "host") return true;
   if (match.host === rules.gateHost) return service.startsWith(`${GATE_PROVIDER}/`);
-  return !rules.pathHosts.has(match.host) && match.host !== rules.tlsDomain;
+  return !rules.pathHosts.includes(match.host) && match.host !== rules.tlsDomain;
 }
