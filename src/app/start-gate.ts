@@ -93,7 +93,17 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   // What moves the bytes, and the loop that tells it.
   const explain = createExplain({ state, control, clock });
   const { gatekeeper } = auth;
-  const planeDeps = { listener, limits: config.limits, site, gatekeeper, explain, metrics: metrics.plane, ...base };
+  const dialRules = { loopback: loopbackProviders(config), ownPorts };
+  const planeDeps = {
+    listener,
+    limits: config.limits,
+    site,
+    dialRules,
+    gatekeeper,
+    explain,
+    metrics: metrics.plane,
+    ...base,
+  };
   const plane = scope.use(await startEmbeddedPlane(planeDeps));
   scope.use(plane.observe((status) => ((seen.plane = status), directory.planeChanged())));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
@@ -103,7 +113,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   await keepOwnerToken(home, auth, owner);
-  const file = gateFile(site, admin?.address ?? null);
+  const file = gateFile(site, admin?.address ?? null, config.listen.tls?.certificate);
   writeGateFile(home, file);
   scope.defer(() => removeGateFile(home));
   logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
@@ -115,13 +125,17 @@ function operatingUser(): Principal {
   return { realm: "local", name: userInfo().username, groups: [], admin: true };
 }
 
+/** Providers whose tasks may be on this machine: the core checks it where endpoints are built, the plane where they are dialled. */
+function loopbackProviders({ files }: Config): readonly string[] {
+  return [GATE_PROVIDER, LOCAL_PROVIDER, ...files.filter((file) => file.allowLoopback).map((file) => file.name)];
+}
+
 function tableOptions(config: Config, site: Site): TableOptions {
   const { domain, gateHost, pathHost } = site;
-  const { tcp, access, files } = config;
-  const loopback = files.filter((file) => file.allowLoopback).map((file) => file.name);
+  const { tcp, access } = config;
   return {
     ...{ domain, gateHost, pathHost, tcp, listener: LISTENER, ceiling: access.ceiling, epoch: randomUUID() },
-    loopback: [GATE_PROVIDER, LOCAL_PROVIDER, ...loopback],
+    loopback: loopbackProviders(config),
   };
 }
 
@@ -194,7 +208,7 @@ function tellWhileLeading(
   };
 }
 
-function gateFile(site: Site, adminAddress: string | null): GateFile {
+function gateFile(site: Site, adminAddress: string | null, certificateFile: string | undefined): GateFile {
   return {
     pid: process.pid,
     processStart: processStart(process.pid) ?? "",
@@ -203,6 +217,7 @@ function gateFile(site: Site, adminAddress: string | null): GateFile {
     gateHost: site.gateHost,
     domain: site.domain,
     secure: site.secure,
+    ...(certificateFile === undefined ? {} : { certificateFile }),
     address: site.dial,
     port: site.port,
     adminAddress,
