@@ -5,6 +5,7 @@ import type { Api, ApiEnv } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
 import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
+import { lastingAnswer } from "./lasting.ts";
 import { addLoginRoutes } from "./login-routes.ts";
 import { openApiDocument } from "./openapi.ts";
 import { addPages } from "./pages.ts";
@@ -81,9 +82,8 @@ function addEvents(api: Api, deps: ApiDeps): void {
       throw new GatewayError("unavailable", "too many event streams are open; close some pages");
     }
     const visibility = createVisibility(c.var.principal, deps.owner, deps.directory);
-    const signal = AbortSignal.any([deps.signal, c.req.raw.signal]);
     const { directory, clock } = deps;
-    const stream = openEventStream({ directory, visibility, clock }, signal);
+    const stream = openEventStream({ directory, visibility, clock }, lastingAnswer(c, deps));
     return c.body(stream, 200, { "content-type": "text/event-stream; charset=utf-8" });
   });
 }

@@ -8,7 +8,7 @@ import type { TaskDirectory } from "./task-directory.ts";
 import type { VersionView } from "./wire.ts";
 
 /** What the API needs of login. */
-export type ApiAuth = Pick<Auth, "authenticate" | "tokens" | "login">;
+export type ApiAuth = Pick<Auth, "authenticate" | "whileValid" | "tokens" | "login">;
 
 export interface ApiDeps {
   readonly directory: TaskDirectory;

@@ -1,4 +1,5 @@
 import type { Clock } from "../platform/clock.ts";
+import type { Lasting } from "./lasting.ts";
 import type { TaskDirectory } from "./task-directory.ts";
 import type { Visibility } from "./visibility.ts";
 import type { LiveEvent } from "./wire.ts";
@@ -19,10 +20,12 @@ export interface EventStreamDeps {
   readonly clock: Clock;
 }
 
-/** Server-sent events: the present state, then what changes, until the reader leaves or `signal` aborts. Throws if it has. */
-export function openEventStream(deps: EventStreamDeps, signal: AbortSignal): ReadableStream<Uint8Array> {
+/** Server-sent events: the present state, then what changes, until the reader leaves or `lasting` is over. Throws if it is. */
+export function openEventStream(deps: EventStreamDeps, lasting: Lasting): ReadableStream<Uint8Array> {
   const { directory, visibility, clock } = deps;
+  const { signal } = lasting;
   const scope = new DisposableStack();
+  scope.use(lasting);
   let behind = false;
   return new ReadableStream<Uint8Array>(
     {
@@ -39,6 +42,7 @@ export function openEventStream(deps: EventStreamDeps, signal: AbortSignal): Rea
           scope.dispose();
           controller.close();
         };
+        if (signal.aborted) scope.dispose();
         signal.throwIfAborted();
         signal.addEventListener("abort", end, { once: true });
         scope.defer(() => signal.removeEventListener("abort", end));

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../platform/clock.ts";
+import type { Lasting } from "./lasting.ts";
 
 const CHUNK_LENGTH = 32 * 1024;
 /** How long a log may take to fail before the answer begins: until then the failure has a status of its own. */
@@ -15,27 +16,38 @@ export interface LogStreamDeps {
   readonly clock: Clock;
 }
 
-/** Lines as text, read only as fast as they are taken. Leaving, or aborting `signal`, stops the reading. Rejects with an early failure. */
-export async function openLogStream(deps: LogStreamDeps, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+/** Lines as text, read only as fast as they are taken, until the reader leaves or `lasting` is over. Rejects with an early failure. */
+export async function openLogStream(deps: LogStreamDeps, lasting: Lasting): Promise<ReadableStream<Uint8Array>> {
   const leave = new AbortController();
-  const chunks = chunksOf(deps.read(AbortSignal.any([leave.signal, signal])));
+  const signal = AbortSignal.any([leave.signal, lasting.signal]);
+  const chunks = chunksOf(deps.read(signal));
   let next: Promise<IteratorResult<Uint8Array, undefined>> | null = chunks.next();
-  await early(next, deps.clock);
+  try {
+    await early(next, deps.clock);
+  } catch (error) {
+    lasting[Symbol.dispose]();
+    throw error;
+  }
+  const end = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    lasting[Symbol.dispose]();
+    if (!leave.signal.aborted) controller.close();
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
           const { done, value } = await (next ?? chunks.next());
           next = null;
-          if (done === true) controller.close();
+          if (done === true) end(controller);
           else controller.enqueue(value);
         } catch (error) {
-          if (!signal.aborted && !leave.signal.aborted) deps.failed(error);
+          if (!signal.aborted) deps.failed(error);
           // Not an error of the stream: the HTTP adapter would write it to standard error.
-          if (!leave.signal.aborted) controller.close();
+          end(controller);
         }
       },
       async cancel() {
+        lasting[Symbol.dispose]();
         leave.abort();
         // An iterator may answer an abort by throwing, and nobody is left to hear it.
         await chunks.return(undefined).catch(() => undefined);

@@ -7,7 +7,6 @@ export interface ProblemIndex {
   of(taskKey: string): readonly Problem[];
   /** Of sources, planes, and what belongs to no task that visitors see. */
   rest(): readonly Problem[];
-  all(): readonly Problem[];
   outdated(): void;
   /** Returns the keys of tasks whose problems changed; `more` is what the plane has to say. */
   refresh(more: readonly Problem[]): readonly string[];
@@ -17,17 +16,15 @@ export interface ProblemIndex {
 export function createProblemIndex(state: TableState): ProblemIndex {
   let byTask: ReadonlyMap<string, readonly Problem[]> = new Map();
   let rest: readonly Problem[] = [];
-  let all: readonly Problem[] = [];
   let current = false;
   return {
     of: (taskKey) => byTask.get(taskKey) ?? [],
     rest: () => rest,
-    all: () => all,
     outdated: () => void (current = false),
     refresh(more) {
       if (current) return [];
       current = true;
-      all = distinct([...state.table.problems.values(), ...more]);
+      const all = distinct([...state.table.problems.values(), ...more]);
       const next = Map.groupBy(all, (problem) => taskOf(problem.subject, state));
       rest = next.get(null) ?? [];
       const before = byTask;

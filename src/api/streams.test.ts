@@ -73,6 +73,23 @@ describe("live events", () => {
     response.destroy();
   });
 
+  test("end with the login, and so do logs", async () => {
+    gate.provider.set(webTask("watched"));
+    const { view, token } = await gate.auth.tokens.issue({ name: "short", principal: OWNER });
+    const events = text(await gate.open("/events", { token }));
+    const log = text(await gate.open("/tasks/watched/logs?follow=true", { token }));
+    await gate.auth.tokens.revoke(view.id, OWNER);
+    expect(await events).toMatch(/^event: tasks\n/);
+    await log;
+    await vi.waitUntil(() => gate.provider.reading === 0 && gate.directory.subscribers === 0);
+  });
+
+  test("end when the login expires", async () => {
+    const { token } = await gate.auth.tokens.issue({ name: "short", principal: OWNER, lifetimeMs: 1000 });
+    expect(await text(await gate.open("/events", { token }))).toMatch(/^event: tasks\n/);
+    await vi.waitUntil(() => gate.directory.subscribers === 0);
+  });
+
   test("end when the gate does", async () => {
     const own = await startTestGate();
     const response = await own.open("/events");
@@ -96,7 +113,8 @@ describe("an event stream without a network", () => {
     };
     const leave = new AbortController();
     const visibility = createVisibility(OWNER, OWNER, directory);
-    const reader = openEventStream({ directory, visibility, clock }, leave.signal)
+    const lasting = { signal: leave.signal, [Symbol.dispose]: () => undefined };
+    const reader = openEventStream({ directory, visibility, clock }, lasting)
       .pipeThrough(new TextDecoderStream())
       .getReader();
     return { clock, directory, leave, reader, set };

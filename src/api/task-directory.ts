@@ -34,8 +34,6 @@ export interface TaskDirectory {
   ownerOf(taskKey: string): Identity | null;
   /** Of sources, planes, and what belongs to no task. */
   problems(): readonly ProblemView[];
-  /** Those of tasks included. */
-  allProblems(): readonly ProblemView[];
   /** To be called after every build. Work proportional to the change. */
   built(built: Built): void;
   /** To be called when the status of the plane changed. */
@@ -122,11 +120,6 @@ class Directory implements TaskDirectory {
   problems(): readonly ProblemView[] {
     this.#settle();
     return this.#problems.rest();
-  }
-
-  allProblems(): readonly ProblemView[] {
-    this.#settle();
-    return this.#problems.all();
   }
 
   built(built: Built): void {

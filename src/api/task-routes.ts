@@ -3,6 +3,7 @@ import { GatewayError, taskKey, type Principal } from "../model/index.ts";
 import type { TaskControl } from "../providers/provider.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
+import { lastingAnswer } from "./lasting.ts";
 import { openLogStream } from "./log-stream.ts";
 import { ROUTES } from "./routes.ts";
 import { createVisibility, mayManage } from "./visibility.ts";
@@ -42,10 +43,7 @@ function addReading(api: Api, deps: ApiDeps): void {
       c.env.outgoing?.destroy();
     };
     const read = (signal: AbortSignal) => control.logs(idOf(view), options, signal);
-    const stream = await openLogStream(
-      { read, failed, clock: deps.clock },
-      AbortSignal.any([deps.signal, c.req.raw.signal]),
-    );
+    const stream = await openLogStream({ read, failed, clock: deps.clock }, lastingAnswer(c, deps));
     return c.body(stream, 200, { "content-type": "text/plain; charset=utf-8" });
   });
 }
