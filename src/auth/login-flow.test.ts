@@ -293,40 +293,44 @@ describe("the login page's wish to go on", () => {
   const visit = (to: { host?: string; path?: string; state?: string }, caller: Principal = OWNER) =>
     kit.auth.login.visit(caller, { host: "nb.localhost:7080", path: "/", state, ...to });
 
-  test.each([
-    "evil.example",
-    "evil.example:7080",
-    "nb.localhost.evil.example:7080",
-    "nb.localhost:7080@evil.example",
-    "nb.localhost",
-    "nb.localhost:80",
-    "nb.localhost:7081",
-    "nb.localhost:07080",
-    "NB.localhost:7080",
-    "nb.localhost.:7080",
-    "nb.localhost:7080/",
-    "nb.localhost:7080\r\nset-cookie: a=b",
-    "nb.localhost\u0000:7080",
-    "nb。localhost:7080",
-    "[::1]:7080",
-    "taskgate.localhost:7080",
-    "",
-  ])("is refused for host %j", async (host) => {
-    await expect(visit({ host })).rejects.toMatchObject({ code: "not_found" });
+  test("is refused for a host that the table does not have, to the letter", async () => {
+    for (const host of [
+      "evil.example",
+      "evil.example:7080",
+      "nb.localhost.evil.example:7080",
+      "nb.localhost:7080@evil.example",
+      "nb.localhost",
+      "nb.localhost:80",
+      "nb.localhost:7081",
+      "nb.localhost:07080",
+      "NB.localhost:7080",
+      "nb.localhost.:7080",
+      "nb.localhost:7080/",
+      "nb.localhost:7080\r\nset-cookie: a=b",
+      "nb.localhost\u0000:7080",
+      "nb。localhost:7080",
+      "[::1]:7080",
+      "taskgate.localhost:7080",
+      "",
+    ]) {
+      await expect(visit({ host }), host).rejects.toMatchObject({ code: "not_found" });
+    }
   });
 
-  test.each([
-    "",
-    "lab",
-    "http://evil.example/",
-    "/\r\nset-cookie: a=b",
-    "/a b",
-    "/\u0000",
-    "/é",
-    "\\\\evil.example",
-    `/${"a".repeat(8192)}`,
-  ])("is refused for path %j", async (path) => {
-    await expect(visit({ path })).rejects.toMatchObject({ code: "bad_request" });
+  test("is refused for what is no plain path", async () => {
+    for (const path of [
+      "",
+      "lab",
+      "http://evil.example/",
+      "/\r\nset-cookie: a=b",
+      "/a b",
+      "/\u0000",
+      "/é",
+      "\\\\evil.example",
+      `/${"a".repeat(8192)}`,
+    ]) {
+      await expect(visit({ path }), path).rejects.toMatchObject({ code: "bad_request" });
+    }
   });
 
   test.each(["/.taskgate/logout", "/.taskgate/session?code=x", "/.taskgate"])(

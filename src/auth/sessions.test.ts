@@ -100,7 +100,7 @@ describe("a session", () => {
     expect(await kit.auth.gatekeeper.admit(route, head, forever)).toMatchObject({ kind: "deny", status: 401 });
   });
 
-  test.each<[string, Record<string, unknown>, string?]>([
+  const flawed: [string, Record<string, unknown>, string?][] = [
     ["for another audience", { aud: "gate:local/tb/web" }],
     ["for the service itself, as an assertion is", { aud: "local/nb/web" }],
     ["for several audiences", { aud: ["gate:local/nb/web", "gate:local/tb/web"] }],
@@ -116,9 +116,10 @@ describe("a session", () => {
     ["with a claim that nobody knows", { scope: "all" }],
     ["of somebody else of the owner's realm", { sub: "eve" }],
     ["with an odd id", { sid: "../x" }],
-  ])("%s is none", async (_how, changes, typ) => {
-    expect(show(await forge(changes, typ)).kind).toBe("ask");
+  ];
+  test("with a single flaw is none, though the gate's own key signed it", async () => {
     expect(show(await forge({})).kind).toBe("allow");
+    for (const [how, changes, typ] of flawed) expect(show(await forge(changes, typ)).kind, how).toBe("ask");
   });
 
   test("with one character changed is none", () => {
