@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { request, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 
 /** `tcp`: none of the others; it may have said something (`banner`) or nothing. */
@@ -132,36 +132,39 @@ async function exchange(address: PortAddress, message: Buffer, signal: AbortSign
 
 /** `GET path` over HTTP/1.1, without following redirects; null if no answer came. Throws the signal's reason. */
 export async function getPage(address: PortAddress, path: string, signal: AbortSignal): Promise<Page | null> {
-  const { promise, resolve } = Promise.withResolvers<Page | null>();
-  const headers = { host: hostOf(address), "user-agent": "taskgate", accept: "text/html,*/*;q=0.5" };
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(PAGE_MS)]);
-  let page: Page | null = null;
-  const asked = request({ host: address.ip, port: address.port, path, headers, agent: false, signal: limit });
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const done = () => resolve(undefined);
+  const chunks: Buffer[] = [];
+  const answers: IncomingMessage[] = [];
+  const asked = request({
+    host: address.ip,
+    port: address.port,
+    path,
+    headers: { host: hostOf(address), "user-agent": "taskgate", accept: "text/html,*/*;q=0.5" },
+    agent: false,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(PAGE_MS)]),
+  });
   asked.once("response", (response) => {
-    const head = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
-    const chunks: Buffer[] = [];
+    answers.push(response);
     let length = 0;
-    const keep = () => {
-      const body = Buffer.concat(chunks).subarray(0, PAGE_BYTES).toString("utf8");
-      page = { status: response.statusCode ?? 0, headers: Object.fromEntries(head) as Page["headers"], body };
-    };
     response.on("data", (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length >= PAGE_BYTES) response.destroy();
+      if (length >= PAGE_BYTES) done();
     });
     // However it ends, what came so far is the page.
-    response.on("error", () => undefined);
-    response.once("close", () => {
-      keep();
-      resolve(page);
-    });
+    response.on("error", done).once("close", done);
   });
-  asked.on("error", () => resolve(null));
-  asked.once("close", () => setImmediate(() => resolve(page)));
+  asked.on("error", done).once("close", done);
   asked.end();
-  const answer = await promise;
+  await promise;
   asked.destroy();
   signal.throwIfAborted();
-  return answer;
+  const [answer] = answers;
+  return answer === undefined ? null : toPage(answer, Buffer.concat(chunks).subarray(0, PAGE_BYTES));
+}
+
+function toPage(response: IncomingMessage, body: Buffer): Page {
+  const headers = Object.entries(response.headers).map(([name, value]) => [name, String(value)] as const);
+  return { status: response.statusCode ?? 0, headers: Object.fromEntries(headers), body: body.toString("utf8") };
 }

@@ -1,3 +1,4 @@
+import type { Page } from "./ask-port.ts";
 import type { KnownProgram, PortFacts } from "./known-program.ts";
 import {
   database,
@@ -17,7 +18,9 @@ import {
 const isZmq = ({ banner }: PortFacts) => /^\xff[^]{8}\x7f/.test(banner);
 /** The handshake that opens Dask's own protocol: a MessagePack map with these keys. */
 const isDaskComm = ({ banner }: PortFacts) => banner.includes("compression") && banner.includes("python");
-/** A server that says only that it is one of Tornado's: Jupyter, Bokeh, Dask. */
+/** Servers that say only that they are Tornado's, and tell themselves apart by where they send visitors. */
+const tornadoSends = (where: RegExp) => (facts: PortFacts, page: Page | null) =>
+  headed("server", /^Tornado/)(facts, page) && headed("location", where)(facts, page);
 const DOCS = { path: "/docs", page: ({ body }: { readonly body: string }) => /swagger-ui/i.test(body) };
 
 const NOTEBOOKS: readonly KnownProgram[] = [
@@ -25,7 +28,7 @@ const NOTEBOOKS: readonly KnownProgram[] = [
     id: "jupyter-lab",
     kind: "notebook",
     command: either(runs("jupyter-lab", "jupyter-labhub", "jupyterlab"), runsSubcommand("jupyter", "lab")),
-    answer: headed("location", /^\/(.*\/)?lab(\?|$)/),
+    answer: tornadoSends(/^\/(.*\/)?lab(\?|$)/),
     service: "lab",
     landingPath: "/lab",
     rewriteHost: true,
@@ -37,7 +40,7 @@ const NOTEBOOKS: readonly KnownProgram[] = [
       runs("jupyter-notebook", "notebook", "nbclassic", "jupyter-nbclassic"),
       runsSubcommand("jupyter", "notebook", "nbclassic"),
     ),
-    answer: headed("location", /^\/(.*\/)?tree(\?|$)/),
+    answer: tornadoSends(/^\/(.*\/)?tree(\?|$)/),
     service: "notebook",
     landingPath: "/tree",
     rewriteHost: true,
@@ -79,7 +82,7 @@ const CLUSTERS: readonly KnownProgram[] = [
       runs("dask-worker", "dask-cuda-worker", "distributed.cli.dask_worker", "distributed.cli.dask_spec"),
       runsSubcommand("dask", "worker", "cuda", "spec"),
     ),
-    answer: (facts, page) => facts.spawned && (isDaskComm(facts) || headed("location", /^\/?status$/)(facts, page)),
+    answer: (facts, page) => facts.spawned && (isDaskComm(facts) || tornadoSends(/^\/?status$/)(facts, page)),
     probe: {
       path: "/sitemap.json",
       worth: (facts, page) => facts.spawned && headed("server", /^Tornado/)(facts, page),
@@ -92,7 +95,7 @@ const CLUSTERS: readonly KnownProgram[] = [
     // A LocalCluster in somebody's script or notebook: it has a scheduler and its workers' nannies, all but the former of no use outside.
     id: "dask-local",
     kind: "dask",
-    answer: (facts, page) => isDaskComm(facts) || headed("location", /^\/?status$/)(facts, page),
+    answer: (facts, page) => isDaskComm(facts) || tornadoSends(/^\/?status$/)(facts, page),
     ports: [role("http", "dashboard", { landingPath: "/status" }), role("tcp", "scheduler", { when: onPort(8786) })],
     rest: "hidden",
   },
@@ -162,12 +165,13 @@ const MODELS: readonly KnownProgram[] = [
     kind: "model",
     command: either(
       runsSubcommand("vllm", "serve"),
-      runs("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server", /^VLLM::/),
+      runs("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server", /^VLLM::API/i),
     ),
     service: "api",
     rest: "hidden",
     landingPath: "/docs",
   }),
+  plumbing("vllm-engine", runs(/^VLLM::/)),
   web({
     id: "ollama",
     kind: "model",
@@ -289,7 +293,7 @@ const WORKPLACES: readonly KnownProgram[] = [
     id: "code-server",
     kind: "ide",
     command: runs("code-server", /\/code-server\/(lib\/node|out\/node\/entry)/),
-    answer: headed("location", /folder=|\.\/login/),
+    answer: headed("location", /^\.\/\?folder=/),
   }),
   web({ id: "rstudio", kind: "ide", command: runs("rserver"), answer: headed("location", /auth-sign-in/) }),
   plumbing("rstudio-session", runs("rsession")),
