@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openApiDocument } from "../src/api/openapi.ts";
+import { cliReference } from "../src/cli/reference.ts";
 import { describeConfig } from "../src/config/describe-config.ts";
 
 /** One file of `docs/generated/`, made from the code. */
@@ -12,6 +13,7 @@ export interface Generator {
 
 /** Everything that is generated. To add a file, add a line. */
 const GENERATORS: readonly Generator[] = [
+  { file: "cli.md", generate: cliReference },
   { file: "config.md", generate: () => describeConfig().markdown },
   { file: "config.schema.json", generate: () => toJson(describeConfig().jsonSchema) },
   { file: "openapi.json", generate: () => toJson(openApiDocument()) },

@@ -1,4 +1,4 @@
-/** What the process ends with. docs/cli.md lists them; scripts may rely on them. */
+/** What the process ends with. docs/generated/cli.md lists them; scripts may rely on them. */
 export const EXIT = Object.freeze({
   ok: 0,
   /** The operation failed, or what was checked is not well. */

@@ -35,14 +35,14 @@ Of several names (\`stop a b c\`) each is tried, and the code is that of the fir
 | \`TASKGATE_HOME\`   | The state folder; default \`~/.taskgate\`. \`--home\` comes first.                                 |
 | \`TASKGATE_TOKEN\`  | The login to use instead of the state folder's \`token\`. Tasks never get it.                    |
 | \`TASKGATE_CONFIG\` | The configuration file where no \`--config\` is given.                                           |
-| \`TASKGATE_…\`      | Each key of the configuration by its own variable: [generated/config.md](generated/config.md). |
+| \`TASKGATE_…\`      | Each key of the configuration by its own variable: [config.md](config.md). |
 | \`BROWSER\`         | What \`taskgate open\` opens pages with.                                                         |
 | \`NO_COLOR\`        | No colours.                                                                                    |
 
 ## Commands
 `;
 
-/** The page docs/cli.md: every command with its help, from the tree itself. */
+/** The page docs/generated/cli.md: every command with its help, from the tree itself. */
 export function cliReference(): string {
   const { tree } = createProgram({
     environment: {},
