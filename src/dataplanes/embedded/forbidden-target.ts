@@ -2,16 +2,21 @@ import { networkInterfaces } from "node:os";
 import { GATE_PROVIDER, type Address } from "../../model/index.ts";
 import { refuseTarget } from "../../platform/target-check.ts";
 
-/** Providers whose tasks live on this machine. */
-const LOCAL_PROVIDERS: readonly string[] = [GATE_PROVIDER, "local"];
+/** What this plane may dial. */
+export interface DialRules {
+  /** Providers whose tasks may be on this machine's loopback. */
+  readonly loopback: readonly string[];
+  /** Ports that the gate itself listens on: never a target. */
+  readonly ownPorts: ReadonlySet<number>;
+}
 
-/** Why an endpoint of this provider may not be dialled, in words that follow its address; null: it may. `ownPort` is the gate's. */
-export function forbiddenTarget(address: Address, provider: string, ownPort: number): string | null {
+/** Why an endpoint of this provider may not be dialled, in words that follow its address; null: it may. */
+export function forbiddenTarget(address: Address, provider: string, rules: DialRules): string | null {
   if ("unix" in address)
     return provider === GATE_PROVIDER ? null : "is a socket, and only the gate itself has services there";
   return refuseTarget(address.ip, address.port, {
-    allowLoopback: LOCAL_PROVIDERS.includes(provider),
-    ownPorts: new Set([ownPort]),
+    allowLoopback: rules.loopback.includes(provider),
+    ownPorts: rules.ownPorts,
     ownAddresses: ownAddresses(),
   });
 }

@@ -190,7 +190,10 @@ class Attempt {
   }
 
   #failed(error: NodeJS.ErrnoException | null): void {
-    if (this.#over) return this.#drop();
+    if (this.#over) {
+      if (this.#answered) this.#drop();
+      return;
+    }
     const { call, request } = this.#input;
     if (this.#reason !== null) return this.#settle(failed(this.#reason, this.#connected ? "no" : "other"));
     if (!this.#connected) return this.#settle(failed("connect_failed", "other"));

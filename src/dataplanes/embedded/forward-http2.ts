@@ -13,7 +13,8 @@ import {
 import { lowerNames, toObject } from "./http2-exchange.ts";
 import type { Target } from "./target.ts";
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
+  constants;
 
 /** Carries a call to a job that speaks HTTP/2 in the clear (gRPC), as one stream of a shared session. */
 export async function forwardHttp2(call: Call, target: Target): Promise<Outcome> {
@@ -133,7 +134,12 @@ class Attempt {
     const { call, stream, resolve } = this.#input;
     const { exchange } = call;
     exchange.body.unpipe(stream);
-    if (!this.#answered) return resolve(failed(this.#failure));
+    if (!this.#answered) {
+      // The job never looked at it (RFC 9113 §8.7): here, or by the visitor, it can be sent again.
+      const refused = stream.rstCode === NGHTTP2_REFUSED_STREAM && this.#failure === "reset";
+      const again = exchange.framing.kind === "none" ? "same" : "no";
+      return resolve(refused ? failed("refused", again) : failed(this.#failure));
+    }
     if (!this.#ended) exchange.abort(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : stream.rstCode);
     else exchange.body.resume(); // what the visitor still sends has nowhere to go
   }

@@ -22,7 +22,14 @@ export interface Call {
 }
 
 export type Failure =
-  "connect_failed" | "connect_timeout" | "reset" | "idle_timeout" | "no_endpoint" | "bad_answer" | "bad_request";
+  | "connect_failed"
+  | "connect_timeout"
+  | "reset"
+  | "idle_timeout"
+  | "no_endpoint"
+  | "refused"
+  | "bad_answer"
+  | "bad_request";
 
 /**
  * What came of one try. `answered`: the visitor has its answer, or a visible break. `failed`: the visitor has nothing yet; `again` says

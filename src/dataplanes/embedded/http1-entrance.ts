@@ -70,6 +70,8 @@ export class Http1Entrance implements Disposable {
   /** A request that wants the connection for another protocol. Behind another one that is still answered, there is no room for it. */
   #takeOver(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (!(socket instanceof Socket) || (this.#busy.get(socket) ?? 0) > 0) return void socket.destroy();
+    // Reads on into the socket's own bounded buffer: a visitor that leaves is noticed only by who reads.
+    socket.read(0);
     const { client, serve, tunnel } = this.#deps;
     const upgrade = { protocol: req.headers.upgrade ?? "", socket, head };
     const base = { req, res: responseOn(req, socket), client: client(socket), expectsContinue: false, upgrade };

@@ -80,7 +80,9 @@ function grpcStatus(status: number): number {
 }
 
 function renderGrpc(notice: Notice, fields: string[]): Rendered {
-  const message = encodeURIComponent(`${notice.title}: ${notice.message}`).replaceAll("%20", " ");
+  // Percent-encoded but for printable ASCII (gRPC over HTTP/2, "Status-Message").
+  const text = `${notice.title}: ${notice.message}`.toWellFormed();
+  const message = text.replace(/[^ -$&-~]+/g, (part) => encodeURIComponent(part));
   fields.push("content-type", "application/grpc", "grpc-status", String(grpcStatus(notice.status)));
   fields.push("grpc-message", message);
   return { status: 200, fields, body: "" };

@@ -7,6 +7,7 @@ import type { DataPlane, Explain, PlaneMetrics, PlaneStatus } from "../dataplane
 import { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
 import { startEntrance } from "./entrance.ts";
+import type { DialRules } from "./forbidden-target.ts";
 import type { BoundListener } from "./listener.ts";
 import { RouteIndex } from "./route-index.ts";
 import { StatusBoard } from "./status-board.ts";
@@ -19,6 +20,7 @@ export interface EmbeddedPlaneDeps {
   readonly listener: BoundListener;
   readonly limits: LimitsConfig;
   readonly site: Site;
+  readonly dialRules: DialRules;
   readonly gatekeeper: Gatekeeper;
   readonly explain: Explain;
   readonly metrics: PlaneMetrics;
@@ -54,7 +56,7 @@ class EmbeddedPlane implements DataPlane {
     this.#board = new StatusBoard(clock, () => this.#status());
     const changed = () => this.#board.changed();
     this.#index = new RouteIndex(site.domain);
-    this.#upstreams = new Upstreams({ limits, clock, changed, ownPort: listener.port });
+    this.#upstreams = new Upstreams({ limits, clock, changed, dialRules: deps.dialRules });
     this.#traffic = new Traffic({ gatekeeper, metrics, clock, used: (service, at) => this.#used(service, at) });
     this.#connections = new Connections(limits.connections);
     const context: PlaneContext = {

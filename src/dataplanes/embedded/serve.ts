@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import type { Decision } from "../../model/index.ts";
 import type { Explanation, TrafficKind } from "../dataplane.ts";
 import { answerNotice, answerRedirect } from "./answer.ts";
@@ -123,7 +124,9 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed 
     return;
   }
   const failure = await forward(call, upstream);
-  if (failure !== null && !exchange.gone.aborted) sayNotice(context, exchange, await failureNotice(call, failure));
+  if (failure === null || exchange.gone.aborted) return;
+  if (failure === "refused") exchange.abort(constants.NGHTTP2_REFUSED_STREAM);
+  else sayNotice(context, exchange, await failureNotice(call, failure));
 }
 
 /** What this plane cannot carry, and says so. */

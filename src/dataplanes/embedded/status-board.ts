@@ -1,9 +1,11 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { PlaneStatus } from "../dataplane.ts";
 
-/** So long after news the status is told, with all that came meanwhile. */
-const SETTLE_MS = 100;
-/** Likewise for last use alone, which changes with every request. */
+/** So long after news the status is told, with what comes meanwhile. */
+const SETTLE_MS = 5;
+/** Never sooner after the last time. */
+const APART_MS = 100;
+/** Last use changes with every request: alone it is told so much later. */
 const USE_SETTLE_MS = 1000;
 
 /** Tells a plane's status to whoever observes it: at once when they come, then when it changed and settled. */
@@ -13,6 +15,7 @@ export class StatusBoard implements Disposable {
   readonly #listeners = new Set<(status: PlaneStatus) => void>();
   #due: Disposable | null = null;
   #dueAt = Infinity;
+  #toldAt = -Infinity;
 
   constructor(clock: Clock, read: () => PlaneStatus) {
     this.#clock = clock;
@@ -39,13 +42,15 @@ export class StatusBoard implements Disposable {
   }
 
   #tellIn(ms: number): void {
-    const at = this.#clock.now() + ms;
+    const now = this.#clock.now();
+    const at = Math.max(now + ms, this.#toldAt + APART_MS);
     if (this.#listeners.size === 0 || at >= this.#dueAt) return;
     this.#due?.[Symbol.dispose]();
     this.#dueAt = at;
-    this.#due = this.#clock.after(ms, () => {
+    this.#due = this.#clock.after(at - now, () => {
       this.#due = null;
       this.#dueAt = Infinity;
+      this.#toldAt = this.#clock.now();
       const status = this.#read();
       for (const listener of this.#listeners) listener(status);
     });

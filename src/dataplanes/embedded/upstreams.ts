@@ -10,13 +10,12 @@ import {
 import type { Clock } from "../../platform/clock.ts";
 import { endpointKey } from "../dataplane.ts";
 import { watchHealth } from "./active-health.ts";
-import { forbiddenTarget } from "./forbidden-target.ts";
+import { type DialRules, forbiddenTarget } from "./forbidden-target.ts";
 import { Target } from "./target.ts";
 
 export interface UpstreamsDeps {
   readonly limits: LimitsConfig;
-  /** Port of the gate itself: never a target. */
-  readonly ownPort: number;
+  readonly dialRules: DialRules;
   readonly clock: Clock;
   /** What is known of somebody's health changed. */
   changed(): void;
@@ -117,7 +116,7 @@ export class Upstreams implements Disposable {
     const { limits, clock, changed } = this.#deps;
     const target = new Target({
       endpoint,
-      forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), this.#deps.ownPort),
+      forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), this.#deps.dialRules),
       connectMs: entry.policy.connectTimeoutMs ?? limits.connectTime,
       upstreamIdle: limits.upstreamIdle,
       headerBytes: limits.headerBytes,

@@ -1,0 +1,108 @@
+import type { LimitsConfig } from "../../config/schema.ts";
+import type { Site } from "../../model/index.ts";
+import type { DataPlane, Explain, PlaneMetrics, PlaneStatus, TrafficKind } from "../dataplane.ts";
+import { TableBuilder } from "./table-builder.ts";
+import { TestGatekeeper } from "./test-gatekeeper.ts";
+
+export interface PlaneOptions {
+  readonly gatekeeper: TestGatekeeper;
+  readonly explain: Explain;
+  readonly metrics: PlaneMetrics;
+  readonly limits: Partial<LimitsConfig>;
+  /** Files, PEM; null: plain. */
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
+}
+
+/** A plane that serves, at a free port of the loopback. */
+export interface RunningPlane extends AsyncDisposable {
+  readonly plane: DataPlane;
+  readonly site: Site;
+  readonly address: string;
+  readonly port: number;
+}
+
+export type StartPlane = (options: PlaneOptions) => Promise<RunningPlane>;
+
+/** Metrics that add up. */
+export class TestMetrics implements PlaneMetrics {
+  readonly open = new Map<TrafficKind, number>();
+  readonly answers: string[] = [];
+
+  opened(kind: TrafficKind): void {
+    this.open.set(kind, (this.open.get(kind) ?? 0) + 1);
+  }
+
+  closed(kind: TrafficKind): void {
+    this.open.set(kind, (this.open.get(kind) ?? 0) - 1);
+  }
+
+  answered(kind: TrafficKind, status: number, source: "app" | "gate"): void {
+    this.answers.push(`${kind} ${String(status)} ${source}`);
+  }
+}
+
+/** A plane with all that a test gives it and asks it. */
+export interface Rig extends AsyncDisposable, RunningPlane {
+  readonly gatekeeper: TestGatekeeper;
+  readonly metrics: TestMetrics;
+  readonly table: TableBuilder;
+  /** Failures that were asked about. */
+  readonly explained: (string | null)[];
+  /** Hands the table over; resolves when every instance serves it. */
+  publish(): Promise<void>;
+  /** Hands the table over and does not wait. */
+  apply(): number;
+  status(): PlaneStatus;
+}
+
+export async function startRig(
+  start: StartPlane,
+  options: Partial<Pick<PlaneOptions, "limits" | "tls">> = {},
+): Promise<Rig> {
+  const gatekeeper = new TestGatekeeper();
+  const metrics = new TestMetrics();
+  const explained: (string | null)[] = [];
+  const explain: Explain = ({ route, failure }) => {
+    explained.push(failure);
+    const base = { title: "Not here", message: "<b>No</b> such & such.", lines: ["last <line>"] };
+    if (route === null) return Promise.resolve({ ...base, status: 404, code: "unknown_host" });
+    if (failure?.endsWith("timeout") === true) return Promise.resolve({ ...base, status: 504, code: "timeout" });
+    if (failure === "no_endpoint") {
+      return Promise.resolve({ ...base, status: 503, code: "starting", retryAfterSeconds: 7 });
+    }
+    return Promise.resolve({ ...base, status: 502, code: "unreachable" });
+  };
+  const running = await start({ limits: {}, tls: null, ...options, gatekeeper, metrics, explain });
+  const table = new TableBuilder();
+  let latest: PlaneStatus | null = null;
+  const observing = running.plane.observe((status) => (latest = status));
+  const status = () => latest ?? { instances: new Map(), endpoints: new Map(), lastUsed: new Map(), problems: [] };
+  const apply = () => {
+    const { table: whole, diff } = table.commit();
+    running.plane.apply(whole, diff);
+    return diff.to.seq;
+  };
+  return {
+    ...{ ...running, gatekeeper, metrics, table, explained, status },
+    apply,
+    async publish() {
+      const seq = apply();
+      await until(() => [...status().instances.values()].every(({ applied }) => applied >= seq));
+    },
+    async [Symbol.asyncDispose]() {
+      observing[Symbol.dispose]();
+      await running[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const PATIENCE_MS = 15_000;
+
+/** Resolves once the condition holds; throws after 15 s. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`still not: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,51 @@
+import type { Decision, Gatekeeper, RequestHead, Route, Session } from "../../model/index.ts";
+
+export interface Opened {
+  readonly session: Session | null;
+  readonly route: Route;
+  readonly cut: () => void;
+  /** Set when it was closed. */
+  bytes: { readonly in: number; readonly out: number } | null;
+}
+
+export const ALLOW: Extract<Decision, { kind: "allow" }> = Object.freeze({
+  kind: "allow",
+  session: null,
+  strip: [],
+  stripCookies: [],
+  set: [],
+  respond: [],
+});
+
+/** A gatekeeper that does what a test says, and remembers what was opened and closed. */
+export class TestGatekeeper implements Gatekeeper {
+  /** Of `check`. */
+  checking: (route: Route, head: RequestHead) => Decision | { readonly kind: "ask" } = () => ALLOW;
+  /** Of `admit`. */
+  admitting: (route: Route, head: RequestHead, signal: AbortSignal) => Promise<Decision> = () => Promise.resolve(ALLOW);
+  readonly seen: Opened[] = [];
+
+  check(route: Route, head: RequestHead): Decision | { readonly kind: "ask" } {
+    return this.checking(route, head);
+  }
+
+  admit(route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision> {
+    return this.admitting(route, head, signal);
+  }
+
+  opened(session: Session | null, route: Route, cut: () => void): { closed(bytesIn: number, bytesOut: number): void } {
+    const opened: Opened = { session, route, cut, bytes: null };
+    this.seen.push(opened);
+    return {
+      closed(bytesIn, bytesOut) {
+        if (opened.bytes !== null) throw new Error("closed twice");
+        opened.bytes = { in: bytesIn, out: bytesOut };
+      },
+    };
+  }
+
+  /** What is open now. */
+  get open(): readonly Opened[] {
+    return this.seen.filter(({ bytes }) => bytes === null);
+  }
+}
