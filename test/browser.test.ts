@@ -97,6 +97,7 @@ test("a page's own WebSocket passes, and another host's page cannot open it", as
   const { port } = gate.file();
   // chat.mjs answers plain requests with 426; the page below is only an origin to speak from.
   await page.goto(`http://chat.localhost:${String(port)}/`);
+  await page.waitForURL(`http://chat.localhost:${String(port)}/`);
   const talk = (url: string): Promise<string> =>
     new Promise((resolve) => {
       const socket = new WebSocket(url);
@@ -106,6 +107,7 @@ test("a page's own WebSocket passes, and another host's page cannot open it", as
     });
   expect(await page.evaluate(talk, `ws://chat.localhost:${String(port)}/`)).toBe("hi");
   await page.goto(`http://hello.localhost:${String(port)}/`);
+  await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
   expect(await page.evaluate(talk, `ws://chat.localhost:${String(port)}/`)).toBe("refused");
   await context.close();
 });
@@ -134,6 +136,6 @@ test("a stopped service shows a page that says so, with its last log lines to it
       },
       { timeout: 30_000 },
     )
-    .toMatch(/exited with code 3[\s\S]*last words/);
+    .toMatch(/Exited with code 3[\s\S]*last words/);
   await context.close();
 });

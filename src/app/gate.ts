@@ -9,5 +9,5 @@ export interface Gate extends AsyncDisposable {
   /** Takes no new connections and lets the open ones end, `deadlineMs` at the longest. Dispose it after. */
   drain(deadlineMs: number): Promise<void>;
   /** Resolves once it is disposed of. */
-  readonly closed: Promise<void>;
+  readonly closed: Promise<unknown>;
 }

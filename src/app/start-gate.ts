@@ -105,7 +105,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
     ...base,
   };
   const plane = scope.use(await startEmbeddedPlane(planeDeps));
-  scope.use(plane.observe((status) => ((seen.plane = status), directory.planeChanged())));
+  scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   state.setKeys(auth.keys());
   const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));
@@ -118,6 +118,13 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.defer(() => removeGateFile(home));
   logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
   return running({ file, plane, clock, loginLink: () => auth.login.link(owner) }, scope.move());
+}
+
+function takeStatus(seen: { plane: PlaneStatus | null }, directory: TaskDirectory): (status: PlaneStatus) => void {
+  return (status) => {
+    seen.plane = status;
+    directory.planeChanged();
+  };
 }
 
 /** The one who started the gate owns it. */
@@ -198,12 +205,9 @@ function tellWhileLeading(
   seen: { readonly plane: PlaneStatus | null },
 ): (signal: AbortSignal) => Promise<void> {
   return async (signal) => {
-    const lastUsed = (): ReadonlyMap<string, number> => seen.plane?.lastUsed ?? new Map<string, number>();
-    using _telling = tellProviders({
-      providers: all,
-      subscribe: (listener) => directory.subscribe(listener),
-      lastUsed,
-    });
+    const lastUsed = (): ReadonlyMap<string, number> => seen.plane?.lastUsed ?? new Map();
+    using scope = new DisposableStack();
+    scope.use(tellProviders({ providers: all, subscribe: (listener) => directory.subscribe(listener), lastUsed }));
     if (!signal.aborted) await once(signal, "abort");
   };
 }
@@ -228,7 +232,7 @@ function running(
   parts: Pick<Gate, "file" | "loginLink"> & { readonly plane: DataPlane; readonly clock: Clock },
   scope: AsyncDisposableStack,
 ): Gate {
-  const closed = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<undefined>();
   return {
     file: parts.file,
     loginLink: parts.loginLink,
@@ -236,7 +240,7 @@ function running(
     closed: closed.promise,
     async [Symbol.asyncDispose]() {
       await scope.disposeAsync();
-      closed.resolve();
+      closed.resolve(undefined);
     },
   };
 }
