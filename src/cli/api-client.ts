@@ -22,7 +22,7 @@ import { readEvents } from "./event-stream.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { startRequest } from "./http-request.ts";
 import { ownVersion } from "../platform/package-info.ts";
-import { dialAddress, dialHostPort, hostHeader, tlsOptions } from "./running-gate.ts";
+import { dialAddress, dialHostPort, hostHeader, noAnswer, tlsOptions } from "./running-gate.ts";
 
 // The contract's values are spelt again here, and the compiler holds them to it: loading it would load every schema of the API, which
 // takes longer than all else of a call.
@@ -170,19 +170,16 @@ function send(connection: Connection, call: Call, signal: AbortSignal): Promise<
   };
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const sent = startRequest(options, gate.secure);
-  const headTimer = setTimeout(() => sent.destroy(headTimeout(gate)), call.timeoutMs ?? ANSWER_MS);
+  const headTimer = setTimeout(
+    () => sent.destroy(new DOMException("no answer", "TimeoutError")),
+    call.timeoutMs ?? ANSWER_MS,
+  );
   sent.on("response", resolve);
   sent.on("error", reject);
   sent.on("close", () => clearTimeout(headTimer));
   sent.on("response", () => clearTimeout(headTimer));
   sent.end(body);
   return promise;
-}
-
-function headTimeout(gate: GateFile): CommandFailure {
-  return new CommandFailure(EXIT.noGate, `the gate at ${dialHostPort(gate)} does not answer in time`, {
-    remedy: "taskgate doctor",
-  });
 }
 
 function parseJson(gate: GateFile, body: string): unknown {
@@ -231,16 +228,5 @@ function versionRemedy(gate: GateFile): string | undefined {
 
 function translateFailure(error: unknown, gate: GateFile, signal: AbortSignal): unknown {
   if (error instanceof CommandFailure) return error;
-  if (signal.aborted) return signal.reason;
-  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError"))
-    return headTimeout(gate);
-  const code = (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : "error");
-  return new CommandFailure(
-    EXIT.noGate,
-    `the gate (pid ${gate.pid}) does not answer at ${dialHostPort(gate)} (${code})`,
-    {
-      remedy: "taskgate doctor",
-      cause: error,
-    },
-  );
+  return signal.aborted ? signal.reason : noAnswer(gate, error);
 }

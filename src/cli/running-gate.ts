@@ -88,3 +88,30 @@ export function tlsOptions(gate: GateFile): ConnectionOptions {
     return { servername: gate.gateHost };
   }
 }
+
+/** The codes of TLS for a peer that is not who it should be: https://nodejs.org/api/tls.html#x509-certificate-error-codes. */
+const UNTRUSTED = /CERT|UNABLE_TO_|SELF_SIGNED|CRL|ERR_TLS/;
+
+/**
+ * What a request that got no answer comes to: `noGate`, which may be over in a moment; but a certificate that is not the gate's is a
+ * failure, and stays one.
+ */
+export function noAnswer(gate: GateFile, cause: unknown): CommandFailure {
+  const { code, name, message } = cause as NodeJS.ErrnoException;
+  const why = name === "TimeoutError" || name === "AbortError" ? "not in time" : (code ?? message);
+  const where = dialHostPort(gate);
+  if (code !== undefined && UNTRUSTED.test(code)) {
+    return new CommandFailure(
+      EXIT.failure,
+      `what answers at ${where} shows a certificate that is not trusted (${code})`,
+      {
+        remedy: "listen.tls.certificate holds the whole chain? NODE_EXTRA_CA_CERTS names an authority of your own",
+        cause,
+      },
+    );
+  }
+  return new CommandFailure(EXIT.noGate, `the gate (pid ${gate.pid}) does not answer at ${where} (${why})`, {
+    remedy: "taskgate doctor",
+    cause,
+  });
+}

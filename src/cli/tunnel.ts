@@ -7,7 +7,7 @@ import type { ErrorView } from "../api/wire.ts";
 import type { GateFile, Home } from "../config/home.ts";
 import { startRequest } from "./http-request.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
-import { dialAddress, dialHostPort, readToken, requireGate, tlsOptions } from "./running-gate.ts";
+import { dialAddress, noAnswer, readToken, requireGate, tlsOptions } from "./running-gate.ts";
 import type { Environment } from "./terminal.ts";
 
 /** How long a connection waits for a gate that is down or restarting. */
@@ -84,7 +84,7 @@ async function tryOnce(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
     throw await refusal(deps.host, status, socket);
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
-    throw away(gate, error);
+    throw noAnswer(gate, error);
   }
 }
 
@@ -95,12 +95,6 @@ function dialGate(gate: GateFile): Socket {
     : connectTcp(where);
   socket.setNoDelay(true);
   return socket;
-}
-
-function away(gate: GateFile, cause: unknown): CommandFailure {
-  const { code, name, message } = cause as NodeJS.ErrnoException;
-  const why = name === "TimeoutError" || name === "AbortError" ? "no answer in time" : (code ?? message);
-  return new CommandFailure(EXIT.noGate, `the gate does not answer at ${dialHostPort(gate)} (${why})`, { cause });
 }
 
 async function refusal(host: string, status: number, socket: Socket): Promise<CommandFailure> {

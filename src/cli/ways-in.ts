@@ -57,9 +57,12 @@ function plainCurl(service: ServiceView, deps: WaysInDeps): string {
   return `curl -H "Host: ${service.host ?? ""}"${bearer(service, deps)} http://${dial(service, deps)}:${service.port ?? 0}${pathOf(service)}`;
 }
 
-/** TLS names the host in the handshake too: curl keeps the URL and is told where to connect. */
+/** TLS names the host in the handshake too: curl keeps the URL, and is told where to connect and whom to trust. */
 function secureCurl(service: ServiceView, deps: WaysInDeps): string {
-  return `curl --connect-to "::${dial(service, deps)}:${service.port ?? 0}"${bearer(service, deps)} "${service.url ?? ""}"`;
+  const { certificateFile } = deps.gate;
+  const trust = certificateFile === undefined ? "" : ` --cacert ${shellWord(certificateFile)}`;
+  const where = `--connect-to "::${dial(service, deps)}:${service.port ?? 0}"`;
+  return `curl${trust} ${where}${bearer(service, deps)} "${service.url ?? ""}"`;
 }
 
 /** An IPv6 address stands in brackets. */

@@ -1,5 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
@@ -41,12 +42,24 @@ export function temporaryHome(): Home & Disposable {
   return { ...home, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
+/** PEM; `file`: where the certificate is, for the gate file. */
+export interface FakeTls {
+  readonly certificate: string;
+  readonly key: string;
+  readonly file: string;
+}
+
 /** A small server that speaks the API, known by a gate file that names this process. */
-export async function startFakeGate(home: Home): Promise<FakeGate> {
+export async function startFakeGate(home: Home, tls?: FakeTls): Promise<FakeGate> {
   const sockets = new Set<Duplex>();
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     answer(gate, request, response).catch((error: unknown) => response.destroy(error as Error));
-  });
+  };
+  // Half-open, as http's own sockets are and https' are not by themselves.
+  const server: Server =
+    tls === undefined
+      ? createServer(listener)
+      : createSecureServer({ key: tls.key, cert: tls.certificate, allowHalfOpen: true }, listener);
   server.on("connection", (socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
@@ -57,7 +70,7 @@ export async function startFakeGate(home: Home): Promise<FakeGate> {
   const { port } = server.address() as AddressInfo;
   const gate: FakeGate = {
     home,
-    file: gateFileFor(port),
+    file: gateFileFor(port, tls),
     tasks: new Map(),
     asked: [],
     ran: [],
@@ -83,15 +96,16 @@ export async function startFakeGate(home: Home): Promise<FakeGate> {
   return gate;
 }
 
-function gateFileFor(port: number): GateFile {
+function gateFileFor(port: number, tls: FakeTls | undefined): GateFile {
   return {
     pid: process.pid,
     processStart: processStart(process.pid) ?? "",
     version: ownVersion(),
-    url: `http://taskgate.localhost:${port}`,
+    url: `${tls === undefined ? "http" : "https"}://taskgate.localhost:${port}`,
     gateHost: "taskgate.localhost",
     domain: "localhost",
-    secure: false,
+    secure: tls !== undefined,
+    ...(tls === undefined ? {} : { certificateFile: tls.file }),
     address: "127.0.0.1",
     port,
     adminAddress: null,
