@@ -284,7 +284,7 @@ test("a raw TCP port is only for public services, and ps says that it carries no
   const service = serviceOf(open);
   expect(service).toMatchObject({ protocol: "tcp", host: "127.0.0.1", login: false });
   expect(await echo(service.port ?? 0, "over a raw port")).toBe("over a raw port");
-  expect((await gate.cli("ps")).stdout).toMatch(/without login/);
+  expect((await gate.cli("ps")).stdout).toMatch(/no login/);
 });
 
 /** Sends, half-closes, and gives what came back until the other side ended. */

@@ -2,7 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -112,8 +112,16 @@ async function expectServices(
   }, WAIT);
 }
 
-/** Status of a request with this Host header. */
-function statusFor(port: number, host: string, path = "/", method = "GET", headers: Record<string, string> = {}) {
+interface Ask {
+  readonly port: number;
+  readonly host: string;
+  readonly path?: string;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Asks with a Host header of one's choice. */
+function ask({ port, host, path = "/", method = "GET", headers = {} }: Ask) {
   return new Promise<{ status: number; body: string }>((resolve, reject) => {
     const asked = request({ host: "127.0.0.1", port, path, method, headers: { ...headers, host } }, (response) => {
       let body = "";
@@ -121,6 +129,19 @@ function statusFor(port: number, host: string, path = "/", method = "GET", heade
       response.once("end", () => resolve({ status: response.statusCode ?? 0, body }));
     });
     asked.once("error", reject).end();
+  });
+}
+
+/** Sends one line to a TCP server; what comes back until it ends or `until` is in it. */
+function tell(port: number, line: string, until: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = connect(port, "127.0.0.1", () => socket.write(line));
+    socket.setEncoding("utf8").on("data", (text: string) => {
+      answer += text;
+      if (answer.includes(until)) socket.destroy();
+    });
+    socket.once("error", reject).once("close", () => resolve(answer));
   });
 }
 
@@ -149,10 +170,16 @@ describe.runIf(process.platform === "linux")("real programs are recognised", () 
     } as const;
     await expectServices(program, { [program.port]: lab });
     const own = `127.0.0.1:${program.port}`;
-    expect((await statusFor(program.port, "nb.example.com", "/api")).status).toBe(403);
-    expect((await statusFor(program.port, own, "/api")).status).toBe(200);
+    expect((await ask({ port: program.port, host: "nb.example.com", path: "/api" })).status).toBe(403);
+    expect((await ask({ port: program.port, host: own, path: "/api" })).status).toBe(200);
 
-    const made = await statusFor(program.port, own, "/api/kernels", "POST", { authorization: `token ${token}` });
+    const made = await ask({
+      port: program.port,
+      host: own,
+      path: "/api/kernels",
+      method: "POST",
+      headers: { authorization: `token ${token}` },
+    });
     expect(made.status, made.body).toBe(201);
     await vi.waitFor(async () => {
       const hidden = (await seen(program)).filter((port) => port.hidden);
@@ -209,8 +236,8 @@ describe.runIf(process.platform === "linux")("real programs are recognised", () 
   test("MLflow, which refuses hosts that are not its own", async () => {
     const program = await start((port, folder) => [bin("mlflow"), "ui", "--workers=1", `--port=${port}`, `--backend-store-uri=sqlite:///${folder}/runs.db`]); // prettier-ignore
     await expectServices(program, { [program.port]: { service: "mlflow", kind: "mlflow", protocol: "http", policy: { rewriteHost: true } } }); // prettier-ignore
-    expect((await statusFor(program.port, "mlflow.example.com")).status).toBe(403);
-    expect((await statusFor(program.port, `127.0.0.1:${program.port}`)).status).toBe(200);
+    expect((await ask({ port: program.port, host: "mlflow.example.com" })).status).toBe(403);
+    expect((await ask({ port: program.port, host: `127.0.0.1:${program.port}` })).status).toBe(200);
   });
 
   test("Streamlit", async () => {
@@ -307,6 +334,8 @@ describe.runIf(process.platform === "linux")("real programs are recognised", () 
       "verbose",
     ]);
     await expectServices(program, { [program.port]: { service: "redis", kind: "database", protocol: "tcp" } });
+    const stats = await tell(program.port, "INFO stats\r\n", "total_error_replies");
+    expect(stats).toContain("total_commands_processed:0\r");
   });
 
   test("PostgreSQL, which is sent nothing", async () => {
@@ -323,6 +352,6 @@ describe.runIf(process.platform === "linux")("real programs are recognised", () 
       ...(user !== undefined && { user }),
     });
     await expectServices(program, { [program.port]: { service: "postgresql", kind: "database", protocol: "tcp" } });
-    expect(program.output()).not.toContain("invalid length of startup packet");
+    expect(program.output()).not.toContain("startup packet");
   });
 });

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { GatewayError, type Identity, type Task } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -16,10 +15,11 @@ import { nextAttempt, restartDelay, wantsRestart } from "./supervisor/restart-de
 import type { SupervisorOptions } from "./supervisor/spec.ts";
 import { writeState, type SupervisorState } from "./supervisor/state.ts";
 import type { RunRecord } from "./task-record.ts";
+import { removeTaskFolder } from "./task-folders.ts";
 import type { TaskRecords } from "./task-records.ts";
 
 /** How long a task that opens no port counts as starting. */
-const QUIET_MS = 10_000;
+const QUIET_MS = 30_000;
 /** How long a new supervisor has to take its generation. */
 const LAUNCH_MS = 20_000;
 const LAUNCH_TRIES = 3;
@@ -167,7 +167,7 @@ export class LocalTask {
 
   /** Takes its folder away: commands, environment, logs. Call when it has ended. */
   async forget(): Promise<void> {
-    await rm(this.#deps.folder, { recursive: true, force: true });
+    await removeTaskFolder(this.#deps.folder);
   }
 
   /** Stops looking; its processes go on. */
