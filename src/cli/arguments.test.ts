@@ -38,6 +38,7 @@ test("a target is a task, a task and its service, or a whole key", () => {
 test("forwards are one name with its port, or pairs", () => {
   const db = { task: "db", service: undefined };
   expect(parseForwards(["db"])).toEqual([{ target: db, localPort: 0 }]);
+  expect(parseForwards(["db", "0"])).toEqual([{ target: db, localPort: 0 }]);
   expect(parseForwards(["db", "5432"])).toEqual([{ target: db, localPort: 5432 }]);
   expect(parseForwards(["db:5432", "nb/web:8888", "x"])).toEqual([
     { target: db, localPort: 5432 },

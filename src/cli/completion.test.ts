@@ -33,7 +33,7 @@ async function askBash(home: string, lines: readonly string[]): Promise<string[]
   return stdout.trimEnd().split("\n");
 }
 
-test("bash completes commands, options, choices and names of tasks and services", async () => {
+test("bash completes commands, options, choices and names of tasks and services", { timeout: 60_000 }, async () => {
   using home = temporaryHome();
   await using gate = await startFakeGate(home);
   gate.tasks.set("notebook", taskView("notebook"));

@@ -70,11 +70,18 @@ export function checkDiscovery(platform: NodeJS.Platform = process.platform): Fi
   }
 }
 
+/** Addresses of a name; none: it is not known. */
+type Resolve = (name: string) => Promise<readonly string[]>;
+
+const systemResolver: Resolve = async (name) => {
+  const found = await lookup(name, { all: true }).catch(() => []); // not known, or nobody to ask: programs fare the same
+  return found.map((each) => each.address);
+};
+
 /** Whether programs of this machine find the names; browsers know *.localhost by themselves. */
-export async function checkNames(domain: string): Promise<Finding> {
+export async function checkNames(domain: string, resolve: Resolve = systemResolver): Promise<Finding> {
   const name = `taskgate-doctor.${domain}`;
-  const found = await lookup(name, { all: true }).catch(() => []);
-  const addresses = found.map((each) => each.address);
+  const addresses = await resolve(name);
   const isLocal = domain === "localhost" || domain.endsWith(".localhost");
   if (addresses.length === 0) {
     return isLocal
