@@ -6,6 +6,7 @@ import { isCode, type GatewayError } from "../../model/index.ts";
 import { processStart } from "../../platform/process-identity.ts";
 import type { Store } from "../../store/store.ts";
 import { describeProvider, recordSource, type ProviderStand } from "../provider.contract.ts";
+import { attachRecordOf } from "./task-record.ts";
 import type { LocalProvider } from "./local-provider.ts";
 import {
   createLocal,
@@ -375,6 +376,24 @@ test("says that it is stale while its records cannot be read, and comes back", a
   await expect(provider.runner.run(runSpec(["true"]), NEVER)).rejects.toMatchObject({ code: "unavailable" });
   fails = false;
   await vi.waitFor(() => expect(record.stale).toBe(false), WAIT);
+});
+
+test("takes a thousand tasks, and says what to do about one more", async () => {
+  using home = temporaryHome();
+  await using store = await openStore(home);
+  const record = (name: string) =>
+    attachRecordOf({ port: 1, protocol: "http", anyone: "nobody" }, { name, now: Date.now() });
+  const names = Array.from({ length: 1000 }, (_, index) => `t-${String(index)}`);
+  await Promise.all(names.map((name) => store.put("tasks", name, record(name), { version: null })));
+  const provider = createLocal(home, store);
+  const heard = recordSource();
+  await using scope = new AsyncDisposableStack();
+  scope.use(await provider.start(heard.publish, NEVER));
+  expect(heard.tasks.size).toBe(1000);
+  await expect(provider.runner.run(runSpec(["true"]), NEVER)).rejects.toMatchObject({
+    code: "too_large",
+    message: expect.stringContaining("taskgate rm") as string,
+  });
 });
 
 test("names TASKGATE_HOME where it is too long for a socket", async () => {

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { getCompileCacheDir } from "node:module";
+import { dirname, join } from "node:path";
 import type { Home } from "../../config/home.ts";
 import type { LocalConfig } from "../../config/schema.ts";
 import {
@@ -274,7 +275,7 @@ export class LocalTasks implements AsyncDisposable {
       record.kind === "attach"
         ? new AttachedTask(common, record)
         : new LocalTask(
-            { ...common, folder: this.#folder(name), cache: join(home.directory, "cache"), options, clock, logger },
+            { ...common, folder: this.#folder(name), cache: compileCache(home), options, clock, logger },
             record,
           );
     this.#tasks.set(name, task);
@@ -314,4 +315,11 @@ export class LocalTasks implements AsyncDisposable {
       `Port ${String(port)} is in use${by}. Choose another, leave it out, or take in what is there: taskgate attach ${String(port)}`,
     );
   }
+}
+
+/** Where the gate keeps its own compiled code, if it does: supervisors then start from it, each 30 MB smaller. */
+function compileCache(home: Home): string {
+  const own = getCompileCacheDir();
+  // Node names the folder for this version of itself, inside the one that it was given.
+  return own === undefined ? join(home.directory, "cache") : dirname(own);
 }

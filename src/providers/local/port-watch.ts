@@ -2,6 +2,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { AttachedTask } from "./attached-task.ts";
 import type { Discover, FoundPort, Recognised } from "./discover/discover.ts";
+import { readListeningSockets } from "./discover/listening-sockets.ts";
 import type { OpenPorts } from "./found-services.ts";
 import type { LocalTask } from "./local-task.ts";
 import { pause } from "./pause.ts";
@@ -39,11 +40,19 @@ export function startPortWatch(deps: PortWatchDeps): PortWatch {
   };
 }
 
+interface Attached {
+  /** Names the sockets that listened; null where that cannot be seen. */
+  readonly signature: string | null;
+  readonly found: FoundPort | null;
+}
+
 class Watch {
   readonly #deps: PortWatchDeps;
   readonly #recogniser: Recogniser;
   readonly #life = new AbortController();
   #wake = new AbortController();
+  /** What each attached port was when it was looked up last. */
+  readonly #attached = new WeakMap<AttachedTask, Attached>();
   #eagerUntil = 0;
   #failing = false;
 
@@ -89,7 +98,10 @@ class Watch {
       tasks.filter((task) => task.kind === "run"),
       own,
     );
-    for (const task of tasks) if (task.kind === "attach") await this.#lookAtAttached(task, own);
+    await this.#lookAtAttached(
+      tasks.filter((task) => task.kind === "attach"),
+      own,
+    );
     this.#recogniser.forgetUnseen();
   }
 
@@ -133,16 +145,32 @@ class Watch {
     }
   }
 
-  async #lookAtAttached(task: AttachedTask, own: ReadonlySet<number>): Promise<void> {
-    const { port, name } = task.record;
-    const who = own.has(port) ? null : await this.#deps.discover.whoListens(port);
+  /** Reads the table of listening sockets once; who has a port is looked up only when its sockets are others than before. */
+  async #lookAtAttached(tasks: readonly AttachedTask[], own: ReadonlySet<number>): Promise<void> {
+    const sockets = LINUX && tasks.length > 0 ? await readListeningSockets() : null;
+    for (const task of tasks) {
+      const { port } = task.record;
+      const inodes = sockets?.filter((socket) => socket.port === port).map((socket) => socket.inode);
+      const signature = inodes === undefined ? null : [String(own.has(port)), ...inodes].join(" ");
+      const before = this.#attached.get(task);
+      const now =
+        before !== undefined && signature !== null && before.signature === signature
+          ? before
+          : { signature, found: await this.#whoListens(task, own, inodes?.length !== 0) };
+      this.#attached.set(task, now);
+      if (now.found !== null) this.#recogniser.see(task.record.name, now.found, (what) => task.admit(what));
+    }
+  }
+
+  /** `maybe`: not known to be closed. */
+  async #whoListens(task: AttachedTask, own: ReadonlySet<number>, maybe: boolean): Promise<FoundPort | null> {
+    const { port } = task.record;
+    const who = own.has(port) || !maybe ? null : await this.#deps.discover.whoListens(port);
     if (own.has(port) || who?.pid === process.pid) {
       task.setOpen(null, `port ${String(port)} is the gate's own`);
-      return;
+      return null;
     }
     task.setOpen(who?.ip ?? null, who === null ? `nothing listens on port ${String(port)}` : null);
-    if (who === null) return;
-    const found: FoundPort = { port, ip: who.ip, pid: who.pid ?? 0, command: who.command };
-    this.#recogniser.see(name, found, (what) => task.admit(what));
+    return who === null ? null : { port, ip: who.ip, pid: who.pid ?? 0, command: who.command };
   }
 }

@@ -15,7 +15,7 @@ export async function writeTaskFolder(
   record: RunRecord,
   job: { readonly spec: RunSpec; readonly as: UserSwitch },
 ): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
+  await removeTaskFolder(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { spec, as } = job;
   const environment = { ...jobEnvironment(spec.environment, packageRoot), ...as.environment };
@@ -37,6 +37,14 @@ export async function writeTaskFolder(
   });
 }
 
+/**
+ * A supervisor that was started late, to find its generation taken, may write in it once more while it goes; that one works in the folder
+ * itself, not by its path, so it never touches the next task's of that name.
+ */
+export async function removeTaskFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+}
+
 /** Takes away folders of no task: a gate was killed while it made or removed one. One whose supervisor lives is only told of. */
 export async function sweepFolders(tasks: string, isKnown: (name: string) => boolean, logger: Logger): Promise<void> {
   const names = await readdir(tasks).catch(() => []);
@@ -48,7 +56,7 @@ export async function sweepFolders(tasks: string, isKnown: (name: string) => boo
     } else {
       const failed = (error: unknown): void =>
         logger.warn({ err: error, folder }, "folder of no task cannot be removed");
-      await rm(folder, { recursive: true, force: true }).catch(failed);
+      await removeTaskFolder(folder).catch(failed);
     }
   }
 }

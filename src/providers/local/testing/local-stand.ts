@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
+import { enableCompileCache } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
@@ -6,12 +7,16 @@ import { homeAt, makeHome, type Home } from "../../../config/home.ts";
 import { LocalConfig } from "../../../config/schema.ts";
 import type { RunSpec, Task } from "../../../model/index.ts";
 import { systemClock } from "../../../platform/clock.ts";
+import { packageRoot } from "../../../platform/package-info.ts";
 import { silentLogger } from "../../../platform/logger.ts";
 import type { Store } from "../../../store/store.ts";
 import { startEmbeddedStore } from "../../../store/embedded/embedded-store.ts";
 import { recordSource, type SourceRecord } from "../../provider.contract.ts";
 import { createDiscover } from "../discover/discover.ts";
 import { createLocalProvider, type LocalDeps, type LocalProvider } from "../local-provider.ts";
+
+// As a gate does: otherwise every supervisor of a test would compile its code anew.
+enableCompileCache(join(packageRoot, "node_modules", ".cache", "taskgate", "compile"));
 
 /** Long enough for a slow, busy machine; a condition is met long before. */
 export const WAIT = { timeout: 15_000, interval: 20 };
