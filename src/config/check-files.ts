@@ -26,8 +26,8 @@ function checkReadable(file: string, name: "certificate" | "key"): Finding[] {
 
 /** A warning: some platforms that mount secrets can do no better. */
 function checkPrivate(file: string, path: readonly string[]): Finding[] {
-  const others = (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o077;
-  if (others === 0) return [];
-  const message = `others can read the file (mode ${(others & 0o777).toString(8).padStart(3, "0")}); run chmod 600 on it`;
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o077) === 0) return [];
+  const message = `others can read the file (mode ${(mode & 0o777).toString(8)}); run chmod 600 on it`;
   return [{ path, key: path.join("."), message, severity: "warning" }];
 }

@@ -34,11 +34,17 @@ export function describeIssue(issue: Issue, valueAt: (path: readonly PropertyKey
   return [{ path, key, message, expected, suggestion }];
 }
 
+/** Names of the keys that a section may hold. */
+const NAMES_IN: ReadonlyMap<string, readonly string[]> = new Map(
+  [...Map.groupBy(CONFIG_KEYS, ({ path }) => dotted(path.slice(0, -1)))].map(([section, keys]) => [
+    section,
+    keys.map(({ path }) => path.at(-1) ?? ""),
+  ]),
+);
+
 function unknownKey(parent: readonly PropertyKey[], name: string): Finding {
   const path = [...parent, name];
-  const here = dotted(parent.map((part) => (typeof part === "number" ? "[]" : part)));
-  const siblings = CONFIG_KEYS.filter((one) => dotted(one.path.slice(0, -1)) === here);
-  const names = siblings.map((one) => one.path.at(-1) ?? "");
+  const names = NAMES_IN.get(dotted(parent.map((part) => (typeof part === "number" ? "[]" : part)))) ?? [];
   // A right key in the wrong section is told with its section.
   const elsewhere = CONFIG_KEYS.find((one) => one.path.at(-1) === name)?.key;
   return {

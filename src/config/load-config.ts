@@ -24,11 +24,18 @@ export interface Loaded {
 
 const MOST_PROBLEMS = 50;
 
+/** To find a place takes time by the length of the file, so not every one of very many findings gets one. */
+const MOST_PLACED = 500;
+
 /** Defaults, then the file, the environment and the flags, each over the one before. Never throws for bad input; reads files. */
 export function loadConfig(sources: ConfigSources): Loaded {
-  const file =
-    sources.file ?? (sources.environment.TASKGATE_CONFIG === "" ? undefined : sources.environment.TASKGATE_CONFIG);
-  const document = file === undefined ? null : readConfigFile(file);
+  const fromEnvironment = sources.environment.TASKGATE_CONFIG;
+  const file = sources.file ?? (fromEnvironment === "" ? undefined : fromEnvironment);
+  return layConfig(file === undefined ? null : readConfigFile(file), sources);
+}
+
+/** The same with a file that is read already; null: none. */
+export function layConfig(document: ConfigDocument | null, sources: Omit<ConfigSources, "file">): Loaded {
   const environment = readEnvironment(sources.environment);
   const settings = [...environment.settings, ...readFlags(sources.flags ?? {})];
   const value = settings.reduce<unknown>((now, one) => applySetting(now, one.path, one.value), document?.value);
@@ -37,10 +44,11 @@ export function loadConfig(sources: ConfigSources): Loaded {
   const problems = [
     ...(document?.problems ?? []),
     ...environment.problems,
-    ...findings.map((finding) => toProblem(finding, placeOf(finding, settings, document))),
+    ...findings.slice(0, MOST_PLACED).map((finding) => toProblem(finding, placeOf(finding, settings, document))),
   ];
+  const notPlaced = Math.max(findings.length - MOST_PLACED, 0);
   const failed = problems.some((problem) => problem.severity === "error");
-  return { config: failed || config === null ? null : deepFreeze(config), problems: arrange(problems) };
+  return { config: failed || config === null ? null : deepFreeze(config), problems: arrange(problems, notPlaced) };
 }
 
 function parse(value: unknown): { readonly config: Config | null; readonly findings: readonly Finding[] } {
@@ -89,13 +97,13 @@ function toProblem(finding: Finding, place: Place): ConfigProblem {
 }
 
 /** Each once, in the order of the file, and no more than a person may want to read. */
-function arrange(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+function arrange(problems: readonly ConfigProblem[], others: number): readonly ConfigProblem[] {
   const once = [
     ...new Map(problems.map((problem) => [formatConfigProblems([{ ...problem, suggestion: null }]), problem])).values(),
   ];
   const line = (problem: ConfigProblem): number => problem.line ?? Infinity;
-  once.sort((a, b) => Math.sign(line(a) - line(b)) || 0);
-  const rest = once.length - MOST_PROBLEMS;
+  once.sort((a, b) => (line(a) === line(b) ? 0 : line(a) - line(b)));
+  const rest = once.length + others - MOST_PROBLEMS;
   const [first] = once;
   if (rest <= 0 || first === undefined) return once;
   const place = { file: first.file, line: null, column: null };

@@ -1,4 +1,15 @@
-import { type Document, type ErrorCode, isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from "yaml";
+import {
+  type Alias,
+  type Document,
+  type ErrorCode,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  parseDocument,
+  visit,
+} from "yaml";
 import { dotted } from "./config-keys.ts";
 import { type ConfigProblem, type Place, problemAt } from "./config-problem.ts";
 
@@ -61,6 +72,8 @@ export function readDocument(text: string, file: string): ConfigDocument {
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0) return unreadable(faults.map((one) => fault(one.pos[0], MEANING[one.code])));
   try {
+    const badAliases = findBadAliases(document);
+    if (badAliases.length > 0) return unreadable(badAliases.map(({ offset, message }) => fault(offset, message)));
     const value = document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown;
     return {
       value: value ?? undefined,
@@ -69,8 +82,8 @@ export function readDocument(text: string, file: string): ConfigDocument {
       locateKey: (path) => place(offsetOf(document, path, "key")),
     };
   } catch (error) {
-    // The reader throws ReferenceError for aliases beyond the bound or without anchor, RangeError when the stack is full.
-    if (error instanceof ReferenceError) return unreadable([fault(0, "an alias without anchor, or too many aliases")]);
+    // The reader throws ReferenceError when aliases of aliases come to more than the bound, RangeError when the stack is full.
+    if (error instanceof ReferenceError) return unreadable([fault(0, "aliases of aliases multiply to too much")]);
     if (error instanceof RangeError) return unreadable([fault(0, MEANING.RESOURCE_EXHAUSTION)]);
     throw error;
   }
@@ -84,7 +97,8 @@ function parseYaml(source: string): Document.Parsed {
     stringKeys: true,
     schema: "core",
     resolveKnownTags: false,
-    logLevel: "silent",
+    // "silent" would also keep quiet about a second document.
+    logLevel: "error",
   });
 }
 
@@ -133,6 +147,21 @@ function findExplicitKey(source: string): number | null {
     before = token;
   }
   return null;
+}
+
+function findBadAliases(document: Document.Parsed): readonly { readonly offset: number; readonly message: string }[] {
+  const aliases: Alias[] = [];
+  visit(document, {
+    Alias: (_key, alias) => {
+      aliases.push(alias);
+    },
+  });
+  const [tooMany] = aliases.slice(MAX_ALIASES);
+  // To resolve one takes a walk through the whole document, so only few are.
+  if (tooMany !== undefined) return [{ offset: startOf(tooMany) ?? 0, message: `more than ${MAX_ALIASES} aliases` }];
+  return aliases
+    .filter((alias) => alias.resolve(document) === undefined)
+    .map((alias) => ({ offset: startOf(alias) ?? 0, message: MEANING.BAD_ALIAS }));
 }
 
 /** Keys that are there twice, and `__proto__`, which is no key of anything and which readers skip. */

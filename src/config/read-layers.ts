@@ -68,7 +68,7 @@ function readBounded(name: string): Uint8Array {
 }
 
 /** `TASKGATE_` names that are not keys of the configuration. */
-const RESERVED = new Set(["TASKGATE_HOME", "TASKGATE_TOKEN", "TASKGATE_CONFIG", "TASKGATE_TASK"]);
+const RESERVED = new Set(["TASKGATE_HOME", "TASKGATE_TOKEN", "TASKGATE_CONFIG", "TASKGATE_TASK", "TASKGATE_REPLICA"]);
 const RESERVED_PATTERNS = [
   /^TASKGATE_PORT_\d+$/,
   /^TASKGATE_TEST_/,
@@ -89,7 +89,7 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
     if (key === undefined) {
       const suggestion = nearest(name, [...known.keys(), ...RESERVED]);
       problems.push(problemAt(place, { key: name, message: "unknown variable", suggestion }));
-    } else settings.push({ path: key.path, value: valueOf(key, text), place: { ...place, file: name } });
+    } else settings.push({ path: key.path, value: valueOf(key.kind, text), place: { ...place, file: name } });
   }
   return { settings, problems };
 }
@@ -103,15 +103,16 @@ export function readFlags(flags: Readonly<Record<string, string>>): readonly Set
   const place: Place = { file: "command line", line: null, column: null };
   return Object.entries(flags).map(([name, text]) => {
     const key = CONFIG_KEYS.find((one) => one.key === name);
-    return { path: name.split("."), value: key === undefined ? text : valueOf(key, text), place };
+    // An entry of a map is no key of its own: tcp.services.local/echo/tcp.
+    return { path: name.split("."), value: valueOf(key?.kind ?? "count", text), place };
   });
 }
 
 /** Text as the type that the key has; text that is none of that type stays, and the schema says what was expected. */
-function valueOf(key: ConfigKey, text: string): unknown {
-  if (key.kind === "file") return resolve(text);
-  if (key.kind === "flag" && (text === "true" || text === "false")) return text === "true";
-  if (key.kind === "count" && /^-?\d{1,15}$/.test(text)) return Number(text);
+function valueOf(kind: ConfigKey["kind"], text: string): unknown {
+  if (kind === "file") return resolve(text);
+  if (kind === "flag" && (text === "true" || text === "false")) return text === "true";
+  if (kind === "count" && /^-?\d{1,15}$/.test(text)) return Number(text);
   return text;
 }
 
