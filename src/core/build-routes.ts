@@ -80,7 +80,7 @@ export function buildReplicaRoutes(
 }
 
 /** Id of the upstream that leads to one replica. */
-export function replicaUpstream(key: string, replica: string): string {
+function replicaUpstream(key: string, replica: string): string {
   return `${key}@${replica}`;
 }
 

@@ -9,7 +9,7 @@ import {
   type Upstream,
 } from "../model/index.ts";
 import type { PortBook } from "./allot-ports.ts";
-import { buildReplicaRoutes, buildRoutes, makeServiceRoute, replicaUpstream, type RouteBasis } from "./build-routes.ts";
+import { buildReplicaRoutes, buildRoutes, makeServiceRoute, type RouteBasis } from "./build-routes.ts";
 import type { KeptEntries } from "./kept-entries.ts";
 import type { ProblemBook } from "./problem-book.ts";
 import type { ClaimBook } from "./resolve-claims.ts";
@@ -29,6 +29,10 @@ export interface Books {
 }
 
 const NO_ROUTES: readonly Route[] = Object.freeze([]);
+type Groups = readonly (readonly Endpoint[])[];
+
+const NO_GROUPS: Groups = Object.freeze([]);
+const NO_NAMES: readonly string[] = Object.freeze([]);
 const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
 
 /** One service in the table: what it asks for, and what it has. Work is only for what differs from the last `set`. */
@@ -117,18 +121,15 @@ export class BuiltService {
   }
 
   #setEndpoints(basis: RouteBasis, list: readonly Endpoint[], isNewBasis: boolean): void {
-    if (this.#list !== list) {
-      this.#books.endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
-      this.#books.touch(this.key);
-      this.#list = list;
-    }
     // The gate's own services have no replicas with names: they are only where they ask to be.
-    const groups = basis.provider === GATE_PROVIDER ? [] : byReplica(list);
-    const names = groups.map((group) => group[0]?.replica ?? "");
+    const groups = basis.provider === GATE_PROVIDER ? NO_GROUPS : byReplica(list);
+    const names = groups.length === 0 ? NO_NAMES : groups.map((group) => group[0]?.replica ?? "");
     if (isNewBasis || !this.#hasReplicas(names)) this.#setReplicas(basis, names, isNewBasis);
-    for (const [index, group] of groups.entries()) {
-      this.#setReplicaEndpoints(replicaUpstream(this.key, names[index] ?? ""), group);
-    }
+    for (const [index, route] of this.#replicas.entries()) this.#setList(route.upstream, groups[index] ?? list);
+    if (this.#list === list) return;
+    this.#books.endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
+    this.#books.touch(this.key);
+    this.#list = list;
   }
 
   #hasReplicas(names: readonly string[]): boolean {
@@ -137,25 +138,28 @@ export class BuiltService {
 
   #setReplicas(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): void {
     const before = this.#replicas;
-    if (names.length === 0 && before.length === 0) return;
-    // Those that are there already are not made again: in a service of thousands, one more costs one more.
-    const known = new Map(isNewBasis ? [] : before.map((route) => [route.replica, route]));
-    const missing = names.filter((name) => !known.has(name));
-    for (const route of buildReplicaRoutes(basis, this.#access, missing, this.#books.rules))
-      known.set(route.replica, route);
-    this.#replicas = this.#swap(
-      before,
-      names.flatMap((name) => known.get(name) ?? []),
-      false,
-    );
-    for (const name of names) this.#setUpstream(replicaUpstream(this.key, name), basis);
+    if (names.length > 0 || before.length > 0) {
+      this.#replicas = this.#swap(before, this.#replicaRoutes(basis, names, isNewBasis), false);
+    }
+    for (const route of this.#replicas) this.#setUpstream(route.upstream, basis);
+    if (before.length === 0) return;
     const staying = new Set(names);
     for (const route of before) if (!staying.has(route.replica ?? "")) this.#dropUpstream(route.upstream);
   }
 
-  #setReplicaEndpoints(upstream: string, list: readonly Endpoint[]): void {
+  #replicaRoutes(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): readonly Route[] {
+    const { rules } = this.#books;
+    if (isNewBasis || this.#replicas.length === 0) return buildReplicaRoutes(basis, this.#access, names, rules);
+    // Those that are there already are not made again: in a service of thousands, one more costs one more.
+    const known = new Map(this.#replicas.map((route) => [route.replica, route]));
+    const missing = names.filter((name) => !known.has(name));
+    for (const route of buildReplicaRoutes(basis, this.#access, missing, rules)) known.set(route.replica, route);
+    return names.flatMap((name) => known.get(name) ?? []);
+  }
+
+  #setList(upstream: string, list: readonly Endpoint[]): void {
     const { endpoints } = this.#books;
-    const before = endpoints.get(upstream);
+    const before = this.#list === null ? undefined : endpoints.get(upstream);
     if (before !== undefined && sameContent(before.list, list)) return;
     endpoints.set(upstream, Object.freeze({ upstream, list: Object.freeze(list) }));
   }
@@ -163,8 +167,8 @@ export class BuiltService {
   #setUpstream(id: string, basis: RouteBasis): void {
     const { upstreams } = this.#books;
     const { protocol, policy } = basis.service;
-    const before = upstreams.get(id);
-    if (before !== undefined && before.protocol === protocol && sameContent(before.policy, policy)) return;
+    const before = this.#list === null ? undefined : upstreams.get(id);
+    if (before?.protocol === protocol && sameContent(before.policy, policy)) return;
     upstreams.set(id, Object.freeze({ id, protocol, policy }));
   }
 
@@ -212,8 +216,8 @@ function asList(route: Route | null): readonly Route[] {
 }
 
 /** Endpoints of each replica, where there is more than one; they come in order of replica. */
-function byReplica(list: readonly Endpoint[]): readonly (readonly Endpoint[])[] {
-  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return [];
+function byReplica(list: readonly Endpoint[]): Groups {
+  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return NO_GROUPS;
   const groups: (readonly Endpoint[])[] = [];
   let start = 0;
   for (let end = 1; end <= list.length; end++) {

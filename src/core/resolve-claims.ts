@@ -21,6 +21,8 @@ export class ClaimBook {
   /** By route id, then by service key. */
   readonly #waiting = new Map<string, Map<string, Waiting>>();
   readonly #freed = new Set<string>();
+  /** Claims that no route stands for: of services that were not heard of yet, or that cannot be used just now. */
+  readonly #loose: Set<string>;
   #now = 0;
   #released = 0;
 
@@ -29,6 +31,7 @@ export class ClaimBook {
     deps: { readonly problems: ProblemBook; readonly touch: (subject: string) => void },
   ) {
     this.claims = new KeptEntries(claims);
+    this.#loose = new Set(claims.keys());
     this.#problems = deps.problems;
     this.#touch = deps.touch;
   }
@@ -47,8 +50,7 @@ export class ClaimBook {
   place(route: Route, claimed: boolean): void {
     const holder = this.routes.get(route.id);
     if (holder === undefined) {
-      const claim = claimed ? this.claims.get(route.id) : undefined;
-      if (claim === undefined || claim.service === route.service) this.#win(route, claimed);
+      if (this.#isFor(route)) this.#win(route, claimed);
       else this.#wait(route, claimed);
     } else if (this.#isNewcomer(holder, claimed) && route.service < holder.service) {
       this.#wait(holder, claimed);
@@ -84,6 +86,7 @@ export class ClaimBook {
   suspend(route: Route): void {
     if (this.holds(route)) {
       this.routes.delete(route.id);
+      if (this.claims.has(route.id)) this.#loose.add(route.id);
       this.#touch(route.service);
     } else {
       this.#stopWaiting(route);
@@ -93,6 +96,7 @@ export class ClaimBook {
   /** Frees what nobody has a route for. */
   releaseClaim(id: string): void {
     if (this.claims.has(id)) this.claims.delete(id);
+    this.#loose.delete(id);
     if (this.#waiting.has(id)) this.#freed.add(id);
     this.#released += 1;
   }
@@ -119,11 +123,16 @@ export class ClaimBook {
     return before?.service !== holder.service;
   }
 
+  /** No route stands for it; nor may a claim that does not lead to this service. */
+  #isFor(route: Route): boolean {
+    return !this.#loose.has(route.id) || this.claims.get(route.id)?.service === route.service;
+  }
+
   #win(route: Route, claimed: boolean): void {
     this.#stopWaiting(route);
     this.routes.set(route.id, route);
     this.#touch(route.service);
-    if (!claimed || this.claims.get(route.id)?.service === route.service) return;
+    if (!claimed || this.#loose.delete(route.id)) return;
     this.claims.set(route.id, Object.freeze({ match: route.match, service: route.service, since: this.#now }));
   }
 
