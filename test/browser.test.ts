@@ -136,6 +136,6 @@ test("a stopped service shows a page that says so, with its last log lines to it
       },
       { timeout: 30_000 },
     )
-    .toMatch(/Exited with code 3[\s\S]*last words/);
+    .toMatch(/gone has crashed[\s\S]*Exited with code 3[\s\S]*last words/);
   await context.close();
 });

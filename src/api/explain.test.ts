@@ -119,7 +119,7 @@ describe("who learns why", () => {
         return lines("secret");
       },
     });
-    expect(said).toEqual({ status: 503, code: "crashed", title: "Crashed", message: "This task has failed." });
+    expect(said).toEqual({ status: 503, code: "crashed", title: "nb has crashed", message: "This task has failed." });
     expect(asked).toEqual([]);
   });
 

@@ -30,7 +30,7 @@ export function createExplain(deps: ExplainDeps): Explain {
     if (route === null) return UNKNOWN;
     const merged = deps.state.tasks.get(route.service.slice(0, route.service.lastIndexOf("/")));
     if (merged === undefined) return UNKNOWN;
-    const bare = explainState(merged.task, failure);
+    const bare = named(merged.task, explainState(merged.task, failure));
     const stale = staleNote(deps.state.sources.get(merged.provider));
     if (!mayKnow(session, merged.task)) return withNote(bare, "", stale);
     const control = deps.control(merged.key);
@@ -45,22 +45,27 @@ function mayKnow(session: Session | null, task: Task): boolean {
   return session.principal.admin || (task.owner !== null && sameIdentity(session.principal, task.owner));
 }
 
+function named(task: Task, explanation: Explanation): Explanation {
+  return { ...explanation, title: `${task.name} ${explanation.title}` };
+}
+
+/** Titles go on from the task's name. */
 function explainState(task: Task, failure: string | null): Explanation {
   switch (task.state) {
     case "starting":
       return {
         status: 503,
         code: "starting",
-        title: "Starting",
+        title: "is starting",
         message: "This task is starting and does not answer yet.",
         retryAfterSeconds: 1,
       };
     case "stopping":
-      return { status: 503, code: "stopped", title: "Stopping", message: "This task is being stopped." };
+      return { status: 503, code: "stopped", title: "is stopping", message: "This task is being stopped." };
     case "finished":
-      return { status: 503, code: "stopped", title: "Not running", message: "This task has ended." };
+      return { status: 503, code: "stopped", title: "is not running", message: "This task has ended." };
     case "failed":
-      return { status: 503, code: "crashed", title: "Crashed", message: "This task has failed." };
+      return { status: 503, code: "crashed", title: "has crashed", message: "This task has failed." };
     case "running":
       return FAILURES.get(failure) ?? NOT_REACHED;
   }
@@ -77,11 +82,11 @@ const FAILURES: ReadonlyMap<string | null, Explanation> = new Map([
 const NOT_REACHED = unreachable("The task runs, but none of its replicas can be reached just now.");
 
 function timeout(message: string): Explanation {
-  return { status: 504, code: "timeout", title: "No answer in time", message };
+  return { status: 504, code: "timeout", title: "did not answer in time", message };
 }
 
 function unreachable(message: string): Explanation {
-  return { status: 502, code: "unreachable", title: "Does not answer", message };
+  return { status: 502, code: "unreachable", title: "does not answer", message };
 }
 
 function staleNote(source: SourceState | undefined): string {
