@@ -1,36 +1,15 @@
-import type { Policy, Protocol } from "../../../model/index.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { getPage, greetPort } from "./ask-port.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { answers, dialAddress } from "./dial-address.ts";
+import type { FoundPort, Recognised } from "./found-port.ts";
 import { readListeningSockets } from "./listening-sockets.ts";
 import { createPortScan, findOwner } from "./port-scan.ts";
 import { readCommand, readStat } from "./process-table.ts";
 import type { PortOwner } from "./recognise.ts";
 import { recognisePort } from "./recognise.ts";
 
-/** A TCP port on which a process of a task listens. */
-export interface FoundPort {
-  readonly port: number;
-  /** As one would dial it: 127.0.0.1 for 0.0.0.0. */
-  readonly ip: string;
-  readonly pid: number;
-  /** argv of that process. */
-  readonly command: readonly string[];
-}
-
-/** What a port was recognised as. */
-export interface Recognised {
-  /** Name of the service. */
-  readonly service: string;
-  /** Kind of the task that serves it; null: nothing known. */
-  readonly kind: string | null;
-  readonly protocol: Protocol;
-  readonly landingPath?: string;
-  readonly policy: Policy;
-  /** Internal plumbing of a known program, not a service. */
-  readonly hidden: boolean;
-}
+export type { FoundPort, Recognised } from "./found-port.ts";
 
 /** Finds and recognises what listens on this machine. Holds nothing that needs closing. */
 export interface Discover {

@@ -1,5 +1,5 @@
 import { dialAddress } from "./dial-address.ts";
-import type { FoundPort } from "./discover.ts";
+import type { FoundPort } from "./found-port.ts";
 import { readListeningSockets } from "./listening-sockets.ts";
 import type { ListeningSocket } from "./listening-sockets.ts";
 import { readCommand, readProcesses, readSocketInodes } from "./process-table.ts";

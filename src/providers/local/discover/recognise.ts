@@ -1,7 +1,7 @@
 import type { Policy, Protocol } from "../../../model/index.ts";
 import type { Greeting, Page } from "./ask-port.ts";
 import type { CommandLine } from "./command-line.ts";
-import type { Recognised } from "./discover.ts";
+import type { Recognised } from "./found-port.ts";
 import type { KnownProgram, PortFacts, PortRole } from "./known-program.ts";
 import { KNOWN_PROGRAMS } from "./known-programs.ts";
 
