@@ -292,6 +292,18 @@ test("a task whose folder somebody took away has failed, and can be removed", as
   await stand.provider.control.remove("forged", NEVER);
 });
 
+test("a task whose folder is taken away while no gate runs is ended, since nobody could stop it any more", async () => {
+  const home = homeOfTest();
+  const gone = await startLocalStand(home);
+  const name = await gone.run(["sleep", "1000"], { name: "lost" });
+  const leader = await leaderOf(gone, name);
+  const supervisor = supervisorOf(home, name);
+  await gone[Symbol.asyncDispose]();
+  rmSync(folderOf(home, name), { recursive: true });
+  await isGone(leader);
+  await vi.waitFor(() => expect(processStart(supervisor)).toBeNull(), WAIT);
+});
+
 test("a supervisor that is told to end by the system ends its task, and the policy applies", async () => {
   const home = homeOfTest();
   await using stand: LocalStand = await startLocalStand(home);

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { bootId } from "../../../platform/process-identity.ts";
 import { claimGeneration } from "./claim.ts";
@@ -10,6 +11,9 @@ import { initialReplica, readState, writeState, type ReplicaState, type Supervis
 
 const SAVE_AGAIN_MS = 1000;
 const SAVE_TRIES = 60;
+const LOOK_MS = 1000;
+/** So often in a row its folder is not there before that is believed. */
+const MISSES = 3;
 
 /**
  * Runs one generation of the task in the working directory from its first process to its last, and writes down and tells what becomes of
@@ -34,6 +38,7 @@ class Supervisor {
   #lost: string | null = null;
   #server: ControlServer | null = null;
   #saved = true;
+  #missed = 0;
 
   constructor(options: SupervisorOptions, spec: TaskSpec, before: SupervisorState | null) {
     this.#options = options;
@@ -64,10 +69,12 @@ class Supervisor {
     }
     // The terminal that a gate was started from may go.
     process.on("SIGHUP", () => undefined);
+    const looking = setInterval(() => this.#lookForFolder(), LOOK_MS);
     await Promise.all(this.#replicas.map((replica) => replica.run()));
+    clearInterval(looking);
     this.#ended = true;
     this.#save();
-    for (let tries = 0; !this.#saved && tries < SAVE_TRIES; tries += 1) {
+    for (let tries = 0; !this.#saved && this.#missed < MISSES && tries < SAVE_TRIES; tries += 1) {
       await delay(SAVE_AGAIN_MS);
       this.#save();
     }
@@ -80,6 +87,13 @@ class Supervisor {
     else this.#lost ??= lost;
     this.#changed();
     for (const replica of this.#replicas) replica.stop(graceMs);
+  }
+
+  /** Whoever took the folder away meant the task, too: without it nobody could ever stop it, or see that it is there. */
+  #lookForFolder(): void {
+    if (isThere("spec.json")) this.#missed = 0;
+    else this.#missed += 1;
+    if (this.#missed === MISSES) this.#stop(this.#options.graceMs, "its folder is gone");
   }
 
   #state(): SupervisorState {
@@ -109,6 +123,15 @@ class Supervisor {
       if (this.#saved) process.stderr.write(`state not saved: ${String(error)}\n`);
       this.#saved = false;
     }
+  }
+}
+
+/** Only what is surely not there is missing: a disk that fails for a while is no reason to end a task. */
+function isThere(file: string): boolean {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
   }
 }
 
