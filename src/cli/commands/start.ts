@@ -34,33 +34,34 @@ export async function start(terminal: Terminal, words: readonly string[], option
   });
 }
 
-/** A demo that cannot start is said, and no reason to have no gate. */
-async function startDemo(terminal: Terminal, gate: Gate, client: ApiClient): Promise<AsyncDisposable | null> {
+/**
+ * A demo that cannot start is said, and no reason to have no gate. Ctrl-C may come at any time: asking for it and removing it do not heed
+ * the signal, or one that is just starting would be left behind.
+ */
+async function startDemo(terminal: Terminal, gate: Gate, client: ApiClient): Promise<AsyncDisposable> {
+  const remove = (): Promise<void> => removeDemo(client, AbortSignal.timeout(READY_MS));
   try {
-    await removeOldDemo(client, terminal.signal);
-    const accepted = await client.run(demoRequest(terminal, gate), terminal.signal);
+    await remove(); // one that a killed gate left behind
+    const accepted = await client.run(demoRequest(terminal, gate), AbortSignal.timeout(READY_MS));
     const options = { id: accepted.id, timeoutMs: READY_MS, seen: () => undefined };
-    const task = await waitForTask(client, options, terminal.signal);
-    sayDemo(terminal, task);
-    return {
-      async [Symbol.asyncDispose]() {
-        // By now the signal has aborted: this one is for the removal alone.
-        await client.remove(task.id, AbortSignal.timeout(READY_MS)).catch((error: unknown) => {
-          note(terminal, `The demo is left behind: ${error instanceof Error ? error.message : String(error)}`);
-        });
-      },
-    };
+    sayDemo(terminal, await waitForTask(client, options, terminal.signal));
   } catch (error) {
-    if (!terminal.signal.aborted)
-      note(terminal, `The demo does not run: ${error instanceof Error ? error.message : String(error)}`);
-    return null;
+    if (!terminal.signal.aborted) note(terminal, `The demo does not run: ${reasonOf(error)}`);
   }
+  return {
+    [Symbol.asyncDispose]: () =>
+      remove().catch((error: unknown) => note(terminal, `The demo is left behind: ${reasonOf(error)}`)),
+  };
 }
 
-/** One that a killed gate left behind. A task of that name which is somebody's own stays. */
-async function removeOldDemo(client: ApiClient, signal: AbortSignal): Promise<void> {
+/** A task of that name which is somebody's own stays. */
+async function removeDemo(client: ApiClient, signal: AbortSignal): Promise<void> {
   const { tasks } = await client.tasks(signal);
   for (const task of tasks) if (task.kind === DEMO_KIND && task.name === DEMO) await client.remove(task.id, signal);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function demoRequest(terminal: Terminal, gate: Gate): Parameters<ApiClient["run"]>[0] {
