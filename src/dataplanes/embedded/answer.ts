@@ -27,5 +27,5 @@ function answerWhole(exchange: Exchange, answer: { status: number; fields: Field
   const out = exchange.begin({ status, message: "", fields, only: bodiless });
   if (!bodiless) out.write(body);
   exchange.finish([]);
-  exchange.body.resume(); // what still comes of the request is read and dropped, so that the next one can be
+  exchange.discard();
 }

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 export class Connections implements Disposable {
   readonly #max: number;
   readonly #open = new Set<Socket>();
-  #empty: (() => void) | null = null;
+  readonly #empty: (() => void)[] = [];
 
   constructor(max: number) {
     this.#max = max;
@@ -16,14 +16,14 @@ export class Connections implements Disposable {
     this.#open.add(socket);
     socket.once("close", () => {
       this.#open.delete(socket);
-      if (this.#open.size === 0) this.#empty?.();
+      if (this.#open.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
     });
     return true;
   }
 
   /** Resolves when none is open. */
   empty(): Promise<void> {
-    return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => (this.#empty = resolve));
+    return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => void this.#empty.push(resolve));
   }
 
   /** Cuts them all. */

@@ -45,11 +45,16 @@ export interface Exchange {
   flush(): void;
   /** Ends the body, with trailers. */
   finish(trailers: Fields): void;
+  /** What still comes of the request has nowhere to go: it is read and dropped for a while, then cut off. */
+  discard(): void;
   /** Ends it so that nobody takes it for whole. `code`: of HTTP/2 (RFC 9113 §7), default INTERNAL_ERROR. */
   abort(code?: number): void;
   /** Calls once, when nothing more comes or goes. */
   onClose(call: () => void): void;
 }
+
+/** How long the rest of a request that is answered already is listened to. */
+export const DISCARD_MS = 10_000;
 
 /** Calls for each field. */
 export function eachField(fields: Fields, call: (name: string, value: string) => void): void {

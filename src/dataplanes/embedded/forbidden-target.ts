@@ -11,17 +11,22 @@ export interface DialRules {
 }
 
 /** Why an endpoint of this provider may not be dialled, in words that follow its address; null: it may. */
-export function forbiddenTarget(address: Address, provider: string, rules: DialRules): string | null {
+export function forbiddenTarget(
+  address: Address,
+  provider: string,
+  rules: DialRules & { readonly ownAddresses: ReadonlySet<string> },
+): string | null {
   if ("unix" in address)
     return provider === GATE_PROVIDER ? null : "is a socket, and only the gate itself has services there";
   return refuseTarget(address.ip, address.port, {
     allowLoopback: rules.loopback.includes(provider),
     ownPorts: rules.ownPorts,
-    ownAddresses: ownAddresses(),
+    ownAddresses: rules.ownAddresses,
   });
 }
 
-function ownAddresses(): Set<string> {
+/** Addresses of this machine's interfaces, loopback aside. Asks the system: once per change is enough, once per endpoint too slow. */
+export function ownAddresses(): ReadonlySet<string> {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return new Set(all.filter(({ internal }) => !internal).map(({ address }) => address.replace(/%.*$/, "")));
 }

@@ -14,6 +14,8 @@ import {
 } from "./forward.ts";
 import { pairsOf } from "./http1-exchange.ts";
 import { sendSwitch } from "./switch-protocols.ts";
+import { requestTrailers } from "./request-fields.ts";
+import { responseTrailers } from "./response-fields.ts";
 import { splice } from "./splice.ts";
 import type { Target } from "./target.ts";
 
@@ -131,7 +133,7 @@ class Attempt {
     }
     body.on("data", (chunk: Buffer) => (call.flow.bytesIn += chunk.length));
     body.once("end", () => {
-      const trailers = call.exchange.trailers();
+      const trailers = requestTrailers(call.exchange, call.allowed);
       if (framing.kind === "chunked" && trailers.length > 0) request.addTrailers(pairsOf(trailers));
       request.end();
     });
@@ -156,7 +158,7 @@ class Attempt {
     }
     this.#settle(ANSWERED);
     response.on("data", (chunk: Buffer) => (flow.bytesOut += chunk.length));
-    response.once("end", () => exchange.finish(response.rawTrailers));
+    response.once("end", () => exchange.finish(responseTrailers(response.rawTrailers)));
     response.once("close", () => {
       if (!response.complete) exchange.abort();
     });
@@ -205,9 +207,9 @@ class Attempt {
 
   /** The job answered and then stopped listening: what the visitor still sends has nowhere to go. */
   #drop(): void {
-    const { body } = this.#input.call.exchange;
-    body.unpipe(this.#input.request);
-    if (this.#input.call.exchange.upgrade === null) body.resume();
+    const { exchange } = this.#input.call;
+    exchange.body.unpipe(this.#input.request);
+    if (exchange.upgrade === null) exchange.discard();
   }
 
   #settle(outcome: Outcome): void {

@@ -11,6 +11,8 @@ import {
   type Outcome,
 } from "./forward.ts";
 import { lowerNames, toObject } from "./http2-exchange.ts";
+import { requestTrailers } from "./request-fields.ts";
+import { responseTrailers } from "./response-fields.ts";
 import type { Target } from "./target.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
@@ -98,7 +100,7 @@ class Attempt {
   #sendTrailers(): void {
     const { call, stream } = this.#input;
     try {
-      stream.sendTrailers(toObject(call.exchange.trailers()));
+      stream.sendTrailers(toObject(requestTrailers(call.exchange, call.allowed)));
     } catch {
       stream.close(NGHTTP2_INTERNAL_ERROR); // trailers that HTTP/2 forbids: without them the request would seem whole
     }
@@ -120,7 +122,7 @@ class Attempt {
     stream.once("end", () => {
       if (stream.rstCode !== NGHTTP2_NO_ERROR) return;
       this.#ended = true;
-      exchange.finish(this.#trailers);
+      exchange.finish(responseTrailers(this.#trailers));
     });
     stream.pipe(out, { end: false });
   }
@@ -141,6 +143,6 @@ class Attempt {
       return resolve(refused ? failed("refused", again) : failed(this.#failure));
     }
     if (!this.#ended) exchange.abort(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : stream.rstCode);
-    else exchange.body.resume(); // what the visitor still sends has nowhere to go
+    else exchange.discard();
   }
 }

@@ -1,6 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
-import { valuesOf, eachField, type Exchange, type Fields, type Framing } from "./exchange.ts";
+import { DISCARD_MS, eachField, type Exchange, type Fields, type Framing, valuesOf } from "./exchange.ts";
 import { createHead, parseTarget, type Client } from "./request-head.ts";
 
 export interface Http1ExchangeInput {
@@ -75,7 +75,7 @@ function watchGone(req: IncomingMessage, res: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
-type Answering = Pick<Exchange, "proceed" | "inform" | "begin" | "flush" | "finish" | "abort" | "onClose">;
+type Answering = Pick<Exchange, "proceed" | "inform" | "begin" | "flush" | "finish" | "discard" | "abort" | "onClose">;
 
 function answering(req: IncomingMessage, res: ServerResponse): Answering {
   const open = () => !res.headersSent && !res.destroyed && req.httpVersionMinor > 0;
@@ -99,6 +99,13 @@ function answering(req: IncomingMessage, res: ServerResponse): Answering {
       if (trailers.length > 0 && res.chunkedEncoding) addTrailers(res, trailers);
       res.end();
     },
+    discard() {
+      if (req.complete) return void req.resume();
+      const { socket } = req;
+      const timer = setTimeout(() => socket.destroy(), DISCARD_MS);
+      req.once("close", () => clearTimeout(timer));
+      req.resume();
+    },
     abort() {
       const socket = res.socket ?? req.socket;
       // Where the end of the connection is the end of the body, only a reset tells a broken answer from a whole one.
@@ -115,13 +122,9 @@ function answering(req: IncomingMessage, res: ServerResponse): Answering {
 function inform(res: ServerResponse, status: number, fields: Fields): void {
   if (status === 102) res.writeProcessing();
   if (status !== 103) return;
-  const hints: Record<string, string | string[]> = {};
   const links = valuesOf(fields, "link");
-  eachField(fields, (name, value) => {
-    if (name.toLowerCase() !== "link") hints[name] = value;
-  });
   try {
-    if (links.length > 0) res.writeEarlyHints({ ...hints, link: links });
+    if (links.length > 0) res.writeEarlyHints({ link: links });
   } catch {
     // Hints that node does not take for links are no loss: the answer itself follows.
   }

@@ -1,6 +1,6 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Writable } from "node:stream";
-import { eachField, valuesOf, type Exchange, type Fields, type Framing } from "./exchange.ts";
+import { DISCARD_MS, eachField, valuesOf, type Exchange, type Fields, type Framing } from "./exchange.ts";
 import { createHead, parseTarget, type Client } from "./request-head.ts";
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
@@ -78,7 +78,7 @@ function watchGone(stream: ServerHttp2Stream): AbortSignal {
   return controller.signal;
 }
 
-type Answering = Pick<Exchange, "proceed" | "inform" | "begin" | "flush" | "finish" | "abort" | "onClose">;
+type Answering = Pick<Exchange, "proceed" | "inform" | "begin" | "flush" | "finish" | "discard" | "abort" | "onClose">;
 
 function answering(stream: ServerHttp2Stream): Answering {
   let trailers: Fields = [];
@@ -101,6 +101,13 @@ function answering(stream: ServerHttp2Stream): Answering {
     finish(last) {
       trailers = last;
       if (!stream.writableEnded && !stream.destroyed) stream.end();
+    },
+    discard() {
+      if (stream.destroyed || stream.readableEnded) return;
+      const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), DISCARD_MS);
+      stream.once("close", () => clearTimeout(timer));
+      stream.once("end", () => clearTimeout(timer));
+      stream.resume();
     },
     abort(code = NGHTTP2_INTERNAL_ERROR) {
       if (!stream.destroyed) stream.close(code);

@@ -29,6 +29,7 @@ export interface EmbeddedPlaneDeps {
 }
 
 const NAME = "embedded";
+const LAST_WORDS_MS = 500;
 
 /** The data plane inside the gate's own process. Serves the listener at once; until the first table every host is unknown. */
 export function startEmbeddedPlane(deps: EmbeddedPlaneDeps): Promise<DataPlane> {
@@ -91,7 +92,7 @@ class EmbeddedPlane implements DataPlane {
     this.#entrance.drain();
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
     const timer = this.#clock.after(Math.max(0, deadline - this.#clock.now()), () => resolve(undefined));
-    await Promise.race([this.#traffic.idle().then(() => this.#connections.empty()), late]);
+    await Promise.race([this.#traffic.idle().then(() => this.#lastWords()), late]);
     timer[Symbol.dispose]();
     this.#connections[Symbol.dispose]();
   }
@@ -105,10 +106,18 @@ class EmbeddedPlane implements DataPlane {
     return Promise.resolve();
   }
 
+  /** Answers are on their way to the last visitors; connections on which nobody ever asked are not waited for. */
+  async #lastWords(): Promise<void> {
+    const { promise: over, resolve } = Promise.withResolvers<undefined>();
+    const timer = this.#clock.after(LAST_WORDS_MS, () => resolve(undefined));
+    await Promise.race([this.#connections.empty(), over]);
+    timer[Symbol.dispose]();
+  }
+
   #status(): PlaneStatus {
     return {
       instances: new Map([[NAME, { applied: this.#applied, connected: true }]]),
-      endpoints: this.#upstreams.verdicts(),
+      endpoints: this.#upstreams.verdicts,
       lastUsed: this.#lastUsed,
       problems: [...this.#tcp.problems, ...this.#unsupported.values()],
     };

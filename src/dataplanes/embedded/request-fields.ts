@@ -56,12 +56,7 @@ export function connectionNames(fields: Fields): string[] {
 /** What the job gets, without the fields of its own protocol's framing. Throws nothing: values are as the visitor's parser let them in. */
 export function requestFields(input: RequestFieldsInput): string[] {
   const { exchange, allowed } = input;
-  const dropped = new Set([
-    ...ALWAYS_DROPPED,
-    ...connectionNames(exchange.fields),
-    ...allowed.strip.map(fieldKey),
-    ...allowed.set.map(([name]) => fieldKey(name)),
-  ]);
+  const dropped = droppedNames(exchange.fields, allowed);
   const fields: string[] = [];
   eachField(exchange.fields, (name, value) => {
     const key = fieldKey(name);
@@ -74,6 +69,23 @@ export function requestFields(input: RequestFieldsInput): string[] {
   fields.push(...forwardingFields(input));
   for (const [name, value] of allowed.set) fields.push(name, value);
   return fields;
+}
+
+/** Trailers of the request: nothing that counts in a head, for programs that put the two together (RFC 9110 §6.5.1 forbids it). */
+export function requestTrailers(exchange: Exchange, allowed: Allowed): string[] {
+  const dropped = droppedNames(exchange.fields, allowed);
+  const kept: string[] = [];
+  eachField(exchange.trailers(), (name, value) => {
+    const key = fieldKey(name);
+    const counts = key === "cookie" || key === "authorization" || key.startsWith("x-taskgate-");
+    if (!counts && !dropped.has(key) && !key.startsWith(FORWARDING_PREFIX)) kept.push(name, value);
+  });
+  return kept;
+}
+
+function droppedNames(fields: Fields, { strip, set }: Allowed): Set<string> {
+  const named = [...connectionNames(fields), ...strip.map(fieldKey), ...set.map(([name]) => fieldKey(name))];
+  return new Set([...ALWAYS_DROPPED, ...named]);
 }
 
 function keptValue(key: string, value: string, input: RequestFieldsInput): string | null {

@@ -46,6 +46,16 @@ export function responseFields(fields: Fields, input: ResponseFieldsInput): stri
   return kept;
 }
 
+/** Trailers of the answer: a job's own, none that speak for the gate or set cookies. */
+export function responseTrailers(fields: Fields): string[] {
+  const kept: string[] = [];
+  eachField(fields, (name, value) => {
+    const key = fieldKey(name);
+    if (key !== "set-cookie" && key !== ERROR_HEADER && !DROPPED.includes(key)) kept.push(name, value);
+  });
+  return kept;
+}
+
 function translate(key: string, value: string, input: ResponseFieldsInput): string | null {
   if (key === "set-cookie") return translateSetCookie(value, parseHost(input.exchange.head.host) ?? "", input.prefix);
   if (key === "location") return translateLocation(value, input);

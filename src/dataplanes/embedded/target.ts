@@ -15,7 +15,7 @@ export interface TargetDeps {
   readonly headerBytes: number;
   readonly clock: Clock;
   /** Its verdict changed. */
-  changed(): void;
+  changed(target: Target): void;
 }
 
 /** Shorter than what common servers keep idle connections for (5 s), so that requests seldom meet one that is just being closed. */
@@ -137,6 +137,6 @@ export class Target {
   #judge(change: () => void): void {
     const before = this.verdict;
     change();
-    if (this.verdict !== before) this.#deps.changed();
+    if (this.verdict !== before) this.#deps.changed(this);
   }
 }

@@ -31,7 +31,7 @@ export class Traffic {
   readonly #deps: TrafficDeps;
   readonly #byRoute = new Map<string, Set<FlowInput>>();
   #count = 0;
-  #idle: (() => void) | null = null;
+  readonly #idle: (() => void)[] = [];
 
   constructor(deps: TrafficDeps) {
     this.#deps = deps;
@@ -73,7 +73,7 @@ export class Traffic {
 
   /** Resolves when nothing is open. */
   idle(): Promise<void> {
-    return this.#count === 0 ? Promise.resolve() : new Promise((resolve) => (this.#idle = resolve));
+    return this.#count === 0 ? Promise.resolve() : new Promise((resolve) => void this.#idle.push(resolve));
   }
 
   #add(input: FlowInput): void {
@@ -88,6 +88,6 @@ export class Traffic {
     const flows = this.#byRoute.get(input.route.id);
     flows?.delete(input);
     if (flows?.size === 0) this.#byRoute.delete(input.route.id);
-    if (this.#count === 0) this.#idle?.();
+    if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

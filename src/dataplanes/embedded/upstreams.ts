@@ -10,7 +10,7 @@ import {
 import type { Clock } from "../../platform/clock.ts";
 import { endpointKey } from "../dataplane.ts";
 import { watchHealth } from "./active-health.ts";
-import { type DialRules, forbiddenTarget } from "./forbidden-target.ts";
+import { type DialRules, forbiddenTarget, ownAddresses } from "./forbidden-target.ts";
 import { Target } from "./target.ts";
 
 export interface UpstreamsDeps {
@@ -39,6 +39,8 @@ export class Upstreams implements Disposable {
   readonly #entries = new Map<string, Entry>();
   /** Endpoints of upstreams that are not there (yet). */
   readonly #early = new Map<string, Endpoints>();
+  #ownAddresses: ReadonlySet<string> = new Set();
+  readonly #verdicts = new Map<string, "healthy" | "unhealthy">();
   /** Gone, but perhaps still with requests on them; sockets of these end at the latest with the plane. */
   readonly #retired = new Set<WeakRef<Target>>();
 
@@ -51,21 +53,16 @@ export class Upstreams implements Disposable {
   }
 
   apply(diff: Pick<TableDiff, "upstreams" | "endpoints">): void {
+    if (diff.endpoints.set.length > 0) this.#ownAddresses = ownAddresses();
     for (const upstream of diff.upstreams.set) this.#setUpstream(upstream);
     for (const id of diff.endpoints.removed) this.#setEndpoints({ upstream: id, list: [] });
     for (const endpoints of diff.endpoints.set) this.#setEndpoints(endpoints);
     for (const id of diff.upstreams.removed) this.#removeUpstream(id);
   }
 
-  /** By `endpointKey`: whoever is known to be well or not. */
-  verdicts(): Map<string, "healthy" | "unhealthy"> {
-    const verdicts = new Map<string, "healthy" | "unhealthy">();
-    for (const [id, { targets }] of this.#entries) {
-      for (const target of targets) {
-        if (target.verdict !== "unknown") verdicts.set(endpointKey(id, target.key), target.verdict);
-      }
-    }
-    return verdicts;
+  /** By `endpointKey`: whoever is known to be well or not. Kept up to date. */
+  get verdicts(): ReadonlyMap<string, "healthy" | "unhealthy"> {
+    return this.#verdicts;
   }
 
   /** Cuts every connection to every endpoint. */
@@ -82,8 +79,8 @@ export class Upstreams implements Disposable {
     const before = this.#entries.get(id);
     const stays = before?.protocol === protocol && JSON.stringify(before.policy) === JSON.stringify(policy);
     if (stays) return;
-    if (before !== undefined) this.#retire(before, before.targets);
     const list = before?.targets.map((target) => target.endpoint) ?? this.#early.get(id)?.list ?? [];
+    if (before !== undefined) this.#retire(id, before, before.targets.splice(0));
     this.#early.delete(id);
     this.#entries.set(id, { protocol, policy, targets: [], checks: new Map() });
     this.#setEndpoints({ upstream: id, list });
@@ -104,24 +101,29 @@ export class Upstreams implements Disposable {
       kept?.update(endpoint);
       after.set(key, kept ?? this.#createTarget(endpoints.upstream, entry, endpoint));
     }
-    this.#retire(
-      entry,
-      entry.targets.filter((target) => !after.has(target.key)),
-    );
+    const gone = entry.targets.filter((target) => !after.has(target.key));
     entry.targets.splice(0, entry.targets.length, ...after.values());
+    this.#retire(endpoints.upstream, entry, gone);
     this.#deps.changed();
   }
 
   #createTarget(upstream: string, entry: Entry, endpoint: Endpoints["list"][number]): Target {
-    const { limits, clock, changed } = this.#deps;
+    const { limits, clock, changed, dialRules } = this.#deps;
+    const rules = { ...dialRules, ownAddresses: this.#ownAddresses };
     const target = new Target({
       endpoint,
-      forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), this.#deps.dialRules),
+      forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), rules),
       connectMs: entry.policy.connectTimeoutMs ?? limits.connectTime,
       upstreamIdle: limits.upstreamIdle,
       headerBytes: limits.headerBytes,
       clock,
-      changed,
+      changed: ({ key, verdict }) => {
+        // One that was retired has no say any more: its key may be another's by now.
+        if (!entry.targets.includes(target)) return;
+        if (verdict === "unknown") this.#verdicts.delete(endpointKey(upstream, key));
+        else this.#verdicts.set(endpointKey(upstream, key), verdict);
+        changed();
+      },
     });
     const ask = entry.policy.activeHealth;
     if (ask !== undefined && target.forbidden === null) {
@@ -134,13 +136,14 @@ export class Upstreams implements Disposable {
     const entry = this.#entries.get(id);
     this.#early.delete(id);
     if (entry === undefined) return;
-    this.#retire(entry, entry.targets);
+    this.#retire(id, entry, entry.targets.splice(0));
     this.#entries.delete(id);
     this.#deps.changed();
   }
 
-  #retire(entry: Entry, targets: readonly Target[]): void {
+  #retire(id: string, entry: Entry, targets: readonly Target[]): void {
     for (const target of targets) {
+      this.#verdicts.delete(endpointKey(id, target.key));
       entry.checks.get(target)?.[Symbol.dispose]();
       entry.checks.delete(target);
       target.retire();
