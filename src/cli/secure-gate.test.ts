@@ -11,9 +11,12 @@ import { startForwarder } from "./forwarder.ts";
 import { startFakeGate, taskView, temporaryHome, type FakeGate } from "./testing/fake-gate.ts";
 import { runCli } from "./testing/run-cli.ts";
 
-async function withSecureGate(work: (gate: FakeGate) => Promise<void>): Promise<void> {
+async function withSecureGate(
+  work: (gate: FakeGate) => Promise<void>,
+  names: readonly string[] = ["taskgate.localhost"],
+): Promise<void> {
   using home = temporaryHome();
-  const tls = { ...selfSigned(["taskgate.localhost"]), file: join(home.directory, "certificate.pem") };
+  const tls = { ...selfSigned(names), file: join(home.directory, "certificate.pem") };
   writeFileSync(tls.file, tls.certificate);
   await using gate = await startFakeGate(home, tls);
   await work(gate);
@@ -25,6 +28,16 @@ test("a gate with a certificate of its own making is known by it", async () => {
     const result = await runCli({ words: ["ps", "--json"], environment: { TASKGATE_HOME: gate.home.directory } });
     expect(result).toMatchObject({ exitCode: EXIT.ok, stderr: "" });
   });
+});
+
+test("a gate's own certificate is known whatever names it holds, such as *.localhost", async () => {
+  await withSecureGate(
+    async (gate) => {
+      const result = await runCli({ words: ["ps", "--json"], environment: { TASKGATE_HOME: gate.home.directory } });
+      expect(result).toMatchObject({ exitCode: EXIT.ok, stderr: "" });
+    },
+    ["*.localhost"],
+  );
 });
 
 test("forwards go by TLS as well, half-closes included", async () => {
