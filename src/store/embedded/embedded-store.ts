@@ -9,7 +9,10 @@ import { type Changed, createWatchers, toVersioned, type Watchers } from "./watc
 import { createWriteQueue, type WriteQueue } from "./write-queue.ts";
 
 export interface EmbeddedStoreDeps {
-  /** The database; its folder exists. `FILE-wal` and `FILE.pid` are beside it. */
+  /**
+   * The database; its folder exists. `FILE-wal` and `FILE.pid` are beside it. Nothing else in this process may open it with node:fs: to
+   * close such a descriptor drops the lock.
+   */
   readonly file: string;
   readonly clock: Clock;
   readonly logger: Logger;
