@@ -118,9 +118,12 @@ function rewriteOrigin(value: string, { exchange, address, prefix }: RequestFiel
   return `http://${hostOf(address)}${path}`;
 }
 
-/** Host that a job at this address answers to. */
+/** Host that a job at this address answers to. On loopback its name: what Bokeh's servers take, and everything else too. */
 export function hostOf(address: Address): string {
-  return "unix" in address ? "localhost" : addressText(address);
+  if ("unix" in address) return "localhost";
+  return address.ip === "127.0.0.1" || address.ip === "::1"
+    ? `localhost:${String(address.port)}`
+    : addressText(address);
 }
 
 /** Host as the job gets it. */

@@ -2,7 +2,7 @@ import { addressText, type Address, type Route } from "../../model/index.ts";
 import { translateSetCookie, underPrefix } from "./cookies.ts";
 import { eachField, type Exchange, type Fields } from "./exchange.ts";
 import { parseHost } from "./request-head.ts";
-import { connectionNames, fieldKey, type Allowed } from "./request-fields.ts";
+import { connectionNames, fieldKey, hostOf, type Allowed } from "./request-fields.ts";
 
 /** Marks answers that are the gate's own. */
 export const ERROR_HEADER = "x-taskgate-error";
@@ -68,7 +68,8 @@ function translateLocation(value: string, { exchange, route, address, prefix }: 
   const match = /^https?:\/\/([^/?#]*)(.*)$/is.exec(value);
   if (match === null) return map(value);
   const [, authority = "", rest = ""] = match;
-  const own = route.policy.rewriteHost === true && authority.toLowerCase() === addressText(address);
+  const own =
+    route.policy.rewriteHost === true && [hostOf(address), addressText(address)].includes(authority.toLowerCase());
   const asked = authority.toLowerCase() === exchange.head.host;
   if (!own && !asked) return value;
   const path = map(rest.startsWith("/") ? rest : `/${rest}`);

@@ -1,0 +1,68 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { translateSetCookie, underPrefix, withoutCookies } from "./cookies.ts";
+
+test.each([
+  ["a=1; t=2; b=3", "a=1; b=3"],
+  ["t=2; a=1", "a=1"],
+  ["a=1;t=2", "a=1"],
+  ["t=1; t=2", null],
+  ["t=", null],
+  ["t", null],
+  ["tt=1; T=2", "tt=1; T=2"],
+  ['a="x; t=1; y"', 'a="x; y"'],
+  ["  t =1;a=1", "a=1"],
+  ["", null],
+])("takes the cookie t out of %j", (value, kept) => {
+  expect(withoutCookies(value, ["t"])).toBe(kept);
+});
+
+test("keeps every other cookie to the byte", () => {
+  const name = fc.stringMatching(/^[a-s]{1,5}$/);
+  const pair = fc.tuple(name, fc.stringMatching(/^[!-:<-~]{0,8}$/)).map(([key, value]) => `${key}=${value}`);
+  fc.assert(
+    fc.property(fc.array(pair, { minLength: 1 }), fc.nat(), (pairs, at) => {
+      const kept = pairs.join("; ");
+      const position = at % (pairs.length + 1);
+      const all = [...pairs.slice(0, position), "taskgate=secret", ...pairs.slice(position)].join("; ");
+      expect(withoutCookies(all, ["taskgate"])).toBe(kept);
+      expect(withoutCookies(kept, ["taskgate"])).toBe(kept);
+    }),
+  );
+});
+
+test.each([
+  ["a=1; Domain=localhost"],
+  ["a=1; domain = .localhost ; Path=/"],
+  ["a=1; Domain=nb.localhost; Domain=localhost"],
+  ["a=1;DOMAIN=LOCALHOST."],
+  ["taskgate=1"],
+  ["TASKGATE_x=1"],
+  ["__Host-taskgate=1"],
+  ["__secure-taskgate=1"],
+  [" taskgate=1"],
+  ["=taskgate=1"],
+  [" = taskgate=1"],
+  ["taskgate"],
+])("drops %j", (value) => {
+  expect(translateSetCookie(value, "nb.localhost", null)).toBeNull();
+});
+
+test.each([
+  ["a=1; Domain=nb.localhost; Path=/x", null, "a=1; Domain=nb.localhost; Path=/x"],
+  ["a=taskgate; Domain=example.com", null, "a=taskgate; Domain=example.com"],
+  ["a=1; Domain=", null, "a=1; Domain="],
+  ["a=1; Domain", null, "a=1; Domain"],
+  ["a=1; Path=/x; HttpOnly", "/nb/", "a=1; Path=/nb/x; HttpOnly"],
+  ["a=1; path=/", "/nb/", "a=1; path=/nb/"],
+  ["a=1; path=/nb/x", "/nb/", "a=1; path=/nb/x"],
+  ["a=1; path", "/nb/", "a=1; path"],
+])("passes %j on with prefix %j", (value, prefix, expected) => {
+  expect(translateSetCookie(value, "nb.localhost", prefix)).toBe(expected);
+});
+
+test("puts a path under a prefix once", () => {
+  expect(["/x", "/", "/nb/x", "/nb", "/nbx", "x", "//other/x", ""].map((path) => underPrefix(path, "/nb/"))).toEqual([
+    ...["/nb/x", "/nb/", "/nb/x", "/nb", "/nb/nbx", "x", "//other/x", ""],
+  ]);
+});

@@ -1,0 +1,55 @@
+import { once } from "node:events";
+import { writeFile, mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ListenConfig } from "../../config/schema.ts";
+import { selfSigned } from "../testing/self-signed.ts";
+import { bindListener } from "./listener.ts";
+
+const FREE = ListenConfig.parse({ address: "127.0.0.1:0" });
+
+test("keeps connections that come before anybody takes them", async () => {
+  await using listener = await bindListener(FREE);
+  const early = net.connect(listener.port, listener.address);
+  await once(early, "connect");
+  const taken: string[] = [];
+  listener.accept((socket) => {
+    taken.push(String(socket.remotePort));
+    socket.end("hello");
+  });
+  const [greeting] = (await once(early, "data")) as [Buffer];
+  expect([greeting.toString(), taken]).toEqual(["hello", [String(early.localPort)]]);
+  early.destroy();
+});
+
+test("says that a port is taken, that an address is not this machine's, and that a certificate is none", async () => {
+  await using listener = await bindListener(FREE);
+  const taken = ListenConfig.parse({ address: `127.0.0.1:${String(listener.port)}` });
+  await expect(bindListener(taken)).rejects.toMatchObject({ code: "conflict" });
+  await expect(bindListener(ListenConfig.parse({ address: "192.0.2.1:0" }))).rejects.toMatchObject({
+    code: "bad_request",
+  });
+  const folder = await mkdtemp(join(tmpdir(), "taskgate-listener-"));
+  const pem = selfSigned(["a.localhost"]);
+  const other = selfSigned(["a.localhost"]);
+  const files = { certificate: join(folder, "certificate.pem"), key: join(folder, "key.pem") };
+  const withTls = ListenConfig.parse({ address: "127.0.0.1:0", tls: files });
+  await expect(bindListener(withTls)).rejects.toMatchObject({ code: "bad_request" });
+  await writeFile(files.certificate, pem.certificate);
+  await writeFile(files.key, other.key);
+  await expect(bindListener(withTls)).rejects.toMatchObject({ code: "bad_request" });
+  await writeFile(files.key, pem.key);
+  await using good = await bindListener(withTls);
+  expect(good.tls).not.toBeNull();
+  await rm(folder, { recursive: true });
+});
+
+test("takes no more connections once it is closed", async () => {
+  await using listener = await bindListener(FREE);
+  listener.accept((socket) => socket.end());
+  listener.close();
+  const [error] = (await once(net.connect(listener.port, listener.address), "error")) as [NodeJS.ErrnoException];
+  expect(error.code).toBe("ECONNREFUSED");
+});
