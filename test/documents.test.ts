@@ -37,7 +37,9 @@ test("every command that README and guide show is one that there is, with option
   const help = new Map(sections.map((section) => [section.split("\n", 1)[0]?.trim() ?? "", section]));
   for (const document of ["README.md", "docs/guide.md"]) {
     const text = readFileSync(join(ROOT, document), "utf8");
-    for (const [, command = "", rest = ""] of text.matchAll(/^(?:taskgate|.*&& taskgate) (\w+(?: (?:create|list|revoke))?)([^\n#]*)/gm)) {
+    for (const [, command = "", rest = ""] of text.matchAll(
+      /^(?:taskgate|.*&& taskgate) (\w+(?: (?:create|list|revoke))?)([^\n#]*)/gm,
+    )) {
       expect([...help.keys()], `${document}: taskgate ${command}`).toContain(command);
       const own = rest.split(" -- ")[0] ?? "";
       for (const [option] of own.matchAll(/(?<=\s)--[a-z-]+/g)) {

@@ -132,6 +132,34 @@ test("TensorBoard gets its name and shows its page", async () => {
   expect(page.body).toContain("TensorBoard");
 });
 
+test("a stock Bokeh server takes a page's WebSocket, though it checks where it comes from", async () => {
+  const script = join(folder, "board.py");
+  writeFileSync(
+    script,
+    "from bokeh.io import curdoc\nfrom bokeh.models import Div\ncurdoc().add_root(Div(text='a board'))\n",
+  );
+  const command = [join(python.bin, "bokeh"), "serve", "--port", "0", script];
+  const task = await gate.json<TaskView>("run", "--name", "board", "--wait", "110s", "--", ...command);
+  expect(hostOf(task)).toBe("board.localhost");
+  const page = await gate.ask("board.localhost", "/board");
+  expect(page.status).toBe(200);
+  const token = /"token":"([^"]+)"/.exec(page.body)?.[1] ?? "";
+  const { address, port } = gate.file();
+  const socket = new WebSocket(`ws://${address}:${String(port)}/board/ws`, ["bokeh", token], {
+    headers: {
+      host: `board.localhost:${String(port)}`,
+      origin: `http://board.localhost:${String(port)}`,
+      "x-taskgate-authorization": `Bearer ${gate.token()}`,
+    },
+  });
+  const first = await new Promise<string>((resolve, reject) => {
+    socket.once("message", (data: Buffer) => resolve(data.toString()));
+    socket.once("error", reject);
+  });
+  expect(first).toContain("ACK"); // Bokeh's own greeting, or a part of its message
+  socket.terminate();
+});
+
 test("python3 -m http.server serves a file under a name of its own", async () => {
   writeFileSync(join(folder, "hello.txt"), "hello from a file\n");
   const task = await gate.json<TaskView>(
