@@ -28,7 +28,8 @@ export function translateSetCookie(value: string, host: string, prefix: string |
     const name = (equals < 0 ? part : part.slice(0, equals)).trim().toLowerCase();
     const text = equals < 0 ? "" : part.slice(equals + 1).trim();
     if (name === "domain") return isAbove(text, host) ? null : part;
-    if (name === "path" && prefix !== null) return `${part.slice(0, equals + 1)}${underPrefix(text, prefix)}`;
+    if (name === "path" && equals >= 0 && prefix !== null)
+      return `${part.slice(0, equals + 1)}${underPrefix(text, prefix)}`;
     return part;
   });
   return mapped.includes(null) ? null : mapped.join(";");

@@ -53,7 +53,7 @@ test("leaves every byte to who comes next, in whatever pieces it came", async ()
     spoken: "http1",
     rest: "GET / HTTP/1.1\r\n\r\n",
   });
-  expect(await sniffed([...PREFACE], false)).toMatchObject({ spoken: "http2", rest: PREFACE });
+  expect(await sniffed(Array.from(PREFACE), false)).toMatchObject({ spoken: "http2", rest: PREFACE });
   expect(await sniffed(["P", "R", "OPFIND /"], false)).toMatchObject({ spoken: "http1", rest: "PROPFIND /" });
 });
 

@@ -49,7 +49,11 @@ test("passes a break on, whichever side it comes from, also after a half-close",
         await once(other, "end");
       }
       ends[side].resetAndDestroy();
-      await until(() => ends.near.destroyed && ends.far.destroyed);
+      await until(() => {
+        // Nobody reads any more from a side that has ended: that it then broke is noticed by who writes to it.
+        if (half && other.writable) other.write("x");
+        return ends.near.destroyed && ends.far.destroyed;
+      });
       await ends.over;
       await until(() => other.destroyed || other.readableEnded);
       other.destroy();
