@@ -27,10 +27,10 @@ describe("npm start on a bare clone", () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "tg-clone-"));
-    clone = join(folder, "taskgate");
+    clone = join(folder, "task gate"); // people have folders with spaces in their names
     environment = {
       ...cleanEnvironment(),
-      TASKGATE_HOME: join(folder, "home"),
+      TASKGATE_HOME: join(folder, "my home"),
       TASKGATE_LISTEN_ADDRESS: "127.0.0.1:0",
       TASKGATE_ADMIN_ADDRESS: "127.0.0.1:0",
     };
@@ -72,7 +72,7 @@ describe("npm start on a bare clone", () => {
     await ended; // npm leaves at once on Ctrl-C; the gate takes its leave properly
     await until(() => readGateFile(homeAt(environment)) === null, "the gate to stop");
     await until(
-      async () => (await run("pgrep", ["-f", join(folder, "home")], environment)).stdout === "",
+      async () => (await run("pgrep", ["-f", join(folder, "my home")], environment)).stdout === "",
       "nothing to be left",
     );
   });

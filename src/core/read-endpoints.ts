@@ -5,8 +5,10 @@ import { own, shown, type Fields } from "./read-value.ts";
 
 const HEALTH: ReadonlySet<unknown> = new Set<Health>(["unknown", "healthy", "unhealthy", "draining"]);
 const REPLICA = /^[A-Za-z0-9][A-Za-z0-9._:+-]{0,252}$/;
+/** Absolute, and no control characters: a state folder may well have a space or an accent in its name. */
+const SOCKET_PATH = /^\/[^\p{Cc}\p{Cs}]+$/u;
 /** `sun_path` of unix(7), without its final NUL. */
-const SOCKET_PATH = /^\/[\u0021-\u007e]{1,106}$/;
+const MOST_SOCKET_PATH_BYTES = 107;
 const MOST_WEIGHT = 1_000_000;
 
 export interface ReadEndpoints {
@@ -75,8 +77,8 @@ function readAddress(value: unknown, loopback: boolean): Address | string {
 
 function readSocket(unix: unknown, loopback: boolean): Address | string {
   if (!loopback) return "An endpoint is a unix socket; only tasks of this machine may have those.";
-  if (typeof unix !== "string" || !SOCKET_PATH.test(unix)) {
-    return `A unix socket is ${shown(unix)}; expected an absolute path of 107 characters at most.`;
+  if (typeof unix !== "string" || Buffer.byteLength(unix) > MOST_SOCKET_PATH_BYTES || !SOCKET_PATH.test(unix)) {
+    return `A unix socket is ${shown(unix)}; expected an absolute path of ${MOST_SOCKET_PATH_BYTES} bytes at most.`;
   }
   return Object.freeze({ unix });
 }
