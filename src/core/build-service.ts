@@ -5,11 +5,18 @@ import {
   type Endpoint,
   type Endpoints,
   type Problem,
+  type Match,
   type Route,
   type Upstream,
 } from "../model/index.ts";
 import type { PortBook } from "./allot-ports.ts";
-import { buildReplicaRoutes, buildRoutes, makeServiceRoute, type RouteBasis } from "./build-routes.ts";
+import {
+  buildReplicaRoutes,
+  buildRoutes,
+  makeServiceRoute,
+  type RouteBasis,
+  type WantedRoutes,
+} from "./build-routes.ts";
 import type { KeptEntries } from "./kept-entries.ts";
 import type { ProblemBook } from "./problem-book.ts";
 import type { ClaimBook } from "./resolve-claims.ts";
@@ -98,26 +105,32 @@ export class BuiltService {
     problems.replace(this.#problems, wanted.problems);
     this.#problems = wanted.problems;
     this.#access = wanted.access;
-    this.#claimed = this.#swap(this.#claimed, wanted.claimed, true);
+    this.#setClaimed(basis, wanted);
     this.#generated = this.#swap(asList(this.#generated), asList(wanted.generated), false)[0] ?? null;
-    this.#setAnyPort(basis, wanted.anyPort);
     this.#setUpstream(this.key, basis);
     this.#basis = basis;
   }
 
-  #setAnyPort(basis: RouteBasis, isWanted: boolean): void {
-    const { claims, ports } = this.#books;
-    const before = this.#anyPort;
-    if (!isWanted) {
-      if (before === null) ports.giveUp(this.key);
-      else claims.release(before);
-      this.#anyPort = null;
-    } else if (before === null) {
-      const make = (match: Route["match"]) => makeServiceRoute(basis, this.#access, match);
+  #setClaimed(basis: RouteBasis, wanted: WantedRoutes): void {
+    const { ports } = this.#books;
+    const port = wanted.anyPort ? this.#heldPort() : null;
+    const before = this.#anyPort === null ? this.#claimed : [...this.#claimed, this.#anyPort];
+    const after = port === null ? wanted.claimed : [...wanted.claimed, makeServiceRoute(basis, wanted.access, port)];
+    const kept = this.#swap(before, after, true);
+    this.#claimed = port === null ? kept : kept.slice(0, -1);
+    this.#anyPort = port === null ? null : (kept.at(-1) ?? null);
+    if (wanted.anyPort && port === null) {
+      const make = (match: Match) => makeServiceRoute(basis, wanted.access, match);
       ports.seek({ key: this.key, make, granted: (route) => (this.#anyPort = route) });
     } else {
-      this.#anyPort = this.#swap([before], [makeServiceRoute(basis, this.#access, before.match)], true)[0] ?? null;
+      ports.giveUp(this.key);
     }
+  }
+
+  /** A port that it has, be it one that it asked for by number until now: whoever wants any port wants that. */
+  #heldPort(): Match | null {
+    const routes = [this.#anyPort, ...this.#claimed].filter((route) => route?.match.by === "port");
+    return routes.find((route) => route !== null && this.#books.claims.holds(route))?.match ?? null;
   }
 
   #setEndpoints(basis: RouteBasis, list: readonly Endpoint[], isNewBasis: boolean): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { problemKey, type Claim, type Route, type Task } from "../model/index.ts";
+import { problemKey, type Claim, type Exposure, type Route, type Task } from "../model/index.ts";
 import { applyDiff, wholeDiff } from "./apply-diff.ts";
 import type { Built, TableState } from "./table-state.ts";
 import { change, makeEndpoint, makeService, makeState, makeTask, OPTIONS, whole } from "./testing/make.ts";
@@ -559,6 +559,25 @@ describe("raw ports", () => {
     buildWith(state, withPort("a", { policy: { idleTimeoutMs: 5000 } }));
     expect(portOf(state, "a")).toEqual(before);
     expect(state.routesOf("local/a/sh").at(-1)?.policy).toEqual({ idleTimeoutMs: 5000 });
+  });
+});
+
+describe("ports and their numbers", () => {
+  const at = (...exposures: readonly Exposure[]) =>
+    makeTask("z", { services: [makeService("sh", { protocol: "tcp", access: PUBLIC, exposures })], endpoints: {} });
+  const rival = makeTask("a", {
+    services: [makeService("sh", { protocol: "tcp", access: PUBLIC, exposures: [{ by: "port", port: 20_004 }] })],
+  });
+
+  test("a service that asked for a port by number keeps it when any will do, and the other way round", () => {
+    const state = makeState();
+    buildWith(state, at({ by: "port", port: 20_004 }));
+    for (const exposure of [{ by: "port" }, { by: "port", port: 20_004 }] as const) {
+      state.update("local", whole(at(exposure), rival));
+      const claims = state.build(11)?.claims ?? { set: [], removed: [] };
+      expect([...claims.set, ...claims.removed].filter((claim) => JSON.stringify(claim).includes("port"))).toEqual([]);
+      expect(holderOf(state, "port 20004")).toBe("local/z/sh");
+    }
   });
 });
 

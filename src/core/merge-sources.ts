@@ -70,7 +70,7 @@ export class Source {
     this.#whole = false;
     this.#changed = false;
     if (this.#state.state !== "stale") return noted;
-    const message = `It fails: ${this.#state.message} What was last known of its tasks is kept.`;
+    const message = `It fails (${this.#state.message}). What was last known of its tasks is kept.`;
     return { ...noted, problems: [...noted.problems, this.#problem("source_stale", message)] };
   }
 
