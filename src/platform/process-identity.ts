@@ -1,30 +1,18 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { readProcStat } from "./proc-stat.ts";
 
 /**
  * When process `pid` started, as the operating system spells it; null if there is none (a zombie counts as none). Pid and start time
  * together name one process: pids are used again. Linux: field 22 of /proc/PID/stat (proc_pid_stat(5)); elsewhere `ps`.
  */
 export function processStart(pid: number): string | null {
-  return process.platform === "linux" ? linuxStart(pid) : psStart(pid);
+  return process.platform === "linux" ? (readProcStat(pid)?.start ?? null) : psStart(pid);
 }
 
 /** Whether that very process still runs. */
 export function isSameProcess(pid: number, start: string): boolean {
   return processStart(pid) === start;
-}
-
-function linuxStart(pid: number): string | null {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${String(pid)}/stat`, "latin1");
-  } catch {
-    return null;
-  }
-  // The command name, in parentheses, may itself hold spaces and parentheses: fields are counted from the last one.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const state = fields[0];
-  return state === "Z" || state === "X" ? null : (fields[19] ?? null);
 }
 
 function psStart(pid: number): string | null {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { readProcStat } from "./proc-stat.ts";
 import { isSameProcess } from "./process-identity.ts";
 
 /** A process of a session that was there when it was looked for. */
@@ -100,23 +101,10 @@ function scanProc(session: number): readonly SessionMember[] {
   const members: SessionMember[] = [];
   for (const entry of readdirSync("/proc")) {
     if (!/^[1-9]/.test(entry)) continue;
-    const fields = statFields(entry);
-    if (fields === null || Number(fields[3]) !== session) continue;
-    if (fields[0] === "Z" || fields[0] === "X") continue;
-    members.push({ pid: Number(entry), group: Number(fields[2]), start: fields[19] ?? "" });
+    const stat = readProcStat(entry);
+    if (stat?.session === session) members.push({ pid: Number(entry), group: stat.group, start: stat.start });
   }
   return members;
-}
-
-/** proc_pid_stat(5) from field 3 (state) on; null: gone. */
-function statFields(pid: string): readonly string[] | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The command name, in parentheses, may itself hold spaces and parentheses: fields are counted from the last one.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return null;
-  }
 }
 
 function scanGroup(group: number): readonly SessionMember[] {

@@ -6,7 +6,7 @@ import type { Logger } from "../../platform/logger.ts";
 import { buildRunTask, isReady } from "./build-task.ts";
 import type { FoundPort, Recognised } from "./discover/discover.ts";
 import { admitPort, type OpenPorts } from "./found-services.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../platform/pause.ts";
 import { recoverTask } from "./recover-task.ts";
 import type { Phase } from "./run-view.ts";
 import { connectSupervisor, launchSupervisor, readCheckedState, type SupervisorLink } from "./supervisor-link.ts";

@@ -19,7 +19,7 @@ import { replicasOf } from "./build-task.ts";
 import { checkName, checkRun, nameAfter } from "./check-run.ts";
 import type { Discover } from "./discover/discover.ts";
 import { LocalTask } from "./local-task.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../platform/pause.ts";
 import { pickPorts } from "./pick-ports.ts";
 import { startPortWatch, type PortWatch } from "./port-watch.ts";
 import { Publisher } from "./publisher.ts";

@@ -5,7 +5,7 @@ import type { Discover, FoundPort, Recognised } from "./discover/discover.ts";
 import { readListeningSockets } from "./discover/listening-sockets.ts";
 import type { OpenPorts } from "./found-services.ts";
 import type { LocalTask } from "./local-task.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../platform/pause.ts";
 import { Recogniser } from "./recogniser.ts";
 
 /** While a task starts its ports are looked for this often, so that it is ready soon after it listens. */

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import type { Clock } from "../../platform/clock.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../platform/pause.ts";
 import { CUT_NOTE, LINE_BYTES, LineSplitter } from "./supervisor/line-splitter.ts";
 import { listSegments, segmentFile } from "./supervisor/log-segments.ts";
 

@@ -1,6 +1,7 @@
 import { GatewayError } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { pause } from "../../platform/pause.ts";
 import type { Leadership } from "../leadership.ts";
 import type { Store } from "../store.ts";
 
@@ -81,18 +82,4 @@ async function raiseFence(store: Store, name: string): Promise<number> {
 function pauseAfter(failures: number): number {
   const pauseMs = Math.min(SHORTEST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
   return pauseMs * (0.5 + Math.random() / 2);
-}
-
-/** Resolves after the time, or when the signal aborts. */
-async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const end = (): void => resolve(undefined);
-  const timer = clock.after(delayMs, end);
-  signal.addEventListener("abort", end);
-  try {
-    await promise;
-  } finally {
-    timer[Symbol.dispose]();
-    signal.removeEventListener("abort", end);
-  }
 }

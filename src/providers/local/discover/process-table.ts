@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import { readProcStat } from "../../../platform/proc-stat.ts";
 
 /** One process as /proc tells it. */
 export interface ProcessEntry {
@@ -32,16 +33,8 @@ export async function readProcesses(): Promise<ReadonlyMap<number, ProcessEntry>
 
 /** One process; null if it is gone or a zombie. */
 export function readStat(pid: number): ProcessEntry | null {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${String(pid)}/stat`, "latin1");
-  } catch {
-    return null; // it ended since it was listed
-  }
-  // The command name, in parentheses, may itself hold spaces and parentheses: fields are counted from the last one (proc_pid_stat(5)).
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  if (fields[0] === "Z" || fields[0] === "X") return null;
-  return { pid, parent: Number(fields[1]), session: Number(fields[3]), start: Number(fields[19]) };
+  const stat = readProcStat(pid);
+  return stat && { pid, parent: stat.parent, session: stat.session, start: Number(stat.start) };
 }
 
 /** argv of a process; empty if it is gone or another user's. */

@@ -1,0 +1,18 @@
+import { type ErrorCode, GatewayError } from "../model/index.ts";
+
+const REASONS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  EADDRINUSE: ["conflict", "is taken by another program"],
+  EACCES: ["denied", "may not be used by this user"],
+  EADDRNOTAVAIL: ["bad_request", "is no address of this machine"],
+};
+
+/** Why an address cannot be listened on, `key` being the one of the configuration that names it: `conflict`, `denied` or `bad_request`. */
+export function bindError(
+  key: string,
+  address: { readonly host: string; readonly port: number },
+  cause: NodeJS.ErrnoException,
+): GatewayError {
+  const [code, words] = REASONS[cause.code ?? ""] ?? ["bad_request", "cannot be listened on"];
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return new GatewayError(code, `${key}: ${host}:${String(address.port)} ${words}`, { cause });
+}
