@@ -1,6 +1,6 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { GatewayError } from "../model/index.ts";
+import { bindError } from "../platform/bind-error.ts";
 
 export interface AdminDeps {
   readonly address: { readonly host: string; readonly port: number };
@@ -17,19 +17,12 @@ export interface AdminServer extends AsyncDisposable {
 
 /**
  * /metrics, /healthz (the process answers) and /readyz (every source was heard and the plane serves), on loopback only: config refuses
- * other addresses. Throws `conflict` if the port is taken.
+ * other addresses. Throws `conflict` if the port is taken, `denied` or `bad_request` if it cannot be had.
  */
 export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
   const server = createServer({ maxHeaderSize: 16_384, requestTimeout: 10_000 }, answer(deps));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => {
-      const { host, port } = deps.address;
-      reject(
-        new GatewayError("conflict", `cannot listen on ${host}:${String(port)}; set admin.address to another port`, {
-          cause,
-        }),
-      );
-    });
+    server.once("error", (cause) => reject(bindError("admin.address", deps.address, cause)));
     server.listen(deps.address.port, deps.address.host, resolve);
   });
   const { address, port, family } = server.address() as AddressInfo;

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageRoot } from "../platform/package-info.ts";
@@ -19,6 +21,27 @@ test("a gate that cannot start in the background is told with its own words, and
   expect(result.stderr).toContain(`TASKGATE_LISTEN_ADDRESS: listen.address: expected IP:PORT`);
   expect(statSync(home.gateLog).mode & 0o777).toBe(0o600);
   expect(readFileSync(home.gateLog, "utf8")).not.toContain("tg_secret");
+});
+
+test.each(["listen", "admin"])("a taken port is told by its key, with the ways to another one: %s", async (section) => {
+  using home = temporaryHome();
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const taken = `127.0.0.1:${String((other.address() as AddressInfo).port)}`;
+  const variable = `TASKGATE_${section.toUpperCase()}_ADDRESS`;
+  const environment = {
+    TASKGATE_HOME: home.directory,
+    TASKGATE_LISTEN_ADDRESS: "127.0.0.1:0",
+    TASKGATE_ADMIN_ADDRESS: "127.0.0.1:0",
+    [variable]: taken,
+    XDG_CACHE_HOME: join(packageRoot, "node_modules", ".cache"),
+  };
+  const result = await runCli({ words: ["run", "--", "true"], environment });
+  other.close();
+  expect(result).toMatchObject({ exitCode: EXIT.failure, stdout: "" });
+  expect(result.stderr).toContain(
+    `taskgate: ${section}.address: ${taken} is taken by another program\n  Try: ${variable}=`,
+  );
 });
 
 test("what is wrong with the options of up is said before anything is started", async () => {

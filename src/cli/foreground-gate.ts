@@ -4,7 +4,7 @@ import { startGate } from "../app/start-gate.ts";
 import { makeHome, type Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
 import { createLogger } from "../platform/logger.ts";
-import { isCode } from "../model/index.ts";
+import { GatewayError } from "../model/index.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { aborted, note, type Terminal } from "./terminal.ts";
 
@@ -41,10 +41,21 @@ export async function runForeground(terminal: Terminal, options: ForegroundOptio
   return EXIT.ok;
 }
 
+/** What to do about an address that cannot be had, by the key that a message begins with. */
+const REMEDIES = {
+  "listen.address": "TASKGATE_LISTEN_ADDRESS=127.0.0.1:PORT with a free port, or taskgate up --listen 127.0.0.1:PORT",
+  "admin.address":
+    "TASKGATE_ADMIN_ADDRESS=127.0.0.1:PORT with a free port, or taskgate up --set admin.address=127.0.0.1:PORT",
+} as const;
+
 function withRemedy(error: unknown): never {
-  if (!isCode(error, "conflict")) throw error;
-  const remedy = "another address: --listen 127.0.0.1:PORT; another state folder: --home DIR";
-  throw new CommandFailure(EXIT.failure, error.message, { remedy, cause: error });
+  if (!(error instanceof GatewayError)) throw error;
+  const [, remedy] = Object.entries(REMEDIES).find(([key]) => error.message.startsWith(`${key}: `)) ?? [];
+  if (remedy === undefined && error.code !== "conflict") throw error;
+  throw new CommandFailure(EXIT.failure, error.message, {
+    remedy: remedy ?? "another state folder: --home DIR",
+    cause: error,
+  });
 }
 
 /** Where somebody looks at standard error, log lines would be in the way: they go to the file. It stays open for as long as the process. */

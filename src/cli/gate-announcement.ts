@@ -8,7 +8,7 @@ export interface Announcement {
   readonly link: LinkView;
   /** What became of it: it was started, in the background or here, or it was there already. */
   readonly how: "foreground" | "background" | "already";
-  /** What to type for this program; a checkout that was just made is not on the PATH. */
+  /** What people are told to type for this program. */
   readonly command?: string;
 }
 

@@ -16,11 +16,13 @@ import { up } from "./up.ts";
 const DEMO = "demo";
 const DEMO_KIND = "taskgate-demo";
 const READY_MS = 15_000;
+/** A checkout that was just made is not on the PATH. */
+const COMMAND = "bin/taskgate";
 
 /** `npm start`: the gate in the foreground with a small demo service, which is removed when the gate stops by Ctrl-C. */
 export async function start(terminal: Terminal, words: readonly string[], options: GateOptions): Promise<ExitCode> {
   const home = homeOf(terminal);
-  if (findGate(home).state === "running") return up(terminal, words, options);
+  if (findGate(home).state === "running") return up(terminal, words, { ...options, command: COMMAND });
   return runForeground(terminal, {
     home,
     quiet: false,
@@ -28,7 +30,7 @@ export async function start(terminal: Terminal, words: readonly string[], option
     async ready(gate) {
       const client = createApiClient({ gate: gate.file, token: readToken(home, {}) });
       const link = await gate.loginLink();
-      announceGate(terminal, { gate: gate.file, home, link, how: "foreground", command: "bin/taskgate" }, false);
+      announceGate(terminal, { gate: gate.file, home, link, how: "foreground", command: COMMAND }, false);
       return startDemo(terminal, gate, client);
     },
   });

@@ -12,6 +12,8 @@ export interface UpOptions extends GateOptions {
   readonly background?: boolean;
   readonly detached?: boolean;
   readonly json?: boolean;
+  /** What people are told to type for this program; default: `taskgate`. */
+  readonly command?: string;
 }
 
 export async function up(terminal: Terminal, _words: readonly string[], options: UpOptions): Promise<ExitCode> {
@@ -49,7 +51,8 @@ async function announce(
   const home = homeOf(terminal);
   const client = createApiClient({ gate, token: readToken(home, terminal.environment) });
   const link = await client.link(undefined, terminal.signal);
-  announceGate(terminal, { gate, home, link, how }, options.json === true);
+  const { command, json = false } = options;
+  announceGate(terminal, { gate, home, link, how, ...(command === undefined ? {} : { command }) }, json);
   return EXIT.ok;
 }
 

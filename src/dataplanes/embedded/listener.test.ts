@@ -27,7 +27,10 @@ test("keeps connections that come before anybody takes them", async () => {
 test("says that a port is taken, that an address is not this machine's, and that a certificate is none", async () => {
   await using listener = await bindListener(FREE);
   const taken = ListenConfig.parse({ address: `127.0.0.1:${String(listener.port)}` });
-  await expect(bindListener(taken)).rejects.toMatchObject({ code: "conflict" });
+  await expect(bindListener(taken)).rejects.toMatchObject({
+    code: "conflict",
+    message: `listen.address: 127.0.0.1:${String(listener.port)} is taken by another program`,
+  });
   await expect(bindListener(ListenConfig.parse({ address: "192.0.2.1:0" }))).rejects.toMatchObject({
     code: "bad_request",
   });

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { createSecureContext } from "node:tls";
 import type { ListenConfig } from "../../config/schema.ts";
 import { GatewayError } from "../../model/index.ts";
+import { bindError } from "../../platform/bind-error.ts";
 
 /** The gate's port, taken before there is anything behind it, so that everybody can be told which it is. */
 export interface BoundListener extends AsyncDisposable {
@@ -61,19 +62,9 @@ async function readTls(files: NonNullable<ListenConfig["tls"]>): Promise<NonNull
   }
 }
 
-const BIND_ERRORS = {
-  EADDRINUSE: ["conflict", "is taken by another program"],
-  EACCES: ["denied", "may not be used by this user"],
-  EADDRNOTAVAIL: ["bad_request", "is no address of this machine"],
-} as const;
-
 function listening(server: Server, { host, port }: ListenConfig["address"]): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const known = BIND_ERRORS[cause.code as keyof typeof BIND_ERRORS] as (typeof BIND_ERRORS)["EACCES"] | undefined;
-      const [code, words] = known ?? ["bad_request", "cannot be listened on"];
-      reject(new GatewayError(code, `${host}:${String(port)} ${words}.`, { cause }));
-    });
+    server.once("error", (cause) => reject(bindError("listen.address", { host, port }, cause)));
     server.listen({ host, port, backlog: 4096 }, () => {
       server.removeAllListeners("error");
       server.on("error", () => undefined); // accepting failed for one connection (no descriptors): the next may succeed
