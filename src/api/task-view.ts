@@ -2,6 +2,7 @@ import type { MergedTask } from "../core/table-state.ts";
 import { endpointKey } from "../dataplanes/dataplane.ts";
 import {
   addressText,
+  hostPort,
   originOf,
   serviceKey,
   type Anyone,
@@ -85,7 +86,7 @@ function wayIn(service: Service, routes: readonly Route[], site: Site): WayIn {
   for (const { match } of routes) {
     if (match.by === "port") {
       const { dial } = site;
-      return { url: `tcp://${bracketed(dial)}:${String(match.port)}`, host: dial, port: match.port, dial };
+      return { url: `tcp://${hostPort(dial, match.port)}`, host: dial, port: match.port, dial };
     }
     if (match.by === "serverName") {
       const url = `tls://${match.name}:${String(site.port)}`;
@@ -114,10 +115,6 @@ function landing(service: Service): string {
   const path = service.landingPath ?? (service.protocol === "grpc" ? "" : "/");
   if (path === "") return "";
   return path.startsWith("/") ? path : `/${path}`;
-}
-
-function bracketed(address: string): string {
-  return address.includes(":") ? `[${address}]` : address;
 }
 
 function asksLogin(service: Service, routes: readonly Route[], anyone: Anyone): boolean {

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { hostPort } from "../model/index.ts";
 import { bindError } from "../platform/bind-error.ts";
 
 export interface AdminDeps {
@@ -25,10 +26,10 @@ export async function startAdminServer(deps: AdminDeps): Promise<AdminServer> {
     server.once("error", (cause) => reject(bindError("admin.address", deps.address, cause)));
     server.listen(deps.address.port, deps.address.host, resolve);
   });
-  const { address, port, family } = server.address() as AddressInfo;
+  const { address, port } = server.address() as AddressInfo;
   return {
     port,
-    address: family === "IPv6" ? `[${address}]:${String(port)}` : `${address}:${String(port)}`,
+    address: hostPort(address, port),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -18,7 +18,7 @@ import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
 import { bindListener } from "../dataplanes/embedded/listener.ts";
 import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
-import { GATE_PROVIDER, originOf, type Principal, type Site } from "../model/index.ts";
+import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { ownVersion, packageRoot } from "../platform/package-info.ts";
@@ -37,10 +37,6 @@ import { tellProviders } from "./tell-providers.ts";
 
 /** Id of the one listener. */
 const LISTENER = "main";
-
-function hostPort(host: string, port: number): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${String(port)}`;
-}
 
 export interface GateOptions {
   readonly config: Config;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { readGateFile, type GateFile, type Home } from "../config/home.ts";
+import { hostPort } from "../model/host-port.ts";
 import { isSameProcess } from "../platform/process-identity.ts";
 import { Secret } from "../platform/secret.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
@@ -66,8 +67,7 @@ export function dialAddress(gate: GateFile): string {
 
 /** `gate.address:port`, as in a URL. */
 export function dialHostPort(gate: GateFile): string {
-  const address = dialAddress(gate);
-  return `${address.includes(":") ? `[${address}]` : address}:${gate.port}`;
+  return hostPort(dialAddress(gate), gate.port);
 }
 
 /** Host header for a host of this gate. */

@@ -1,8 +1,9 @@
 import type { ServiceView, TaskView } from "../api/wire.ts";
 import type { GateFile, Home } from "../config/home.ts";
+import { bracketed } from "../model/host-port.ts";
 import { dialAddress } from "./running-gate.ts";
 import { printable, type Colors, type Environment } from "./terminal.ts";
-import { wayIn } from "./task-table.ts";
+import { becameOf, wayIn } from "./task-table.ts";
 
 export interface WaysInDeps {
   readonly gate: GateFile;
@@ -14,7 +15,7 @@ export interface WaysInDeps {
 /** What is printed of a task that runs: where it is, how to open it, and a line that works as it stands when copied. */
 export function describeWaysIn(task: TaskView, deps: WaysInDeps): string {
   const { colors } = deps;
-  const head = `${colors.bold(printable(task.name))} is ${task.state}`;
+  const head = `${colors.bold(printable(task.name))} ${becameOf(task)}`;
   if (task.state === "finished" || task.state === "failed") {
     return `${head}: ${printable(task.reason ?? "no reason is known")}. Its log: taskgate logs ${task.name}`;
   }
@@ -29,12 +30,12 @@ export function describeWaysIn(task: TaskView, deps: WaysInDeps): string {
 
 function hints(task: TaskView, deps: WaysInDeps): string[] {
   const page = task.services.find((service) => service.protocol === "http" && service.url !== null);
+  const kept = task.kind !== ATTACHED;
   const copied = task.services.map((service) => copyLine(task, service, deps)).find((line) => line !== null);
   return [
     ...(page === undefined ? [] : ["In a browser, logged in:", `  taskgate open ${task.name}`]),
     ...(copied === undefined ? [] : ["From a program:", `  ${copied}`]),
-    "Its log:",
-    `  taskgate logs -f ${task.name}`,
+    ...(kept ? ["Its log:", `  taskgate logs -f ${task.name}`] : []),
   ];
 }
 
@@ -67,8 +68,7 @@ function secureCurl(service: ServiceView, deps: WaysInDeps): string {
 
 /** An IPv6 address stands in brackets. */
 function dial(service: ServiceView, deps: WaysInDeps): string {
-  const address = service.dial ?? dialAddress(deps.gate);
-  return address.includes(":") && !address.startsWith("[") ? `[${address}]` : address;
+  return bracketed(service.dial ?? dialAddress(deps.gate));
 }
 
 function pathOf(service: ServiceView): string {

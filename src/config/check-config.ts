@@ -1,5 +1,5 @@
 import { BlockList, isIPv6 } from "node:net";
-import { GATE_PROVIDER } from "../model/index.ts";
+import { GATE_PROVIDER, hostPort } from "../model/index.ts";
 import type { Finding } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 import { hostsOf } from "./site.ts";
@@ -127,6 +127,6 @@ function isWithin(host: string, domain: string): boolean {
   return host === domain || host.endsWith(`.${domain}`);
 }
 
-function spell(address: HostPort): string {
-  return `${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`;
+function spell({ host, port }: HostPort): string {
+  return hostPort(host, port);
 }

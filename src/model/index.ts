@@ -1,6 +1,7 @@
 export * from "./access.ts";
 export * from "./errors.ts";
 export * from "./gatekeeper.ts";
+export * from "./host-port.ts";
 export * from "./identity.ts";
 export * from "./names.ts";
 export * from "./problem.ts";

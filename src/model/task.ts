@@ -1,4 +1,5 @@
 import type { Access } from "./access.ts";
+import { hostPort } from "./host-port.ts";
 import type { Identity } from "./identity.ts";
 
 /** `tls` is passed through untouched and found by its server name. */
@@ -69,8 +70,7 @@ export type Address = { readonly ip: string; readonly port: number } | { readonl
 
 /** The one spelling of an address, for keys and for people: `127.0.0.1:80`, `[::1]:80`, `unix:/path`. */
 export function addressText(address: Address): string {
-  if ("unix" in address) return `unix:${address.unix}`;
-  return `${address.ip.includes(":") ? `[${address.ip}]` : address.ip}:${String(address.port)}`;
+  return "unix" in address ? `unix:${address.unix}` : hostPort(address.ip, address.port);
 }
 
 /** One address of one replica. */

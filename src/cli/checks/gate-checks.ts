@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { GateFile, Home } from "../../config/home.ts";
 import type { Config } from "../../config/schema.ts";
+import { hostPort } from "../../model/host-port.ts";
 import { createApiClient } from "../api-client.ts";
 import { CommandFailure, EXIT } from "../failure.ts";
 import { ownVersion } from "../../platform/package-info.ts";
@@ -68,7 +69,7 @@ function checkVersion(gate: GateFile): Finding {
 
 function checkExposure(gate: GateFile): Finding[] {
   const findings: Finding[] = [];
-  const where = `${gate.address}:${gate.port}`;
+  const where = hostPort(gate.address, gate.port);
   if (isLoopback(gate.address)) findings.push(ok("exposure", `listens on ${where}: this machine only`));
   else if (gate.secure) findings.push(ok("exposure", `listens on ${where} with TLS`));
   else {
@@ -99,7 +100,7 @@ async function checkPorts(config: Config): Promise<Finding[]> {
 }
 
 async function checkPort(address: { readonly host: string; readonly port: number }): Promise<Finding> {
-  const where = `${address.host}:${address.port}`;
+  const where = hostPort(address.host, address.port);
   const server = createServer();
   try {
     server.listen({ host: address.host, port: address.port });

@@ -1,5 +1,6 @@
 import { request, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { hostPort } from "../../../model/index.ts";
 
 /** `tcp`: none of the others; it may have said something (`banner`) or nothing. */
 export type Spoken = "http" | "grpc" | "tls" | "tcp";
@@ -89,11 +90,9 @@ async function speaksHttp1Too(address: PortAddress, signal: AbortSignal): Promis
 }
 
 function getRequest(address: PortAddress): Buffer {
-  return Buffer.from(`GET / HTTP/1.1\r\nHost: ${hostOf(address)}\r\nUser-Agent: taskgate\r\nConnection: close\r\n\r\n`);
-}
-
-function hostOf({ ip, port }: PortAddress): string {
-  return `${ip.includes(":") ? `[${ip}]` : ip}:${String(port)}`;
+  return Buffer.from(
+    `GET / HTTP/1.1\r\nHost: ${hostPort(address.ip, address.port)}\r\nUser-Agent: taskgate\r\nConnection: close\r\n\r\n`,
+  );
 }
 
 /** Connects, sends, and reads what comes first. */
@@ -140,7 +139,7 @@ export async function getPage(address: PortAddress, path: string, signal: AbortS
     host: address.ip,
     port: address.port,
     path,
-    headers: { host: hostOf(address), "user-agent": "taskgate", accept: "text/html,*/*;q=0.5" },
+    headers: { host: hostPort(address.ip, address.port), "user-agent": "taskgate", accept: "text/html,*/*;q=0.5" },
     agent: false,
     signal: AbortSignal.any([signal, AbortSignal.timeout(PAGE_MS)]),
   });
