@@ -1175,6 +1175,48 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       for (const session of sessions) session.destroy();
     });
 
+    test("lets nobody break off other visitors' calls by giving up many of their own", async () => {
+      const held: http2.ServerHttp2Stream[] = [];
+      const server = http2.createServer();
+      server.on("stream", (stream: http2.ServerHttp2Stream, headers) => {
+        stream.on("error", () => undefined);
+        stream.respond({ ":status": 200, "content-type": "application/grpc" });
+        stream.write("begun");
+        if (headers[":path"] === "/hold") held.push(stream);
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as net.AddressInfo;
+      await using rig = await serveGrpc({ address: { ip: "127.0.0.1", port } });
+      const call = (client: http2.ClientHttp2Session, path: string) => {
+        const stream = client.request({ ":path": path, ":authority": "rpc.localhost" });
+        stream.on("error", () => undefined);
+        return stream;
+      };
+      const calm = http2.connect(`http://127.0.0.1:${String(rig.port)}`);
+      const holding = call(calm, "/hold");
+      await once(holding, "data");
+      for (let visitor = 0; visitor < 3; visitor += 1) {
+        const hasty = http2.connect(`http://127.0.0.1:${String(rig.port)}`);
+        for (let batch = 0; batch < 16; batch += 1) {
+          const streams = Array.from({ length: 50 }, () => call(hasty, "/left"));
+          await Promise.all(
+            streams.map(async (stream) => {
+              await once(stream, "data");
+              stream.close(http2.constants.NGHTTP2_CANCEL);
+            }),
+          );
+        }
+        hasty.destroy();
+      }
+      held[0]?.write("still here");
+      const [data] = (await once(holding, "data")) as [Buffer];
+      expect(data.toString()).toBe("still here");
+      calm.destroy();
+      server.close();
+      for (const stream of held) stream.session?.destroy();
+    });
+
     test("shares few connections to a job among many calls", async () => {
       await using app = await startGrpcApp();
       await using rig = await serveGrpc(app);
@@ -1279,6 +1321,42 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       expect((await unary(client, "hi")).toString()).toBe("hi");
       const plain = await ask(rig.port, HOST);
       expect([plain.status, plain.headers["x-taskgate-error"]]).toEqual([400, "tls_needed"]);
+    });
+
+    test("carries WebSockets and tunnels behind TLS, with half-close", async () => {
+      const pem = selfSigned([HOST]);
+      await using files = await writeFiles(pem);
+      await using app = await startWebSocketApp();
+      await using raw = await startTcpApp((socket) => {
+        socket.on("data", (chunk: Buffer) => socket.write(chunk));
+        socket.on("end", () => setTimeout(() => socket.end("|bye"), 30));
+      });
+      await using rig = await serving(app, { tls: files });
+      rig.table.service({
+        key: "local/db/sql",
+        protocol: "tcp",
+        matches: [byHost("db.localhost")],
+        endpoints: [raw.address],
+      });
+      await rig.publish();
+      const secure = { ca: pem.certificate, servername: HOST };
+      const socket = new WebSocket(`wss://127.0.0.1:${String(rig.port)}/`, { ...secure, headers: { host: HOST } });
+      await once(socket, "open");
+      socket.send("x".repeat(300_000));
+      const [message] = (await once(socket, "message")) as [Buffer];
+      expect(message.length).toBe(300_000);
+      socket.close();
+      await once(socket, "close");
+      const halfOpen = net.connect({ port: rig.port, host: "127.0.0.1", allowHalfOpen: true });
+      const tunnel = tls.connect({ ...secure, socket: halfOpen });
+      let received = "";
+      tunnel.on("data", (chunk: Buffer) => (received += chunk.toString("latin1")));
+      tunnel.write("CONNECT db.localhost:1 HTTP/1.1\r\nHost: db.localhost:1\r\n\r\nearly");
+      await until(() => received.endsWith("early"));
+      tunnel.end(" late");
+      await until(() => received.endsWith(" late|bye"));
+      tunnel.destroy();
+      await until(() => rig.gatekeeper.open.length === 0);
     });
 
     test(

@@ -25,13 +25,13 @@ export async function forwardHttp2(call: Call, target: Target): Promise<Outcome>
   if (typeof lease === "string") return failed(lease, "other");
   const stream = call.exchange.gone.aborted ? "reset" : openStream(lease.session, call, target);
   if (typeof stream === "string") {
-    lease.release();
+    lease.release(false);
     return failed(stream, stream === "reset" ? "same" : "no");
   }
   target.active += 1;
   stream.once("close", () => {
     target.active -= 1;
-    lease.release();
+    lease.release(stream.rstCode !== NGHTTP2_NO_ERROR);
   });
   return new Promise((resolve) => new Attempt({ call, target, stream, resolve }).start());
 }

@@ -16,7 +16,7 @@ export async function grpcHealth(target: Target, signal: AbortSignal): Promise<b
     if (signal.aborted || lease.session.destroyed) return false;
     return await ask(lease.session, target.key, signal);
   } finally {
-    lease.release();
+    lease.release(false);
   }
 }
 

@@ -13,7 +13,15 @@ export interface SessionPoolDeps {
 interface Pooled {
   readonly session: ClientHttp2Session;
   streams: number;
+  /** Streams that were broken off. */
+  breaks: number;
 }
+
+/**
+ * After so many a session is used no more. Servers take many resets on one session for an attack (CVE-2023-44487; Node's own from 1,000 on)
+ * and end it with all its streams, so that one impatient visitor could break off everybody's calls.
+ */
+const BREAKS_MAX = 500;
 
 /** How long a session without streams is kept. */
 const IDLE_MS = 60_000;
@@ -33,12 +41,13 @@ export class SessionPool {
   }
 
   /** A session with room for one more stream. Whoever takes it calls `release` once, when the stream is over. */
-  async acquire(): Promise<{ readonly session: ClientHttp2Session; release(): void } | DialFailure> {
+  async acquire(): Promise<{ readonly session: ClientHttp2Session; release(broken: boolean): void } | DialFailure> {
     for (;;) {
+      if (this.#closed) return "connect_failed"; // it left while somebody waited for it
       const pooled = this.#withRoom();
       if (pooled !== null) {
         pooled.streams += 1;
-        return { session: pooled.session, release: () => this.#release(pooled) };
+        return { session: pooled.session, release: (broken) => this.#release(pooled, broken) };
       }
       const failure = await (this.#opening ??= this.#connect().finally(() => (this.#opening = null)));
       if (failure !== null) return failure;
@@ -65,9 +74,12 @@ export class SessionPool {
     return null;
   }
 
-  #release(pooled: Pooled): void {
+  #release(pooled: Pooled, broken: boolean): void {
     pooled.streams -= 1;
-    if (this.#closed && pooled.streams === 0) pooled.session.close();
+    if (broken) pooled.breaks += 1;
+    if (this.#closed || pooled.breaks < BREAKS_MAX) return;
+    this.#open.delete(pooled);
+    pooled.session.close(); // with its last stream
   }
 
   async #connect(): Promise<DialFailure | null> {
@@ -102,7 +114,7 @@ export class SessionPool {
   }
 
   #keep(session: ClientHttp2Session): void {
-    const pooled: Pooled = { session, streams: 0 };
+    const pooled: Pooled = { session, streams: 0, breaks: 0 };
     this.#open.add(pooled);
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     session.once("close", () => this.#open.delete(pooled));
