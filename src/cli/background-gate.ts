@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, fchmodSync, fstatSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { makeHome, type GateFile, type Home } from "../config/home.ts";
 import { isSameProcess } from "../platform/process-identity.ts";
 import { createApiClient } from "./api-client.ts";
 import { callerEnvironment } from "./caller-environment.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
 import { ownCommand } from "../platform/package-info.ts";
+import { pause } from "./pause.ts";
 import { startProgress } from "./progress.ts";
 import { findGate, readToken, requireGate } from "./running-gate.ts";
 import { withStartLock } from "./start-lock.ts";
@@ -101,9 +101,7 @@ async function awaitAnswer(terminal: Terminal, home: Home, check: () => void): P
         last = error; // not yet, as long as there is time
       }
     }
-    await delay(POLL_MS, undefined, { signal: terminal.signal }).catch(() => {
-      throw terminal.signal.reason;
-    });
+    await pause(POLL_MS, terminal.signal);
   }
   const why = last instanceof Error ? `: ${last.message}` : "";
   throw new CommandFailure(EXIT.noGate, `the gate did not answer within ${START_MS / 1000} s${why}`, {
@@ -143,9 +141,7 @@ export async function stopGate(terminal: Terminal): Promise<GateFile> {
         remedy: `kill -9 ${gate.pid} (its tasks go on all the same)`,
       });
     }
-    await delay(POLL_MS, undefined, { signal: terminal.signal }).catch(() => {
-      throw terminal.signal.reason;
-    });
+    await pause(POLL_MS, terminal.signal);
   }
   progress[Symbol.dispose]();
   return gate;

@@ -1,8 +1,8 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Home } from "../config/home.ts";
 import { isSameProcess, processStart } from "../platform/process-identity.ts";
+import { pause } from "./pause.ts";
 
 const POLL_MS = 50;
 
@@ -12,11 +12,7 @@ const POLL_MS = 50;
  */
 export async function withStartLock<T>(home: Home, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const path = join(home.directory, "start.lock");
-  while (!take(path)) {
-    await delay(POLL_MS, undefined, { signal }).catch(() => {
-      throw signal.reason;
-    });
-  }
+  while (!take(path)) await pause(POLL_MS, signal);
   try {
     return await work();
   } finally {

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { Readable } from "node:stream";
 import type { ErrorView } from "../api/wire.ts";
 import type { GateFile, Home } from "../config/home.ts";
 import { startRequest } from "./http-request.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
+import { pause } from "./pause.ts";
 import { dialAddress, noAnswer, readToken, requireGate, tlsOptions } from "./running-gate.ts";
 import type { Environment } from "./terminal.ts";
 
@@ -47,7 +47,7 @@ export async function openTunnel(deps: TunnelDeps, signal: AbortSignal): Promise
       if (!told) deps.waiting(error.message);
       told = true;
     }
-    await delay(delayMs * (0.75 + Math.random() / 2), undefined, { signal });
+    await pause(delayMs * (0.75 + Math.random() / 2), signal);
   }
 }
 

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { TaskView } from "../api/wire.ts";
 import type { ApiClient } from "./api-client.ts";
+import { pause } from "./pause.ts";
 
 const FIRST_POLL_MS = 50;
 const LONGEST_POLL_MS = 500;
@@ -21,8 +21,6 @@ export async function waitForTask(client: ApiClient, options: WaitOptions, signa
     options.seen(task);
     const left = deadline - performance.now();
     if (task.state !== "starting" || left <= 0) return task;
-    await delay(Math.min(pollMs, left), undefined, { signal }).catch((error: unknown) => {
-      throw signal.aborted ? signal.reason : error;
-    });
+    await pause(Math.min(pollMs, left), signal);
   }
 }

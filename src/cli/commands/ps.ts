@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { ProblemView, TaskView } from "../../api/wire.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
+import { pause } from "../pause.ts";
 import { startProgress } from "../progress.ts";
 import { connect } from "../session.ts";
 import { formatTasks } from "../task-table.ts";
@@ -43,7 +43,7 @@ async function watch(terminal: Terminal, options: PsOptions): Promise<ExitCode> 
     if (why === null) break;
     if (!told.away) note(terminal, `taskgate: ${why}; waiting for it`);
     told.away = true;
-    await delay(RETRY_MS, undefined, { signal }).catch(() => undefined); // an abort ends the loop
+    await pause(RETRY_MS, signal).catch(() => undefined); // an abort ends the loop
   }
   return EXIT.ok;
 

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { RunRequest, TaskView } from "../../api/wire.ts";
 import type { ApiClient } from "../api-client.ts";
 import { ACCESS } from "../arguments.ts";
@@ -6,6 +5,7 @@ import { ensureGate } from "../background-gate.ts";
 import { callerEnvironment } from "../caller-environment.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { copyToTerminal, sayLastLines } from "../log-stream.ts";
+import { pause } from "../pause.ts";
 import { startProgress } from "../progress.ts";
 import { connect } from "../session.ts";
 import { colorsFor, homeOf, note, print, printable, printJson, type Terminal } from "../terminal.ts";
@@ -148,7 +148,7 @@ async function endOf(terminal: Terminal, client: ApiClient, task: TaskView): Pro
       note(terminal, `taskgate: ${name} failed: ${printable(reason ?? "no reason is known")}`);
       return EXIT.failure;
     }
-    await delay(END_POLL_MS, undefined, { signal });
+    await pause(END_POLL_MS, signal);
   }
   return EXIT.ok;
 }
