@@ -16,7 +16,7 @@ import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
-import { bindListener } from "../dataplanes/embedded/listener.ts";
+import { bindListener, type BoundListener } from "../dataplanes/embedded/listener.ts";
 import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -109,7 +109,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   await keepOwnerToken(home, auth, owner);
-  const file = gateFile(site, admin?.address ?? null, config.listen.tls?.certificate);
+  const file = gateFile(site, { listener, admin, certificate: config.listen.tls?.certificate });
   writeGateFile(home, file);
   scope.defer(() => removeGateFile(home));
   logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
@@ -208,7 +208,14 @@ function tellWhileLeading(
   };
 }
 
-function gateFile(site: Site, adminAddress: string | null, certificateFile: string | undefined): GateFile {
+function gateFile(
+  site: Site,
+  parts: {
+    readonly listener: BoundListener;
+    readonly admin: AdminServer | null;
+    readonly certificate: string | undefined;
+  },
+): GateFile {
   return {
     pid: process.pid,
     processStart: processStart(process.pid) ?? "",
@@ -217,10 +224,10 @@ function gateFile(site: Site, adminAddress: string | null, certificateFile: stri
     gateHost: site.gateHost,
     domain: site.domain,
     secure: site.secure,
-    ...(certificateFile === undefined ? {} : { certificateFile }),
-    address: site.dial,
+    ...(parts.certificate === undefined ? {} : { certificateFile: parts.certificate }),
+    address: parts.listener.address,
     port: site.port,
-    adminAddress,
+    adminAddress: parts.admin?.address ?? null,
   };
 }
 

@@ -55,6 +55,29 @@ test("what is wrong with the options of up is said before anything is started", 
   expect(statSync(home.gateLog, { throwIfNoEntry: false })).toBeUndefined();
 });
 
+test("a gate that listens on every address is dialled on loopback, and doctor says that it is open", async () => {
+  using home = temporaryHome();
+  const environment = {
+    TASKGATE_HOME: home.directory,
+    TASKGATE_LISTEN_ADDRESS: "0.0.0.0:0",
+    TASKGATE_LISTEN_PLAIN_ON_PUBLIC_ADDRESS: "true",
+    TASKGATE_ADMIN_ADDRESS: "127.0.0.1:0",
+    XDG_CACHE_HOME: join(packageRoot, "node_modules", ".cache"),
+  };
+  const up = await runCli({ words: ["up", "--background", "--json"], environment });
+  expect(JSON.parse(up.stdout)).toMatchObject({ state: "started", address: "127.0.0.1" });
+  const doctor = await runCli({ words: ["doctor", "--json"], environment });
+  const { stdout } = await runCli({ words: ["stop", "--gate"], environment });
+  expect(stdout).toContain("is stopped");
+  expect(JSON.parse(doctor.stdout)).toContainEqual(
+    expect.objectContaining({
+      name: "exposure",
+      level: "warn",
+      message: expect.stringContaining("listens on 0.0.0.0:") as string,
+    }),
+  );
+});
+
 test("stop --gate where none runs says so", async () => {
   using home = temporaryHome();
   const result = await runCli({ words: ["stop", "--gate"], environment: { TASKGATE_HOME: home.directory } });

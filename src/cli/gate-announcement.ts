@@ -1,5 +1,6 @@
 import type { LinkView } from "../api/wire.ts";
 import type { GateFile, Home } from "../config/home.ts";
+import { dialAddress } from "./running-gate.ts";
 import { colorsFor, print, printJson, type Terminal } from "./terminal.ts";
 
 export interface Announcement {
@@ -22,13 +23,13 @@ const HEADS = {
 export function announceGate(terminal: Terminal, said: Announcement, json: boolean): void {
   const { gate, home, link, how, command = "taskgate" } = said;
   if (json) {
-    const { url, pid, address, port, version } = gate;
+    const { url, pid, port, version } = gate;
     const login = { loginUrl: link.url, loginExpiresAt: link.expiresAt };
     printJson(terminal, {
       state: how === "already" ? "running" : "started",
       url,
       pid,
-      address,
+      address: dialAddress(gate),
       port,
       version,
       home: home.directory,

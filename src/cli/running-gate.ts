@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { readGateFile, type GateFile, type Home } from "../config/home.ts";
+import { dialOf } from "../config/site.ts";
 import { hostPort } from "../model/host-port.ts";
 import { isSameProcess } from "../platform/process-identity.ts";
 import { Secret } from "../platform/secret.ts";
@@ -58,14 +59,12 @@ function checkedToken(token: string, from: string): Secret {
   return new Secret(token);
 }
 
-/** What to dial: an address that means "every address" is reached on loopback. */
+/** What to dial. */
 export function dialAddress(gate: GateFile): string {
-  if (gate.address === "0.0.0.0") return "127.0.0.1";
-  if (gate.address === "::") return "::1";
-  return gate.address;
+  return dialOf(gate.address);
 }
 
-/** `gate.address:port`, as in a URL. */
+/** What to dial and the port, as in a URL. */
 export function dialHostPort(gate: GateFile): string {
   return hostPort(dialAddress(gate), gate.port);
 }

@@ -1,5 +1,5 @@
-import { BlockList, isIPv6 } from "node:net";
 import { GATE_PROVIDER, hostPort } from "../model/index.ts";
+import { isLoopback } from "../platform/target-check.ts";
 import type { Finding } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 import { hostsOf } from "./site.ts";
@@ -102,15 +102,6 @@ function checkProviders({ files }: Sections): Finding[] {
     names.add(name);
     return [];
   });
-}
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
-LOOPBACK.addAddress("::1", "ipv6");
-
-/** Whether only programs of this machine reach the address. */
-function isLoopback(host: string): boolean {
-  return host === "localhost" || LOOPBACK.check(host, isIPv6(host) ? "ipv6" : "ipv4");
 }
 
 /** Whether two addresses cannot both be listened on. */

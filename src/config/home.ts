@@ -52,7 +52,7 @@ export interface GateFile {
   readonly secure: boolean;
   /** Absolute: the chain that it serves, by which the command line knows it. Absent where it serves plain HTTP. */
   readonly certificateFile?: string;
-  /** What to dial. */
+  /** IP address that it listens on; `dialOf` makes of it what to dial. */
   readonly address: string;
   readonly port: number;
   readonly adminAddress: string | null;

@@ -18,8 +18,8 @@ export function siteOf(config: Pick<Config, "domain" | "gateHost" | "pathHost" |
   return { ...hostsOf(config), secure: listen.tls !== undefined, port, dial: dialOf(listen.address.host) };
 }
 
-/** Nobody can dial "any address", but the gate's own machine reaches it by loopback. */
-function dialOf(host: string): string {
+/** What to dial of what is listened on: nobody can dial "any address", but the gate's own machine reaches it by loopback. */
+export function dialOf(host: string): string {
   if (host === "0.0.0.0" || host === "localhost") return "127.0.0.1";
   return isIPv6(host) && /^[0:]+$/.test(host) ? "::1" : host;
 }

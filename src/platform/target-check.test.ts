@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { canonicalIp, refuseTarget, type TargetRules } from "./target-check.ts";
+import { canonicalIp, isLoopback, refuseTarget, type TargetRules } from "./target-check.ts";
 
 const remote: TargetRules = {
   allowLoopback: false,
@@ -96,4 +96,13 @@ describe("refuseTarget", () => {
       }),
     );
   });
+});
+
+test("knows loopback addresses", () => {
+  expect(["127.0.0.1", "127.8.9.1", "::1", "localhost", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"].every(isLoopback)).toBe(
+    true,
+  );
+  expect(["0.0.0.0", "::", "10.0.0.1", "1.127.0.0", "128.0.0.1", "localhost.example.com", ""].some(isLoopback)).toBe(
+    false,
+  );
 });

@@ -81,6 +81,11 @@ function isOwn(plain: string, rules: TargetRules): boolean {
   return false;
 }
 
+/** Whether only programs of this machine reach a host: a loopback address in any spelling, or `localhost`. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || (isIP(host) !== 0 && loopback.check(host, isIPv6(host) ? "ipv6" : "ipv4"));
+}
+
 /** The one spelling of an IP address: RFC 5952 for IPv6, as the URL standard's serialiser writes it. `ip` must be one, without zone. */
 export function canonicalIp(ip: string): string {
   return isIPv6(ip) ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;

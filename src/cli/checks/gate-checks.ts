@@ -6,10 +6,10 @@ import { hostPort } from "../../model/host-port.ts";
 import { createApiClient } from "../api-client.ts";
 import { CommandFailure, EXIT } from "../failure.ts";
 import { ownVersion } from "../../platform/package-info.ts";
+import { isLoopback } from "../../platform/target-check.ts";
 import { findGate, readToken } from "../running-gate.ts";
 import type { Environment } from "../terminal.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
-import { isLoopback } from "./machine-checks.ts";
 
 export interface GateCheckDeps {
   readonly home: Home;

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Home } from "../../config/home.ts";
+import { isLoopback } from "../../platform/target-check.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
 
 const NODE_MAJOR = 24;
@@ -30,7 +31,7 @@ export async function checkDisk(home: Home): Promise<Finding> {
 }
 
 /** The folder, or the nearest above it that is there. */
-export function existingFolder(path: string): string {
+function existingFolder(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : existingFolder(dirname(path));
 }
 
@@ -104,8 +105,4 @@ export async function checkNames(domain: string, resolve: Resolve = systemResolv
     );
   }
   return ok("names", `*.${domain} resolves to ${addresses.join(", ")}`);
-}
-
-export function isLoopback(address: string): boolean {
-  return address === "::1" || address === "localhost" || /^(::ffff:)?127\./.test(address);
 }
