@@ -127,6 +127,17 @@ describe("parseTaskFile", () => {
     );
   });
 
+  test("reads very many keys in a time that grows with their number alone", () => {
+    const labels = Array.from({ length: 60_000 }, (_, at) => `      label-${String(at)}: x\n`).join("");
+    const text = `tasks:\n  - name: a\n    services: [{ name: web, endpoints: ["10.0.0.5:80"] }]\n    labels:\n${labels}`;
+    expect(parseTaskFile(text, CONTEXT)).toMatchObject({ ok: true, problems: [] });
+  });
+
+  test("takes JSON that is indented with tabs", () => {
+    const text = JSON.stringify({ tasks: [{ name: "a", services: [{ name: "web", endpoints: [] }] }] }, null, "\t");
+    expect(parseTaskFile(text, CONTEXT)).toMatchObject({ ok: true, tasks: [{ id: "a" }], problems: [] });
+  });
+
   test("takes nothing from a list that holds itself", () => {
     const read = parseTaskFile("tasks: &a [*a]", CONTEXT);
     expect(read).toMatchObject({ ok: true, tasks: [], problems: [{ subject: "tasks.yaml:1" }] });
@@ -134,6 +145,8 @@ describe("parseTaskFile", () => {
 
   test.each([
     ["nests without end", `tasks: ${"[".repeat(100_000)}`],
+    ["nests keys without end", `${"? ".repeat(16_384)}tasks`],
+    ["says a key twice", "tasks:\n  - name: a\n    name: b\n    services: []"],
     [
       "multiplies itself by aliases",
       `a: &a [x,x]\n${"bcdefghijk"

@@ -1,11 +1,10 @@
-import { isMap, isSeq, LineCounter, parseDocument, type Document, type YAMLMap } from "yaml";
+import { isMap, isSeq, LineCounter, type Document, type YAMLMap } from "yaml";
 import type { z } from "zod";
+import { findBadKeys, parseYamlText, toPlainData, TOO_DEEP } from "../../config/yaml-text.ts";
 import type { Identity, Problem, Task } from "../../model/index.ts";
 import { buildTask, type TargetCheck } from "./build-task.ts";
 import { TaskEntry } from "./task-schema.ts";
 
-/** Aliases are for saying a thing twice; more of them multiply a small file into gigabytes. */
-const MAX_ALIASES = 100;
 const TASKS_KEY = "tasks";
 
 export interface TaskFileContext {
@@ -25,22 +24,30 @@ export type TaskFile =
 export function parseTaskFile(text: string, context: TaskFileContext): TaskFile {
   try {
     return readDocument(text, context);
-  } catch {
-    // The reader recurses, so that nesting without end overflows its stack.
-    return { ok: false, message: `${context.path}:1: cannot be read; it is nested too deeply` };
+  } catch (error) {
+    // The reader recurses, so that nesting without end overflows its stack. Nothing else is known to throw, and no file may end the gate.
+    const why = error instanceof RangeError ? TOO_DEEP.message : "this cannot be read";
+    return { ok: false, message: `${context.path}:1: ${why}` };
   }
 }
 
-function readDocument(text: string, context: TaskFileContext): TaskFile {
+function lineStarts(text: string): LineCounter {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  lines.addNewLine(0);
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) lines.addNewLine(at + 1);
+  return lines;
+}
+
+function readDocument(text: string, context: TaskFileContext): TaskFile {
+  const lines = lineStarts(text);
+  const { document, faults } = parseYamlText(text);
   const broken = (offset: number, what: string): TaskFile => ({
     ok: false,
     message: `${context.path}:${String(lines.linePos(offset).line)}: ${what}`,
   });
-  const [error] = document.errors;
-  if (error !== undefined) return broken(error.pos[0], `cannot be read as YAML (${error.code})`);
   const { contents } = document;
+  const [fault] = faults.length > 0 ? faults : findBadKeys(contents);
+  if (fault !== undefined) return broken(fault.offset, fault.message);
   // An empty file is what a save in progress looks like, and empty is not unknown: no tasks are written as `tasks: []`.
   if (!isMap(contents))
     return broken(0, "expected a list under the key tasks; no tasks at all are written as tasks: []");
@@ -60,13 +67,10 @@ interface Reading extends TaskFileContext {
   readonly lineOf: (path: readonly PropertyKey[]) => number;
 }
 
-function readEntries(document: Document, reading: Reading): TaskFile {
-  let value: { readonly tasks: readonly unknown[] };
-  try {
-    value = document.toJS({ maxAliasCount: MAX_ALIASES }) as typeof value;
-  } catch {
-    return { ok: false, message: `${reading.path}:1: its aliases name nothing, or make it grow beyond bounds` };
-  }
+function readEntries(document: Document.Parsed, reading: Reading): TaskFile {
+  const plain = toPlainData(document);
+  if ("fault" in plain) return { ok: false, message: `${reading.path}:1: ${plain.fault.message}` };
+  const value = plain.value as { readonly tasks: readonly unknown[] };
   const tasks = new Map<string, Task>();
   const problems: Problem[] = [];
   for (const [index, raw] of value.tasks.entries()) {
