@@ -25,7 +25,9 @@ const ACTIONS = {
     run: (task) => call("DELETE", taskPath(task.id)),
     question: (task) => ({
       title: `Remove ${task.name}?`,
-      text: "It is forgotten with its log and its name. This cannot be undone.",
+      text: task.controllable
+        ? "It is forgotten with its log and its name. This cannot be undone."
+        : "It is forgotten with its name. What listens there goes on.",
       yes: "Remove",
     }),
   },

@@ -72,7 +72,7 @@ export function sinceText(since) {
 function actions(task, { busy, act }) {
   if (busy !== undefined)
     return el("div", { class: "card-actions" }, el("span", { class: "muted", role: "status" }, busy));
-  if (!task.controllable) return el("div", { class: "card-actions" });
+  if (!task.removable) return el("div", { class: "card-actions" });
   const button = (action, text, kind = "") =>
     el(
       "button",
@@ -89,10 +89,10 @@ function actions(task, { busy, act }) {
   return el(
     "div",
     { class: "card-actions" },
-    button("logs", "Logs"),
-    ended && task.provider === "local" ? button("restart", "Restart") : null,
-    ended ? null : button("stop", "Stop", "danger-text"),
-    ended ? button("remove", "Remove", "danger-text") : null,
+    task.controllable ? button("logs", "Logs") : null,
+    ended && task.controllable && task.provider === "local" ? button("restart", "Restart") : null,
+    ended || !task.controllable ? null : button("stop", "Stop", "danger-text"),
+    ended || !task.controllable ? button("remove", "Remove", "danger-text") : null,
   );
 }
 

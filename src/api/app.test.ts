@@ -109,7 +109,12 @@ describe("tasks", () => {
     const services = [{ name: "web", protocol: "http" }];
     const started = await post("/tasks", { ...RUN, name: "round", services, restart: "on-failure" });
     expect(started.status).toBe(201);
-    expect(TaskView.parse(started.json())).toMatchObject({ name: "round", state: "starting", controllable: true });
+    expect(TaskView.parse(started.json())).toMatchObject({
+      name: "round",
+      state: "starting",
+      controllable: true,
+      removable: true,
+    });
     expect(gate.provider.runs.at(-1)).toEqual({
       ...RUN,
       name: "round",
@@ -132,11 +137,13 @@ describe("tasks", () => {
     const answer = await post("/attach", { port: 8888, name: "found" });
     expect(answer.status).toBe(201);
     expect(gate.provider.attached.at(-1)).toEqual({ port: 8888, name: "found", anyone: "nobody" });
+    expect(TaskView.parse(answer.json())).toMatchObject({ controllable: false, removable: true });
   });
 
   test("a task that the gate does not run is shown, and cannot be acted on", async () => {
     gate.publish("file", { kind: "whole", tasks: [webTask("shared")], problems: [] });
-    expect(TaskView.parse((await gate.ask("/tasks/shared")).json()).controllable).toBe(false);
+    const shared = TaskView.parse((await gate.ask("/tasks/shared")).json());
+    expect(shared).toMatchObject({ controllable: false, removable: false });
     for (const [method, path] of [
       ["POST", "/tasks/shared/stop"],
       ["POST", "/tasks/shared/restart"],

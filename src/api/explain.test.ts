@@ -30,6 +30,7 @@ type Logs = (options: LogOptions, signal: AbortSignal) => AsyncIterable<string>;
 
 function controlOf(logs: Logs): TaskControl {
   return {
+    isOwn: () => true,
     stop: () => Promise.resolve(),
     remove: () => Promise.resolve(),
     logs: (_task, options, signal) => logs(options, signal),

@@ -247,6 +247,7 @@ class Directory implements TaskDirectory {
   #view(key: string): TaskView | undefined {
     const { state, site, control } = this.#deps;
     const merged = state.tasks.get(key);
+    const own = control(key);
     const routesOf = (service: string) => state.routesOf(service);
     for (const old of this.#healthKeys.get(key) ?? []) this.#healthOwners.delete(old);
     this.#healthKeys.delete(key);
@@ -260,7 +261,8 @@ class Directory implements TaskDirectory {
       routesOf,
       problems: this.#problems.of(key),
       site,
-      controllable: control(key) !== null,
+      controllable: own?.isOwn(merged.task.id) === true,
+      removable: own !== null,
       planeHealth: (healthKey) => this.#health.get(healthKey),
     });
   }

@@ -31,6 +31,7 @@ function view(task: Task, more: Partial<TaskViewInput> = {}, update?: SourceUpda
     routesOf: (key) => state.routesOf(key),
     problems: [],
     controllable: true,
+    removable: true,
     ...more,
     site,
   });

@@ -28,12 +28,13 @@ export interface TaskViewInput {
   readonly site: Site;
   /** The gate runs it. */
   readonly controllable: boolean;
+  readonly removable: boolean;
   readonly planeHealth?: PlaneHealth;
 }
 
 /** One task as its visitors are told of it. */
 export function viewTask(input: TaskViewInput): TaskView {
-  const { merged, sourceState, problems, controllable } = input;
+  const { merged, sourceState, problems, controllable, removable } = input;
   const { task, provider, key } = merged;
   return {
     name: task.name,
@@ -46,6 +47,7 @@ export function viewTask(input: TaskViewInput): TaskView {
     startedAt: task.startedAt ?? null,
     stale: sourceState?.state === "stale",
     controllable,
+    removable,
     services: task.services.map((service) => viewService(service, input)),
     problems: problems.map(({ subject, code, message }) => ({ subject, code, message })),
   };

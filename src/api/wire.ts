@@ -83,7 +83,8 @@ export const TaskView = z
     reason: z.string().nullable(),
     startedAt: z.number().nullable().describe("Epoch ms."),
     stale: z.boolean().describe("Its provider fails just now; this is what was last known."),
-    controllable: z.boolean().describe("The gate runs it: it can be stopped, removed, and has logs."),
+    controllable: z.boolean().describe("The gate runs it: it can be stopped, and has logs."),
+    removable: z.boolean().describe("It can be removed; so can a port that was taken in, which only forgets it."),
     services: z.array(ServiceView),
     problems: z.array(ProblemView),
   })

@@ -3,6 +3,7 @@ import type { TaskView, ServiceView } from "../api/wire.ts";
 import type { Target } from "./arguments.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
 import { readToken, requireGate } from "./running-gate.ts";
+import { becameOf } from "./task-table.ts";
 import { homeOf, type Terminal } from "./terminal.ts";
 
 /** A client of the gate that runs. Throws `noGate` where none does, and `denied` where there is no token. */
@@ -65,7 +66,7 @@ export async function pickService(
   }
   const found = task.services.find(fits.test);
   if (found !== undefined) return found;
-  const state = task.state === "running" ? "" : ` (it is ${task.state})`;
+  const state = task.state === "running" ? "" : ` (it ${becameOf(task)})`;
   throw new CommandFailure(EXIT.notFound, `task ${task.name} has no service ${fits.what}${state}`, {
     remedy: names.length === 0 ? `taskgate logs ${task.name}` : `it has ${names.join(", ")}`,
   });

@@ -29,14 +29,14 @@ test("shows a row per service, what lets everybody in, what is stale, and what i
   );
   expect(`\n${text}\n`).toMatchInlineSnapshot(`
     "
-    NAME    KIND      STATE            SERVICE   URL                               HEALTH     AGE
-    nb      notebook  running          web http  http://nb.localhost:7080/lab      healthy    2h
-                                       db tcp    taskgate forward nb/db            -
-                                       echo tcp  tcp://127.0.0.1:20000 (no login)  unhealthy
-    数据    spark     running (stale)  web http  http://数据.localhost:7080/       healthy    59s
+    NAME    KIND      STATE            AGE  SERVICE   HEALTH     URL
+    nb      notebook  running          2h   web http  healthy    http://nb.localhost:7080/lab
+                                            db tcp    -          taskgate forward nb/db
+                                            echo tcp  unhealthy  tcp://127.0.0.1:20000 (no login)
+    数据    spark     running (stale)  59s  web http  healthy    http://数据.localhost:7080/
     broken  process   failed
 
-    broken is failed: exit code 3
+    broken has failed: exit code 3
     problem file: tasks.yaml: line 3
     "
   `);
@@ -47,7 +47,7 @@ test("shows nothing that could steer a terminal", () => {
     { now: NOW, tasks: [taskView("x", { state: "failed", reason: "\x1b[2Jgone\r\x07\u202e" })], problems: [] },
     plain,
   );
-  expect(text).toContain("x is failed: gone");
+  expect(text).toContain("x has failed: gone");
   expect(text.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
 });
 

@@ -33,10 +33,10 @@ export interface TableView {
   readonly now: number;
 }
 
-/** What `ps` shows: a row per service, then what is wrong. */
+/** What `ps` shows: a row per service, the address last because a narrow terminal breaks it there; then what is wrong. */
 export function formatTasks(view: TableView, colors: Colors): string {
   const rows = view.tasks.flatMap((task) => rowsOf(task, view.now, colors));
-  const head = ["NAME", "KIND", "STATE", "SERVICE", "URL", "HEALTH", "AGE"].map((title) => colors.bold(title));
+  const head = ["NAME", "KIND", "STATE", "AGE", "SERVICE", "HEALTH", "URL"].map((title) => colors.bold(title));
   const table = rows.length === 0 ? "No tasks. Start one: taskgate run -- COMMAND" : formatColumns([head, ...rows]);
   const lines = [...reasonLines(view.tasks, colors), ...problemLines(view, colors)];
   return lines.length === 0 ? table : `${table}\n\n${lines.join("\n")}`;
@@ -45,13 +45,12 @@ export function formatTasks(view: TableView, colors: Colors): string {
 function rowsOf(task: TaskView, now: number, colors: Colors): string[][] {
   const first = [colors.bold(printable(task.name)), printable(task.kind), stateText(task, colors)];
   const age = task.startedAt === null ? "" : formatAge(now - task.startedAt);
-  if (task.services.length === 0) return [[...first, "", "", "", age]];
+  if (task.services.length === 0) return [[...first, age]];
   return task.services.map((service, index) => [
-    ...(index === 0 ? first : ["", "", ""]),
+    ...(index === 0 ? [...first, age] : ["", "", "", ""]),
     `${printable(service.name)} ${colors.dim(service.protocol)}`,
+    healthText(task, service, colors),
     wayIn(task, service, colors),
-    healthText(service, colors),
-    index === 0 ? age : "",
   ]);
 }
 
@@ -66,21 +65,27 @@ function stateText(task: TaskView, colors: Colors): string {
   return `${paint[task.state](task.state)}${task.stale ? colors.yellow(" (stale)") : ""}`;
 }
 
+/** `is running`, `has finished`: what follows a task's name in a sentence. */
+export function becameOf({ state }: Pick<TaskView, "state">): string {
+  return state === "finished" || state === "failed" ? `has ${state}` : `is ${state}`;
+}
+
 /** How to get there; what lets everybody in says so. */
 export function wayIn(task: TaskView, service: ServiceView, colors: Colors): string {
   const way = service.url ?? (service.forward === null ? "" : `taskgate forward ${task.name}/${service.name}`);
   return service.login || way === "" ? printable(way) : `${printable(way)} ${colors.red("(no login)")}`;
 }
 
-function healthText(service: ServiceView, colors: Colors): string {
-  if (service.health === "unknown") return colors.dim("-");
+/** What has ended is not ill. */
+function healthText(task: TaskView, service: ServiceView, colors: Colors): string {
+  if (service.health === "unknown" || task.state === "finished") return colors.dim("-");
   return service.health === "healthy" ? colors.green(service.health) : colors.red(service.health);
 }
 
 function reasonLines(tasks: readonly TaskView[], colors: Colors): string[] {
   return tasks
     .filter((task) => task.reason !== null && task.state !== "running")
-    .map((task) => `${colors.bold(printable(task.name))} is ${task.state}: ${printable(task.reason ?? "")}`);
+    .map((task) => `${colors.bold(printable(task.name))} ${becameOf(task)}: ${printable(task.reason ?? "")}`);
 }
 
 function problemLines(view: TableView, colors: Colors): string[] {

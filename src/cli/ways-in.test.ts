@@ -67,10 +67,16 @@ test("gRPC is asked by its authority, TCP is forwarded, and a raw port needs no 
   expect(line(serviceView("db", { protocol: "tcp", url: "tcp://127.0.0.1:20000", login: false }))).toBeNull();
 });
 
+test("the log of a task is pointed at where the gate has it", () => {
+  const deps = { gate: GATE, home: homeAt({ TASKGATE_HOME: "/h" }), environment: {}, colors: pc.createColors(false) };
+  expect(describeWaysIn(taskView("nb"), deps)).toContain("taskgate logs -f nb");
+  expect(describeWaysIn(taskView("nb", { controllable: false }), deps)).not.toContain("logs");
+});
+
 test("a task that has ended says why, and one without ports where they will show", () => {
   const deps = { gate: GATE, home: homeAt({ TASKGATE_HOME: "/h" }), environment: {}, colors: pc.createColors(false) };
   expect(describeWaysIn(taskView("nb", { state: "finished", reason: "exited with code 0" }), deps)).toBe(
-    "nb is finished: exited with code 0. Its log: taskgate logs nb",
+    "nb has finished: exited with code 0. Its log: taskgate logs nb",
   );
   expect(describeWaysIn(taskView("nb", { services: [] }), deps)).toContain("listens on no port yet");
 });

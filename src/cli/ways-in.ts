@@ -30,12 +30,11 @@ export function describeWaysIn(task: TaskView, deps: WaysInDeps): string {
 
 function hints(task: TaskView, deps: WaysInDeps): string[] {
   const page = task.services.find((service) => service.protocol === "http" && service.url !== null);
-  const kept = task.kind !== ATTACHED;
   const copied = task.services.map((service) => copyLine(task, service, deps)).find((line) => line !== null);
   return [
     ...(page === undefined ? [] : ["In a browser, logged in:", `  taskgate open ${task.name}`]),
     ...(copied === undefined ? [] : ["From a program:", `  ${copied}`]),
-    ...(kept ? ["Its log:", `  taskgate logs -f ${task.name}`] : []),
+    ...(task.controllable ? ["Its log:", `  taskgate logs -f ${task.name}`] : []),
   ];
 }
 

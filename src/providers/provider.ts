@@ -9,8 +9,10 @@ export interface LogOptions {
   readonly replica?: string;
 }
 
-/** What a provider can do to tasks that it runs itself. Every method throws GatewayError. */
+/** What a provider can do to tasks that it runs itself. What does something throws GatewayError. */
 export interface TaskControl {
+  /** Whether this provider started it. If not (a port that was taken in), it can be removed, and nothing more. */
+  isOwn(task: string): boolean;
   /** Politely, then not; resolves when all its processes are gone. Stopping a stopped task is no error. */
   stop(task: string, signal: AbortSignal): Promise<void>;
   /** Stops it, and forgets it with its logs. */

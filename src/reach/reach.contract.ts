@@ -27,6 +27,7 @@ function scriptProvider(name: string): ScriptedProvider {
   const sinks = new Set<(update: SourceUpdate) => void>();
   const told: ReadonlyMap<string, TaskStatus>[] = [];
   const control: TaskControl = {
+    isOwn: () => true,
     stop: () => Promise.resolve(),
     remove: () => Promise.resolve(),
     async *logs() {

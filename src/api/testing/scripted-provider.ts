@@ -39,6 +39,10 @@ export class ScriptedProvider implements Runner, TaskControl {
     return this.#start(spec.name ?? "attached");
   }
 
+  isOwn(id: string): boolean {
+    return !this.attached.some((spec) => (spec.name ?? "attached") === id);
+  }
+
   async restart(id: string): Promise<void> {
     await this.#start(this.#get(id).id);
   }

@@ -192,7 +192,7 @@ test("stop goes on after one that fails, and tells it", async () => {
     gate.tasks.set("a", taskView("a"));
     gate.tasks.set("b", taskView("b"));
     const result = await cli(["stop", "a", "none", "b"]);
-    expect(result).toMatchObject({ exitCode: EXIT.notFound, stdout: "a is finished\nb is finished\n" });
+    expect(result).toMatchObject({ exitCode: EXIT.notFound, stdout: "a has finished\nb has finished\n" });
     expect(result.stderr).toContain("none");
     expect(JSON.parse((await cli(["rm", "a", "--json"])).stdout)).toEqual({ removed: ["a"] });
     expect([...gate.tasks.keys()]).toEqual(["b"]);

@@ -3,6 +3,7 @@ import { forEachName } from "../each-task.ts";
 import type { ExitCode } from "../failure.ts";
 import { startProgress } from "../progress.ts";
 import { connect, namingTask } from "../session.ts";
+import { becameOf } from "../task-table.ts";
 import { print, printJson, type Terminal } from "../terminal.ts";
 
 export async function restart(
@@ -17,7 +18,7 @@ export async function restart(
     const task = await namingTask(client, name, terminal.signal, () => client.restart(name, terminal.signal));
     progress[Symbol.dispose]();
     restarted.push(task);
-    if (options.json !== true) print(terminal, `${name} is ${task.state}`);
+    if (options.json !== true) print(terminal, `${name} ${becameOf(task)}`);
   });
   if (options.json === true) printJson(terminal, restarted);
   return exitCode;

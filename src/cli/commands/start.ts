@@ -10,7 +10,7 @@ import { callerEnvironment } from "../caller-environment.ts";
 import { findGate, readToken } from "../running-gate.ts";
 import { colorsFor, homeOf, note, print, type Terminal } from "../terminal.ts";
 import { waitForTask } from "../wait-for-task.ts";
-import { wayIn } from "../task-table.ts";
+import { becameOf, wayIn } from "../task-table.ts";
 import { up } from "./up.ts";
 
 const DEMO = "demo";
@@ -84,7 +84,7 @@ function demoRequest(terminal: Terminal, gate: Gate): Parameters<ApiClient["run"
 function sayDemo(terminal: Terminal, task: TaskView): void {
   const [service] = task.services;
   if (task.state !== "running" || service === undefined) {
-    note(terminal, `The demo is ${task.state}: ${task.reason ?? "taskgate logs demo"}`);
+    note(terminal, `The demo ${becameOf(task)}: ${task.reason ?? "taskgate logs demo"}`);
     return;
   }
   print(terminal, `A small demo runs behind it:  ${wayIn(task, service, colorsFor(terminal, "stdout"))}`);

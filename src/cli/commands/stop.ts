@@ -4,6 +4,7 @@ import { forEachName } from "../each-task.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { startProgress } from "../progress.ts";
 import { connect, namingTask } from "../session.ts";
+import { becameOf } from "../task-table.ts";
 import { print, printJson, type Terminal } from "../terminal.ts";
 
 export interface StopOptions {
@@ -35,6 +36,6 @@ function stopTasks(
     const task = await namingTask(client, name, terminal.signal, () => client.stop(name, terminal.signal));
     progress[Symbol.dispose]();
     stopped.push(task);
-    if (options.json !== true) print(terminal, `${name} is ${task.state}`);
+    if (options.json !== true) print(terminal, `${name} ${becameOf(task)}`);
   });
 }

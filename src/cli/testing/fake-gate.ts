@@ -216,6 +216,7 @@ export function taskView(name: string, differs: Partial<TaskView> = {}): TaskVie
     startedAt: null,
     stale: false,
     controllable: true,
+    removable: true,
     services: [serviceView("web", { url: `http://${name}.localhost:7080/`, host: `${name}.localhost` })],
     problems: [],
     ...differs,

@@ -55,10 +55,14 @@ function describeEnd(state: SupervisorState | null): Described {
   return { state: "finished", reason: "exited with code 0" };
 }
 
+/** Ports that are named one by one in a reason. */
+const SHOWN = 4;
+
 /** What is declared and not open; without declarations, that nothing is. */
 function lacks({ record, state, open, ready }: RunView): readonly string[] {
   if (record.declared.length === 0) {
-    return ready && record.found.length === 0 ? ["it listens on no port yet"] : [];
+    if (record.found.length > 0) return [];
+    return [ready ? "it listens on no port yet" : "waiting for it to open a port"];
   }
   const several = (state?.replicas.length ?? 1) > 1;
   const missing = record.declared.flatMap(({ name, ports }) =>
@@ -66,8 +70,9 @@ function lacks({ record, state, open, ready }: RunView): readonly string[] {
       .filter((port, replica) => openPort(open, String(replica), port) === undefined)
       .map((port) => `${name}${several ? " of a replica" : ""} on port ${String(port)}`),
   );
-  const shown = missing.slice(0, 4).join(", ");
   if (missing.length === 0) return [];
+  const more = missing.length > SHOWN ? ` and ${String(missing.length - SHOWN)} more` : "";
+  const shown = `${missing.slice(0, SHOWN).join(", ")}${more}`;
   return [ready ? `${shown} is closed` : `waiting for ${shown} to open`];
 }
 

@@ -329,6 +329,7 @@ describe("attached ports", () => {
     const task = await stand.until(id, { state: "running" });
     const [service] = task.services;
     expect(service).toMatchObject({ protocol: "http", port });
+    expect([stand.provider.control.isOwn(name), stand.provider.control.isOwn(id)]).toEqual([true, false]);
     expect(task.endpoints[service!.name]).toMatchObject([{ address: { ip: "127.0.0.1", port }, health: "healthy" }]);
     await expect(stand.provider.control.stop(id, NEVER)).rejects.toMatchObject({ code: "unsupported" });
     await expect(linesOf(stand.provider.control.logs(id, { follow: true }, NEVER))).rejects.toMatchObject({

@@ -25,6 +25,7 @@ export function createLocalProvider(deps: LocalDeps): LocalProvider {
       return present;
     },
     control: {
+      isOwn: (task) => present?.isOwn(task) ?? false,
       stop: async (task, signal) => tasks().stop(task, signal),
       remove: async (task, signal) => tasks().remove(task, signal),
       logs: (task, options, signal) => tasks().logs(task, options, signal),

@@ -161,6 +161,10 @@ export class LocalTasks implements AsyncDisposable {
     });
   }
 
+  isOwn(id: string): boolean {
+    return this.#tasks.get(id)?.kind === "run";
+  }
+
   async restart(id: string): Promise<void> {
     await this.#run(id, "has nothing to start: its process is not ours").restart();
     this.#watch?.hurry();
