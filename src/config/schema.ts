@@ -86,7 +86,9 @@ export const LocalConfig = z.strictObject({
   enabled: flag.prefault(true).describe("Run commands and take in ports of this machine."),
   discoverEvery: duration("10ms", "1h")
     .prefault("500ms")
-    .describe("How often the ports that tasks open are looked for."),
+    .describe(
+      "How often the ports that tasks open are looked for; a quarter as often once nothing has changed for a minute.",
+    ),
   stopGrace: duration("0ms", "1h").prefault("10s").describe("Time between SIGTERM and SIGKILL when a task is stopped."),
   logBytes: size("4KiB", "10GiB").prefault("10MiB").describe("Size at which a replica's log is rotated."),
   logFiles: count(1, 100).prefault(3).describe("Log files kept for each replica, the current one included."),

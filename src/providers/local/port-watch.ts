@@ -11,6 +11,9 @@ import { Recogniser } from "./recogniser.ts";
 /** While a task starts its ports are looked for this often, so that it is ready soon after it listens. */
 const EAGER_MS = 100;
 const EAGER_FOR_MS = 15_000;
+/** One look costs milliseconds whatever it finds, so a machine where nothing has changed for this long is looked at less often. */
+const CALM_AFTER_MS = 60_000;
+const CALM_FACTOR = 4;
 const LINUX = process.platform === "linux";
 
 export interface PortWatchDeps {
@@ -54,6 +57,9 @@ class Watch {
   /** What each attached port was when it was looked up last. */
   readonly #attached = new WeakMap<AttachedTask, Attached>();
   #eagerUntil = 0;
+  /** What all tasks had open at the last look, and since when that is so. */
+  #seen = "";
+  #seenSince = 0;
   #failing = false;
 
   constructor(deps: PortWatchDeps) {
@@ -64,6 +70,7 @@ class Watch {
   hurry(): void {
     const { clock } = this.#deps;
     this.#eagerUntil = clock.now() + EAGER_FOR_MS;
+    this.#seenSince = clock.now();
     this.#wake.abort();
   }
 
@@ -82,7 +89,7 @@ class Watch {
         if (!this.#failing) logger.warn({ err: error }, "listening ports cannot be looked for");
         this.#failing = true;
       }
-      const every = clock.now() < this.#eagerUntil ? Math.min(EAGER_MS, everyMs) : everyMs;
+      const every = this.#pauseMs();
       // A hurry that comes while this look is under way is not lost: the next one comes after the eager time.
       this.#wake = new AbortController();
       await pause(clock, Math.min(EAGER_MS, everyMs), life);
@@ -91,21 +98,36 @@ class Watch {
     await this.#recogniser.idle();
   }
 
+  #pauseMs(): number {
+    const { clock, everyMs } = this.#deps;
+    if (clock.now() < this.#eagerUntil) return Math.min(EAGER_MS, everyMs);
+    return clock.now() - this.#seenSince > CALM_AFTER_MS ? everyMs * CALM_FACTOR : everyMs;
+  }
+
+  #note(seen: string): void {
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    this.#seenSince = this.#deps.clock.now();
+  }
+
   async #look(): Promise<void> {
     const own = this.#deps.ownPorts();
     const tasks = [...this.#deps.tasks()];
-    await this.#lookAtRuns(
+    const runs = await this.#lookAtRuns(
       tasks.filter((task) => task.kind === "run"),
       own,
     );
-    await this.#lookAtAttached(
+    const attached = await this.#lookAtAttached(
       tasks.filter((task) => task.kind === "attach"),
       own,
     );
+    this.#note([...runs, ...attached].join("\n"));
     this.#recogniser.forgetUnseen();
   }
 
-  async #lookAtRuns(tasks: readonly LocalTask[], own: ReadonlySet<number>): Promise<void> {
+  /** Gives what was seen, in a form that is equal for the same. */
+  async #lookAtRuns(tasks: readonly LocalTask[], own: ReadonlySet<number>): Promise<string[]> {
+    const seen: string[] = [];
     const roots = new Map(tasks.map((task) => [task, task.roots]));
     const pids = [...roots.values()].flat().map((root) => root.pid);
     const found =
@@ -117,10 +139,12 @@ class Watch {
         const there = LINUX ? (found.get(pid) ?? []) : await this.#dialDeclared(task, replica, pid);
         const ports = there.filter((port) => !own.has(port.port));
         if (ports.length > 0) open.set(replica, ports);
+        seen.push([task.record.name, replica, pid, ...ports.map((port) => port.port)].join(" "));
       }
       task.setOpen(open);
       this.#recogniseAll(task, open);
     }
+    return seen;
   }
 
   /** Where process trees cannot be looked into: what was declared, by dialling it. */
@@ -146,7 +170,8 @@ class Watch {
   }
 
   /** Reads the table of listening sockets once; who has a port is looked up only when its sockets are others than before. */
-  async #lookAtAttached(tasks: readonly AttachedTask[], own: ReadonlySet<number>): Promise<void> {
+  async #lookAtAttached(tasks: readonly AttachedTask[], own: ReadonlySet<number>): Promise<string[]> {
+    const seen: string[] = [];
     const sockets = LINUX && tasks.length > 0 ? await readListeningSockets() : null;
     for (const task of tasks) {
       const { port } = task.record;
@@ -159,7 +184,9 @@ class Watch {
           : { signature, found: await this.#whoListens(task, own, inodes?.length !== 0) };
       this.#attached.set(task, now);
       if (now.found !== null) this.#recogniser.see(task.record.name, now.found, (what) => task.admit(what));
+      seen.push(`${task.record.name} ${signature ?? ""}`);
     }
+    return seen;
   }
 
   /** `maybe`: not known to be closed. */
