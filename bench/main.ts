@@ -1,19 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchStart } from "./start.ts";
+import type { Row, Suite } from "./suite.ts";
 import { benchTable } from "./table.ts";
-
-/** One measured figure. */
-export interface Row {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  /** Of the value to what it should be, or to who it is compared with: at most 1 is as it should be. null: nothing to compare with. */
-  readonly ratio: number | null;
-}
-
-/** Measures, and says what it is doing as it goes. */
-export type Suite = (say: (line: string) => void) => readonly Row[] | Promise<readonly Row[]>;
 
 const SUITES: Readonly<Record<string, Suite>> = { start: benchStart, table: benchTable };
 

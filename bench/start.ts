@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { homeAt, readGateFile } from "../src/config/home.ts";
 import { packageRoot } from "../src/platform/package-info.ts";
-import type { Suite } from "./main.ts";
+import { median, type Suite } from "./suite.ts";
 
 const ROUNDS = 7;
 const TARGET_MS = 2000;
@@ -74,8 +74,4 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
     if (performance.now() > end) throw new Error("npm start does not answer");
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { createTableState } from "../src/core/create-table-state.ts";
 import type { TableState } from "../src/core/table-state.ts";
 import type { Endpoint, Exposure, Service, Task } from "../src/model/index.ts";
-import type { Row, Suite } from "./main.ts";
+import { median, quantile, type Row, type Suite } from "./suite.ts";
 
 const SIZES = [10_000, 100_000];
 const FULL_BUILD_TARGET_US = 10;
@@ -177,15 +177,6 @@ function withMoreServices(task: Task): Task {
     services: [...task.services, more],
     endpoints: { ...task.endpoints, extra: makeEndpoints(1, 9, 2) },
   };
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
 function collectGarbage(): void {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check } from "./check.ts";
@@ -26,7 +26,9 @@ async function main(): Promise<boolean> {
 
 function sum(file: string): Counts {
   const total = { passed: 0, failed: 0, skipped: 0 };
-  for (const line of readFileSync(file, "utf8").trim().split("\n")) {
+  // Not there where no runner got to its end: the failed steps count then.
+  const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
+  for (const line of lines) {
     const counts = JSON.parse(line) as Counts;
     total.passed += counts.passed;
     total.failed += counts.failed;
