@@ -1,8 +1,9 @@
 import type { TableState } from "../core/table-state.ts";
 import type { Explain, Explanation } from "../dataplanes/dataplane.ts";
-import { sameIdentity, type Route, type Session, type SourceState, type Task } from "../model/index.ts";
+import { type Route, type SourceState, type Task } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TaskControl } from "../providers/provider.ts";
+import { mayManage } from "./visibility.ts";
 
 const LOG_LINES = 20;
 const LOG_LINE_LENGTH = 500;
@@ -32,17 +33,12 @@ export function createExplain(deps: ExplainDeps): Explain {
     if (merged === undefined) return UNKNOWN;
     const bare = named(merged.task, explainState(merged.task, failure));
     const stale = staleNote(deps.state.sources.get(merged.provider));
-    if (!mayKnow(session, merged.task)) return withNote(bare, "", stale);
+    if (session === null || !mayManage(session.principal, merged.task.owner)) return withNote(bare, "", stale);
     const control = deps.control(merged.key);
     const lines = control === null ? [] : await lastLines(control, merged.task, route, deps.clock);
     const reason = merged.task.reason ?? "";
     return { ...withNote(bare, reason, stale), ...(lines.length > 0 ? { lines } : {}) };
   };
-}
-
-function mayKnow(session: Session | null, task: Task): boolean {
-  if (session === null) return false;
-  return session.principal.admin || (task.owner !== null && sameIdentity(session.principal, task.owner));
 }
 
 function named(task: Task, explanation: Explanation): Explanation {

@@ -1,6 +1,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { GatewayError, type RunSpec } from "../../model/index.ts";
+import { freeName, labelOf } from "./names.ts";
 
 const COMMAND_BYTES = 128 * 1024;
 const ENVIRONMENT_BYTES = 1024 * 1024;
@@ -21,16 +22,7 @@ export function checkName(name: string): void {
 
 /** A name after the program: `python3` for /usr/bin/python3, numbered where `isTaken`. */
 export function nameAfter(program: string, isTaken: (name: string) => boolean): string {
-  const plain = basename(program)
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .slice(0, 32)
-    .replace(/^-+|-+$/g, "");
-  const base = plain === "" ? "task" : plain;
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? base : `${base}-${String(number)}`;
-    if (!isTaken(name)) return name;
-  }
+  return freeName(labelOf(basename(program), 32) || "task", isTaken);
 }
 
 /** Throws `bad_request` or `too_large` for what can be seen to be wrong before anything is started. */

@@ -1,4 +1,5 @@
 import type { FoundPort, Recognised } from "./discover/discover.ts";
+import { freeName, labelOf } from "./names.ts";
 import type { FoundRecord, Recognition, RunRecord } from "./task-record.ts";
 
 /** Most services that a task gets by opening ports: a job that opens more must not fill the table. */
@@ -37,7 +38,7 @@ export function admitPort(record: RunRecord, open: OpenPorts, arrival: Arrival):
     );
   const room = known === undefined ? withRoom(record, open) : record;
   if (room === null) return record;
-  const service = known ?? { name: freeName(room, base), base, ports: {} };
+  const service = known ?? { name: newName(room, base), base, ports: {} };
   return withRecognition(withPort(room, service, replica, port), service.name, recognised, null);
 }
 
@@ -81,18 +82,10 @@ export function recognitionOf(recognised: Recognised, declared: Recognition["pro
 
 /** As a DNS label of at most 32 characters. */
 export function serviceName(text: string): string {
-  const name = text
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .slice(0, 28)
-    .replace(/^-+|-+$/g, "");
-  return name === "" ? "port" : name;
+  return labelOf(text, 28) || "port";
 }
 
-function freeName(record: RunRecord, base: string): string {
+function newName(record: RunRecord, base: string): string {
   const taken = new Set([...record.declared, ...record.found].map((service) => service.name));
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? base : `${base}-${String(number)}`;
-    if (!taken.has(name)) return name;
-  }
+  return freeName(base, (name) => taken.has(name));
 }

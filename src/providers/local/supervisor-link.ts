@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../model/index.ts";
+import { readJsonLines } from "./supervisor/json-lines.ts";
 import { readState, type SupervisorCommand, type SupervisorState } from "./supervisor/state.ts";
 import type { SupervisorOptions } from "./supervisor/spec.ts";
 
@@ -62,7 +63,7 @@ export async function connectSupervisor(
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   // The supervisor was killed: `close` follows.
   socket.on("error", () => undefined);
-  readStates(socket, onState);
+  readJsonLines(socket, LINE_CHARACTERS, { read: (value) => State.parse(value), take: onState });
   return {
     closed,
     stop(graceMs) {
@@ -124,27 +125,4 @@ function dial(path: string): Promise<Socket | null> {
       else reject(error);
     });
   });
-}
-
-function readStates(socket: Socket, onState: (state: SupervisorState) => void): void {
-  let held = "";
-  socket.setEncoding("utf8");
-  socket.on("data", (text: string) => {
-    const lines = (held + text).split("\n");
-    held = lines.pop() ?? "";
-    if (held.length > LINE_CHARACTERS) socket.destroy();
-    for (const line of lines) {
-      const state = parseState(line);
-      if (state === null) socket.destroy();
-      else onState(state);
-    }
-  });
-}
-
-function parseState(line: string): SupervisorState | null {
-  try {
-    return State.parse(JSON.parse(line));
-  } catch {
-    return null;
-  }
 }

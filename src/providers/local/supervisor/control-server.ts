@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
+import { readJsonLines } from "./json-lines.ts";
 import type { SupervisorCommand, SupervisorState } from "./state.ts";
 
 /** Longest command, and most that is held for a gate that does not read. */
@@ -27,7 +28,7 @@ export async function startControlServer(
     socket.once("close", () => clients.delete(socket));
     // A gate that was killed: `close` follows.
     socket.on("error", () => undefined);
-    readCommands(socket, command);
+    readJsonLines(socket, BOUND_BYTES, { read: readCommand, take: command });
     send(socket, present());
   });
   rmSync(path, { force: true });
@@ -58,26 +59,7 @@ function send(socket: Socket, state: SupervisorState): void {
   else if (socket.writable) socket.write(`${JSON.stringify(state)}\n`);
 }
 
-function readCommands(socket: Socket, command: (command: SupervisorCommand) => void): void {
-  let held = "";
-  socket.setEncoding("utf8");
-  socket.on("data", (text: string) => {
-    const lines = (held + text).split("\n");
-    held = lines.pop() ?? "";
-    if (held.length > BOUND_BYTES) socket.destroy();
-    for (const line of lines) {
-      const parsed = parseCommand(line);
-      if (parsed === null) socket.destroy();
-      else command(parsed);
-    }
-  });
-}
-
-function parseCommand(line: string): SupervisorCommand | null {
-  try {
-    const { stop } = JSON.parse(line) as Partial<SupervisorCommand>;
-    return typeof stop?.graceMs === "number" && stop.graceMs >= 0 ? { stop: { graceMs: stop.graceMs } } : null;
-  } catch {
-    return null;
-  }
+function readCommand(value: unknown): SupervisorCommand | null {
+  const { stop } = value as Partial<SupervisorCommand>;
+  return typeof stop?.graceMs === "number" && stop.graceMs >= 0 ? { stop: { graceMs: stop.graceMs } } : null;
 }
