@@ -17,6 +17,8 @@ test.each([
   "x-taskgate-anything-to-come",
   "x_taskgate_user",
   "x-taskgate_user",
+  "x.taskgate.user",
+  "remote~user",
   "remote-user",
   "remote_user",
   "x-remote-user",

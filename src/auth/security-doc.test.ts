@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { IDENTITY_FAMILIES, IDENTITY_HEADERS } from "./headers.ts";
+import { IDENTITY_FAMILIES, IDENTITY_HEADERS } from "../model/index.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const DOC = readFileSync(join(ROOT, "docs/security.md"), "utf8");

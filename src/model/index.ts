@@ -2,6 +2,7 @@ export * from "./access.ts";
 export * from "./errors.ts";
 export * from "./gatekeeper.ts";
 export * from "./host-port.ts";
+export * from "./identity-headers.ts";
 export * from "./identity.ts";
 export * from "./names.ts";
 export * from "./problem.ts";

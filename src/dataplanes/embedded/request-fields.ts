@@ -1,4 +1,12 @@
-import { addressText, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
+import {
+  addressText,
+  fieldKey,
+  isIdentityField,
+  type Address,
+  type Decision,
+  type Route,
+  type Site,
+} from "../../model/index.ts";
 import { withoutCookies } from "./cookies.ts";
 import { eachField, valuesOf, type Exchange, type Fields } from "./exchange.ts";
 import { ID_HEADER } from "./route-index.ts";
@@ -43,11 +51,6 @@ const ALWAYS_DROPPED: readonly string[] = [
   "trailer",
 ];
 
-/** Programs behind CGI and WSGI read `x_user` and `x-user` as one: so does whoever wants to drop it. */
-export function fieldKey(name: string): string {
-  return name.toLowerCase().replaceAll("_", "-");
-}
-
 /** Field names that this message's own Connection fields take out. */
 export function connectionNames(fields: Fields): string[] {
   return valuesOf(fields, "connection").flatMap((value) => value.split(",").map((name) => fieldKey(name.trim())));
@@ -77,7 +80,7 @@ export function requestTrailers(exchange: Exchange, allowed: Allowed): string[] 
   const kept: string[] = [];
   eachField(exchange.trailers(), (name, value) => {
     const key = fieldKey(name);
-    const counts = key === "cookie" || key === "authorization" || key.startsWith("x-taskgate-");
+    const counts = key === "cookie" || key === "authorization" || isIdentityField(name);
     if (!counts && !dropped.has(key) && !key.startsWith(FORWARDING_PREFIX)) kept.push(name, value);
   });
   return kept;

@@ -1,8 +1,8 @@
-import { addressText, type Address, type Route } from "../../model/index.ts";
+import { addressText, fieldKey, type Address, type Route } from "../../model/index.ts";
 import { translateSetCookie, underPrefix } from "./cookies.ts";
 import { eachField, type Exchange, type Fields } from "./exchange.ts";
 import { parseHost } from "./request-head.ts";
-import { connectionNames, fieldKey, hostOf, type Allowed } from "./request-fields.ts";
+import { connectionNames, hostOf, type Allowed } from "./request-fields.ts";
 
 /** Marks answers that are the gate's own. */
 export const ERROR_HEADER = "x-taskgate-error";
