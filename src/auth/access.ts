@@ -8,11 +8,16 @@ export type MayUse = "allowed" | "refused" | "authority";
  * authority each add to that, and none takes away. A grant to a link lets nobody in here: a link is not a principal.
  */
 export function mayUse(route: Route, principal: Principal, now: number): MayUse {
-  if (principal.admin || (route.owner !== null && sameIdentity(route.owner, principal))) return "allowed";
+  if (isManager(route, principal)) return "allowed";
   const { anyone, grants, authority } = route.access;
   if (anyone !== "nobody") return "allowed";
   if (grants.some((grant) => isGood(grant, now) && isFor(grant, principal))) return "allowed";
   return authority === undefined ? "refused" : "authority";
+}
+
+/** Its owner and administrators, whatever the grants. */
+export function isManager(route: Route, principal: Principal): boolean {
+  return principal.admin || (route.owner !== null && sameIdentity(route.owner, principal));
 }
 
 function isGood(grant: Grant, now: number): boolean {

@@ -356,3 +356,30 @@ describe("the API's own question", () => {
     await expect(ask({})).rejects.toMatchObject({ code: "unauthenticated" });
   });
 });
+
+describe("tunnels", () => {
+  const connect = { method: "CONNECT" };
+
+  test("to a service that speaks HTTP are for its owner: nobody else's words in them are looked at", async () => {
+    const shared = hostRoute("nb.localhost", "local/nb/web", { access: { grants: [], anyone: "authenticated" } });
+    kit.routes.set(shared.id, shared);
+    const bobs = (await kit.auth.tokens.issue({ name: "bob", principal: BOB })).token;
+    const as = (shown: string) => ({ authorization: `Bearer ${shown}` });
+    expect(await send(as(bobs))).toMatchObject({ kind: "allow" });
+    expect(await send(as(bobs), connect)).toMatchObject({ kind: "deny", status: 403 });
+    expect(await send(as(await issue()), connect)).toMatchObject({ kind: "allow" });
+  });
+
+  test("to a public service that speaks HTTP need a login, too", async () => {
+    const open = "http://open.localhost:7080/";
+    expect(await send({}, { url: open })).toMatchObject({ kind: "allow", session: null });
+    expect(await send({}, { ...connect, url: open })).toMatchObject({ kind: "deny", status: 401 });
+  });
+
+  test("to a TCP service are for everybody who may use it", async () => {
+    const route = hostRoute("nb.localhost", "local/nb/web", { protocol: "tcp", access: { grants: [], anyone: "authenticated" } }); // prettier-ignore
+    kit.routes.set(route.id, route);
+    const bobs = (await kit.auth.tokens.issue({ name: "bob", principal: BOB })).token;
+    expect(await send({ authorization: `Bearer ${bobs}` }, connect)).toMatchObject({ kind: "allow" });
+  });
+});

@@ -13,6 +13,7 @@ import {
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { isManager } from "./access.ts";
 import type { AppLogin } from "./app-login.ts";
 import { ownCookies } from "./cookies.ts";
 import type { Credentials, Shown } from "./credentials.ts";
@@ -165,9 +166,21 @@ function allow(
   { route, head, session }: { readonly route: Route; readonly head: RequestHead; readonly session: Session | null },
   respond: HeaderFields = NOTHING,
 ): Decision {
+  if (bypassesTheGate(route, head) && (session === null || !isManager(route, session.principal))) {
+    if (session === null) return unauthenticated(deps, "log in: tunnels to this service are for its owner");
+    const reason = "only its owner may open a tunnel to a service that speaks HTTP; ask for it by its address";
+    return { kind: "deny", status: 403, code: "denied", reason };
+  }
   const strip = strippedHeaders(route, head, deps.credentials.recognised(head));
   const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
   return { kind: "allow", session, strip, stripCookies, set: NOTHING, respond };
+}
+
+/** What goes through a tunnel is not looked at: there a visitor could write to a web service who it is, which nobody else could take out. */
+function bypassesTheGate(route: Route, head: RequestHead): boolean {
+  return (
+    head.method === "CONNECT" && route.guard === "gate" && (route.protocol === "http" || route.protocol === "grpc")
+  );
 }
 
 /** Who checks by themselves are asked nothing, and get no more of the gate's than others do. */
