@@ -124,7 +124,10 @@ function pathPrefix(prefix: string): string {
       );
     }
   }
-  if (segments[0]?.toLowerCase() === ".taskgate") throw new Unusable("Paths under /.taskgate/ belong to the gate.");
+  // Anywhere, not only in front: `/nb/.taskgate/` is where the login of who has `/nb/` comes back with its code.
+  if (segments.some((segment) => segment.toLowerCase() === ".taskgate")) {
+    throw new Unusable("Paths with a segment .taskgate belong to the gate.");
+  }
   return `/${segments.join("/")}/`;
 }
 
