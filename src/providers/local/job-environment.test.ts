@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jobEnvironment, replicaEnvironment } from "./job-environment.ts";
+import { jobEnvironment, replicaEnvironment, strangersEnvironment } from "./job-environment.ts";
 
 const ROOT = "/opt/taskgate";
 const PLACE = { task: "nb", replica: "1", ports: [5001, 5002], declared: true };
@@ -20,6 +20,12 @@ test("takes out what npm and our own scripts put in, and every variable of the g
     taskgate_token: "secret",
   };
   expect(jobEnvironment(caller, ROOT)).toEqual({ HOME: "/home/ada", TASKGATE_HOME: "/home/ada/.taskgate" });
+});
+
+test("gives a job of another user nothing of the caller's but how to find programs and how to talk", () => {
+  const caller = { PATH: "/bin", LANG: "C", LC_ALL: "C", TZ: "UTC", AWS_SECRET_ACCESS_KEY: "x", SSH_AUTH_SOCK: "/a" };
+  const inherited = { ...caller, LD_PRELOAD: "/x.so", XDG_RUNTIME_DIR: "/run/user/0", PATHOLOGY: "x" };
+  expect(strangersEnvironment(inherited)).toEqual({ PATH: "/bin", LANG: "C", LC_ALL: "C", TZ: "UTC" });
 });
 
 test("leaves variables that only npm's presence makes npm's", () => {

@@ -38,6 +38,14 @@ export function jobEnvironment(
   return environment;
 }
 
+/** What says how to talk, not what to open: the rest of a caller's environment holds its keys and tokens, the ways to its agents. */
+const HARMLESS = /^(PATH|LANG|LANGUAGE|LC_[A-Z]+|TERM|COLORTERM|TZ)$/;
+
+/** What of the caller's environment a job of another user gets, which must not know what the caller knows (as sudo(8) does). */
+export function strangersEnvironment(job: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(job).filter(([name]) => HARMLESS.test(name)));
+}
+
 /** What one replica gets on top. Programs that buffer when they write to a pipe (Python) are asked not to, or logs would come late. */
 export function replicaEnvironment(
   job: Readonly<Record<string, string>>,

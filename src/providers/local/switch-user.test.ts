@@ -30,8 +30,9 @@ test(
     await using stand = await startWholeStand();
     const directory = mkdtempSync(join(tmpdir(), "tg-user-"));
     chmodSync(directory, 0o755);
-    const script = "id -un; id -G; echo $HOME $USER; echo err > /dev/stderr; cat $0 2>&1";
-    const spec = { name: "theirs", user: "nobody", directory };
+    const script = "id -un; id -G; echo $HOME $USER; echo err > /dev/stderr; echo secret: $SECRET; cat $0 2>&1";
+    const environment = { PATH: process.env.PATH ?? "", SECRET: "of the caller" };
+    const spec = { name: "theirs", user: "nobody", directory, environment };
     const running = stand.run(["sh", "-c", script, join(stand.home.tasks, "theirs", "spec.json")], spec);
     try {
       if (!isRoot) {
@@ -40,8 +41,8 @@ test(
       }
       await running;
       await stand.until("theirs", { state: "failed", reason: "exited with code 1" });
-      const [user, groups, home, error, secret] = await stand.logs("theirs");
-      expect([user, error]).toEqual(["nobody", "err"]);
+      const [user, groups, home, error, callers, secret] = await stand.logs("theirs");
+      expect([user, error, callers]).toEqual(["nobody", "err", "secret:"]);
       expect(groups?.split(" ")).not.toContain("0");
       expect(home).toMatch(/nobody$/);
       expect(secret).toMatch(/Permission denied/);

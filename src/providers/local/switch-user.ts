@@ -12,7 +12,8 @@ export interface UserSwitch {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-const NOTHING: UserSwitch = { command: [], environment: {} };
+/** The gate's own user runs it. */
+export const NOBODY_ELSE: UserSwitch = Object.freeze({ command: [], environment: {} });
 const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const run = promisify(execFile);
 
@@ -21,7 +22,7 @@ const run = promisify(execFile);
  * there is no such user, `unsupported` where the machine has no setpriv.
  */
 export async function switchUser(user: string | undefined): Promise<UserSwitch> {
-  if (user === undefined || user === userInfo().username) return NOTHING;
+  if (user === undefined || user === userInfo().username) return NOBODY_ELSE;
   if (process.getuid?.() !== 0) {
     throw new GatewayError(
       "denied",

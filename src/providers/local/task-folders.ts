@@ -3,10 +3,10 @@ import { join } from "node:path";
 import type { RunSpec } from "../../model/index.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { packageRoot } from "../../platform/package-info.ts";
-import { jobEnvironment, replicaEnvironment } from "./job-environment.ts";
+import { jobEnvironment, replicaEnvironment, strangersEnvironment } from "./job-environment.ts";
 import { highestClaim, isClaimAlive, readClaim } from "./supervisor/claim.ts";
 import { writeSpec } from "./supervisor/spec.ts";
-import type { UserSwitch } from "./switch-user.ts";
+import { NOBODY_ELSE, type UserSwitch } from "./switch-user.ts";
 import type { RunRecord } from "./task-record.ts";
 
 /** Makes the task's folder anew (0700) with what its supervisor needs to run it (0600). */
@@ -18,7 +18,8 @@ export async function writeTaskFolder(
   await removeTaskFolder(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { spec, as } = job;
-  const environment = { ...jobEnvironment(spec.environment, packageRoot), ...as.environment };
+  const callers = jobEnvironment(spec.environment, packageRoot);
+  const environment = as === NOBODY_ELSE ? callers : { ...strangersEnvironment(callers), ...as.environment };
   writeSpec(folder, {
     format: 1,
     name: record.name,
