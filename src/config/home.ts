@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { GatewayError } from "../model/index.ts";
 
 /** The state folder and what is where in it. Everything in it is for its owner alone. */
 export interface Home {
@@ -33,9 +34,23 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
   };
 }
 
-/** Makes the folder (0700) and the one for tasks. */
+/** Permission bits: group and everybody may write. */
+const OTHERS_WRITE = 0o022;
+
+/** Makes the folder (0700) and the one for tasks. Throws `denied` where the folder is there and somebody else has a hand in it. */
 export function makeHome(home: Home): void {
   mkdirSync(home.directory, { recursive: true, mode: 0o700 });
+  const { uid, mode } = statSync(home.directory);
+  if (uid !== (process.getuid?.() ?? uid)) {
+    throw new GatewayError(
+      "denied",
+      `the state folder ${home.directory} belongs to another user; name one of your own`,
+    );
+  }
+  // What others may write, they may replace: the token that the command line shows, the socket that requests are sent to.
+  if ((mode & OTHERS_WRITE) !== 0) {
+    throw new GatewayError("denied", `others may write to the state folder ${home.directory}: chmod go-w it`);
+  }
   mkdirSync(home.tasks, { recursive: true, mode: 0o700 });
 }
 
