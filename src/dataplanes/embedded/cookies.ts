@@ -36,6 +36,8 @@ export function translateSetCookie(value: string, host: string, prefix: string |
 }
 
 function isAbove(domain: string, host: string): boolean {
+  // Escapes, quotes and other alphabets: what some browser might read as another name than is compared here.
+  if (!/^[\w.:-]*$/.test(domain)) return true;
   const name = domain.toLowerCase().replace(/^\.+/, "").replace(/\.$/, "");
   return name !== "" && host.endsWith(`.${name}`);
 }

@@ -19,12 +19,8 @@ export function http1Exchange(input: Http1ExchangeInput): Exchange {
   const fields = req.rawHeaders;
   const framing = readFraming(fields);
   const target = readTarget(input);
-  const fault =
-    framing === null
-      ? ({ status: 501, message: "Of transfer codings only chunked is understood." } as const)
-      : target.ok
-        ? null
-        : ({ status: 400, message: target.message } as const);
+  const fault = readFault(req, framing, target);
+  if (fault !== null) res.shouldKeepAlive = false; // where its next request starts is anybody's guess
   const method = req.method ?? "GET";
   const base = { method, host: target.ok ? target.host : "", path: target.ok ? target.path : "/", ...client };
   return {
@@ -43,6 +39,21 @@ export function http1Exchange(input: Http1ExchangeInput): Exchange {
     trailers: () => req.rawTrailers,
     ...answering(req, res),
   };
+}
+
+function readFault(
+  req: IncomingMessage,
+  framing: Framing | null,
+  target: ReturnType<typeof parseTarget>,
+): Exchange["fault"] {
+  // node's parser takes 0.9 and 2.0 for versions, with heads as in 1.1.
+  if (req.httpVersionMajor !== 1) return { status: 400, message: "This port speaks HTTP/1.1 and HTTP/2." };
+  if (framing === null) return { status: 501, message: "Of transfer codings only chunked is understood." };
+  // Programs in between may have read such a body differently (RFC 9112 §6.1).
+  if (req.httpVersionMinor === 0 && framing.kind === "chunked") {
+    return { status: 400, message: "HTTP/1.0 has no transfer codings." };
+  }
+  return target.ok ? null : { status: 400, message: target.message };
 }
 
 function readTarget({ req, authority }: Http1ExchangeInput) {
