@@ -24,12 +24,16 @@ export function sayFailure(c: Context<ApiEnv>, failure: GatewayError): Response 
   return c.json(view, failure.httpStatus as ContentfulStatusCode, challenge);
 }
 
+/** It may name every key that a caller made up. */
+const LONGEST = 500;
+
 /** The first thing that is wrong with a request, with the key that it is about. */
 export function explainInvalid(error: z.core.$ZodError): string {
   const issue = error.issues[0];
   if (issue === undefined) return "the request is not valid";
   const key = issue.path.map(String).join(".");
-  return key === "" ? issue.message : `${key}: ${issue.message}`;
+  const text = key === "" ? issue.message : `${key}: ${issue.message}`;
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST).toWellFormed()}…`;
 }
 
 function foreseen(error: unknown): GatewayError | null {

@@ -10,6 +10,8 @@ import type { Api } from "./api-env.ts";
 const HEADER_BYTES = 64 * 1024;
 /** For streams to end as they should, once the gate ends. */
 const GRACE_MS = 500;
+/** A unix socket refuses at once what is beyond it, and many visitors may come at the same moment. */
+const BACKLOG = 4096;
 /** sun_path of unix(7) holds 108 bytes, the last of them NUL; macOS has 104. A longer one would be cut without a word. */
 const SOCKET_PATH_BYTES = 103;
 
@@ -47,7 +49,7 @@ export async function startApiServer(deps: ApiServerDeps): Promise<AsyncDisposab
     logger.debug({ err }, "api client error");
     socket.destroy();
   });
-  server.listen(socketPath);
+  server.listen({ path: socketPath, backlog: BACKLOG });
   await once(server, "listening");
   server.on("error", (err) => logger.error({ err }, "api server error"));
   await chmod(socketPath, 0o600);
