@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { parseDuration, parseForwards, parsePort, parseService, parseTarget } from "./arguments.ts";
+import { TokenRequest } from "../api/wire.ts";
+import { parseDuration, parseForwards, parseLifetime, parsePort, parseService, parseTarget } from "./arguments.ts";
 
 test("a service has a name, a protocol and perhaps a port", () => {
   expect(parseService("web=http")).toEqual({ name: "web", protocol: "http" });
@@ -26,6 +27,16 @@ test("a duration has its unit", () => {
     250, 60_000, 172_800_000,
   ]);
   for (const text of ["60", "1.5s", "s", "-1s", "1y"]) expect(() => parseDuration(text, "--wait")).toThrow(/^--wait: /);
+});
+
+test("a token is good for as long as the API takes", () => {
+  for (const text of ["1s", "3650d"]) {
+    const lifetimeMs = parseLifetime(text, "--for");
+    expect(TokenRequest.parse({ name: "x", lifetimeMs })).toMatchObject({ lifetimeMs });
+  }
+  for (const text of ["0s", "999ms", "3651d"]) {
+    expect(() => parseLifetime(text, "--for")).toThrow(`--for: "${text}" does not fit; expected 1s to 3650d`);
+  }
 });
 
 test("a target is a task, a task and its service, or a whole key", () => {

@@ -21,12 +21,14 @@ export function parseService(text: string): RunRequest["services"][number] {
   return port === undefined ? { name, protocol: known } : { name, protocol: known, port: parsePort(port, "--service") };
 }
 
+/** 1 to 65535; `where` is the option or argument, for the failure. */
 export function parsePort(text: string, where: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port < 1 || port > 65_535) throw usage(`${where}: "${text}" is no port`, "1 to 65535");
   return port;
 }
 
+/** A whole number within the range; `where` as above. */
 export function parseCount(text: string, where: string, range: { readonly from: number; readonly to: number }): number {
   const count = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
   if (!(count >= range.from && count <= range.to)) {
@@ -45,6 +47,13 @@ export function parseDuration(text: string, where: string): number {
   return Number(digits) * MS[unit as keyof typeof MS];
 }
 
+/** How long a token is good: what the API takes. */
+export function parseLifetime(text: string, where: string): number {
+  const lifetimeMs = parseDuration(text, where);
+  if (lifetimeMs < MS.s || lifetimeMs > 3650 * MS.d) throw usage(`${where}: "${text}" does not fit`, "1s to 3650d");
+  return lifetimeMs;
+}
+
 /** `--access` as people say it, and as the API does. */
 export const ACCESS = Object.freeze({ owner: "nobody", authenticated: "authenticated", public: "public" } as const);
 
@@ -55,6 +64,7 @@ export interface Target {
   readonly service: string | undefined;
 }
 
+/** `NAME`, `NAME/SERVICE` or `PROVIDER/TASK/SERVICE`. */
 export function parseTarget(text: string): Target {
   const parts = text.split("/");
   const [first = "", second, third] = parts;

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { resolve } from "node:path";
-import { ACCESS, parseCount, parseDuration, parseService, PROTOCOLS } from "./arguments.ts";
+import { ACCESS, parseCount, parseDuration, parseLifetime, parseService, PROTOCOLS } from "./arguments.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { ownVersion } from "../platform/package-info.ts";
 import type { Terminal } from "./terminal.ts";
@@ -194,7 +194,7 @@ function declareAdministration(declare: Declare, tree: Command): void {
     { parent: token },
   )
     .option("--name <name>", "what it is for", "command line")
-    .option("--for <duration>", "how long it is good (default: until revoked)", (text) => parseDuration(text, "--for"))
+    .option("--for <duration>", "how long it is good (default: until revoked)", (text) => parseLifetime(text, "--for"))
     .option(...JSON_OPTION);
   declare(
     "list",

@@ -83,6 +83,7 @@ function bearer(service: ServiceView, deps: WaysInDeps): string {
   return ` -H "Authorization: Bearer ${token}"`;
 }
 
-function shellWord(text: string): string {
+/** One word for a shell, whatever is in it: for lines that are copied. */
+export function shellWord(text: string): string {
   return /^[\w/.@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

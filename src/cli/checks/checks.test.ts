@@ -1,8 +1,9 @@
-import { chmodSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { writeGateFile } from "../../config/home.ts";
+import { homeAt, writeGateFile } from "../../config/home.ts";
 import { startFakeGate, temporaryHome } from "../testing/fake-gate.ts";
 import { runCli } from "../testing/run-cli.ts";
 import type { Finding } from "./finding.ts";
@@ -76,6 +77,11 @@ test("what others can read in the state folder fails", () => {
     expect.objectContaining({ name: "home", remedy: `chmod go-rwx ${home.directory}` }),
     expect.objectContaining({ name: "permissions", message: `${home.token} can be read or changed by others (0640)` }),
   ]);
+  const spaced = homeAt({ TASKGATE_HOME: join(home.directory, "my home") });
+  mkdirSync(spaced.directory, { mode: 0o755 });
+  expect(checkHome(spaced)).toContainEqual(
+    expect.objectContaining({ name: "home", remedy: `chmod go-rwx '${spaced.directory}'` }),
+  );
   rmSync(home.directory, { recursive: true });
   expect(checkHome(home)).toMatchObject([{ level: "warn" }]);
 });

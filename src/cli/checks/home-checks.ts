@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import type { Home } from "../../config/home.ts";
+import { shellWord } from "../ways-in.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
 
 /** Permission bits of everybody but the owner. */
@@ -35,5 +36,5 @@ function filePermissions(home: Home): Finding[] {
 function permission(check: string, path: string, mode: number): Finding {
   const bits = (mode & 0o777).toString(8).padStart(4, "0");
   if ((mode & OTHERS) === 0) return ok(check, `${path} is for you alone (${bits})`);
-  return fail(check, `${path} can be read or changed by others (${bits})`, `chmod go-rwx ${path}`);
+  return fail(check, `${path} can be read or changed by others (${bits})`, `chmod go-rwx ${shellWord(path)}`);
 }

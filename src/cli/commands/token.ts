@@ -48,8 +48,11 @@ export async function listTokens(
   return EXIT.ok;
 }
 
+/** A token made for eight hours a moment ago expires in 8h, and not in 7h. */
+const ROUND_MS = 30_000;
+
 function rowOf(token: TokenView, now: number): string[] {
-  const expires = token.expiresAt === null ? "never" : `in ${formatAge(token.expiresAt - now)}`;
+  const expires = token.expiresAt === null ? "never" : `in ${formatAge(token.expiresAt - now + ROUND_MS)}`;
   return [
     token.id,
     printable(token.name),
