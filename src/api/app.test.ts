@@ -128,6 +128,9 @@ describe("tasks", () => {
     expect([stopped.status, TaskView.parse(stopped.json()).state]).toEqual([200, "finished"]);
     const again = await gate.ask("/tasks/round/restart", { method: "POST" });
     expect([again.status, TaskView.parse(again.json()).state]).toEqual([200, "starting"]);
+    const alive = await gate.ask("/tasks/round/restart", { method: "POST" });
+    expect([alive.status, TaskView.parse(alive.json()).state]).toEqual([200, "starting"]);
+    expect(gate.provider.stopped).toEqual(["round", "round"]);
     const removed = await gate.ask("/tasks/round", { method: "DELETE" });
     expect([removed.status, removed.body]).toEqual([204, ""]);
     expect((await gate.ask("/tasks/round")).status).toBe(404);

@@ -95,7 +95,7 @@ export const ROUTES = {
   restartTask: createRoute({
     method: "post",
     path: "/tasks/{task}/restart",
-    summary: "Start a stopped, finished or failed task anew",
+    summary: "Start a task anew; one that runs is stopped first",
     request: task,
     responses: { 200: json(TaskView, "It starts."), ...failure },
   }),

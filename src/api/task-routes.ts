@@ -67,10 +67,18 @@ function addStarting(api: Api, deps: ApiDeps): void {
     const view = find(c, deps, c.req.valid("param").task);
     const runner = runnerFor(c, deps);
     if (view.provider !== deps.runnerProvider) throw notRunHere();
+    const before = await stopped(view, deps);
     await runner.restart(idOf(view), deps.signal);
     deps.logger.info({ by: c.var.principal.name, task: view.id }, "task restarted");
-    return c.json(shown(await whenShown(deps, view.id, (now) => now === undefined || now !== view)), 200);
+    return c.json(shown(await whenShown(deps, view.id, (now) => now === undefined || now !== before)), 200);
   });
+}
+
+/** As it is shown once it has ended. What was taken in is not stopped: the provider says that it has nothing to start. */
+async function stopped(view: TaskView, deps: ApiDeps): Promise<TaskView | undefined> {
+  if (hasEnded(view) || !view.controllable) return view;
+  await controlOf(view, deps).stop(idOf(view), deps.signal);
+  return whenShown(deps, view.id, (now) => now === undefined || hasEnded(now));
 }
 
 /** Acts go on when whoever asked leaves: half a stop helps nobody. */

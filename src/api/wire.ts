@@ -4,6 +4,9 @@ import { z } from "zod";
 
 export const API_PREFIX = "/.taskgate/api/v1";
 
+/** Ten years: who needs a token for longer wants one until it is revoked. */
+const LONGEST_LIFETIME_MS = 3650 * 86_400_000;
+
 /**
  * Every operation, under the prefix. `{task}` is a task's name or its `PROVIDER/TASK`, percent-encoded; `{id}` a token's. Failures are
  * an `ErrorView` with the code's status.
@@ -151,7 +154,7 @@ export type AttachRequest = z.output<typeof AttachRequest>;
 export const TokenRequest = z
   .strictObject({
     name: z.string().min(1).max(64),
-    lifetimeMs: z.int().min(1000).optional().describe("Absent: until it is revoked."),
+    lifetimeMs: z.int().min(1000).max(LONGEST_LIFETIME_MS).optional().describe("Absent: until it is revoked."),
   })
   .meta({ id: "TokenRequest" });
 export type TokenRequest = z.output<typeof TokenRequest>;

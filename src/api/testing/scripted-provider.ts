@@ -10,6 +10,7 @@ export class ScriptedProvider implements Runner, TaskControl {
   /** What was asked for, oldest first. */
   readonly runs: RunSpec[] = [];
   readonly attached: AttachSpec[] = [];
+  readonly stopped: string[] = [];
   /** Lines that every log has. */
   lines: readonly string[] = [];
   /** Thrown after the lines. */
@@ -48,6 +49,7 @@ export class ScriptedProvider implements Runner, TaskControl {
   }
 
   stop(id: string): Promise<void> {
+    this.stopped.push(id);
     this.set({ ...this.#get(id), state: "finished", endpoints: {} });
     return Promise.resolve();
   }
