@@ -1,7 +1,7 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { homeAt, makeHome, type Home } from "./home.ts";
 
 let folder: string;
@@ -24,6 +24,26 @@ test("refuses a state folder that others may write to: they could put their own 
   expect(() => makeHome(home)).toThrow(expect.objectContaining({ code: "denied", message: expect.stringContaining("chmod go-w") as string })); // prettier-ignore
   chmodSync(home.directory, 0o755);
   makeHome(home);
+});
+
+test("says which folder cannot be made, and what to do", () => {
+  writeFileSync(join(folder, "file"), "");
+  const inFile = homeAt({ TASKGATE_HOME: join(folder, "file", "state") });
+  expect(() => makeHome(inFile)).toThrow(`cannot make the folder ${inFile.directory} (ENOTDIR). Name another one`);
+});
+
+test("refuses a path that has no room for its sockets, before anything is made", () => {
+  const long = homeAt({ TASKGATE_HOME: join(folder, "x".repeat(100)) });
+  expect(() => makeHome(long)).toThrow("94 bytes at most. Name another one: TASKGATE_HOME, or --home");
+  expect(statSync(long.directory, { throwIfNoEntry: false })).toBeUndefined();
+});
+
+test("is in the user's own folder where HOME is empty or not set, never where somebody stands", () => {
+  for (const home of ["", undefined]) {
+    vi.stubEnv("HOME", home);
+    expect(homeAt({}).directory).toBe(join(userInfo().homedir, ".taskgate"));
+  }
+  vi.unstubAllEnvs();
 });
 
 // Nobody but root may give a folder away; whoever else runs this sees that root's own is refused.

@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { GatewayError } from "../model/index.ts";
 
@@ -19,10 +19,11 @@ export interface Home {
   readonly tasks: string;
 }
 
-/** `TASKGATE_HOME`, else `~/.taskgate`. Nothing is made. */
+/** `TASKGATE_HOME`, else `~/.taskgate`; absolute. Nothing is made. */
 export function homeAt(environment: Readonly<Record<string, string | undefined>>): Home {
   const set = environment.TASKGATE_HOME;
-  const directory = set === undefined || set === "" ? join(homedir(), ".taskgate") : resolve(set);
+  // An empty HOME is none: secrets would land in whatever folder somebody stands in.
+  const directory = resolve(set === undefined || set === "" ? join(homedir() || userInfo().homedir, ".taskgate") : set);
   return {
     directory,
     database: join(directory, "gate.db"),
@@ -34,12 +35,27 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
   };
 }
 
+/** sun_path of unix(7) holds 108 bytes on Linux and 104 on macOS, the last of them NUL. */
+const SOCKET_PATH_BYTES = 103;
+
+/** Why the folder's path cannot be used, whatever is there; null: it can. */
+export function badPath(home: Home): string | null {
+  if (Buffer.byteLength(home.apiSocket) <= SOCKET_PATH_BYTES) return null;
+  const room = SOCKET_PATH_BYTES - Buffer.byteLength(home.apiSocket) + Buffer.byteLength(home.directory);
+  return `the state folder ${home.directory} has too long a path for the sockets in it: ${String(room)} bytes at most`;
+}
+
 /** Permission bits: group and everybody may write. */
 const OTHERS_WRITE = 0o022;
 
-/** Makes the folder (0700) and the one for tasks. Throws `denied` where the folder is there and somebody else has a hand in it. */
+/**
+ * Makes the folder (0700) and the one for tasks. Throws `denied` where it cannot, and where the folder is there and somebody else has a
+ * hand in it; `bad_request` for a path that cannot be used.
+ */
 export function makeHome(home: Home): void {
-  mkdirSync(home.directory, { recursive: true, mode: 0o700 });
+  const bad = badPath(home);
+  if (bad !== null) throw new GatewayError("bad_request", `${bad}. ${OTHER_HOME}`);
+  makeFolder(home.directory);
   const { uid, mode } = statSync(home.directory);
   if (uid !== (process.getuid?.() ?? uid)) {
     throw new GatewayError(
@@ -51,7 +67,18 @@ export function makeHome(home: Home): void {
   if ((mode & OTHERS_WRITE) !== 0) {
     throw new GatewayError("denied", `others may write to the state folder ${home.directory}: chmod go-w it`);
   }
-  mkdirSync(home.tasks, { recursive: true, mode: 0o700 });
+  makeFolder(home.tasks);
+}
+
+const OTHER_HOME = "Name another one: TASKGATE_HOME, or --home";
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const { code = "error" } = cause as NodeJS.ErrnoException;
+    throw new GatewayError("denied", `cannot make the folder ${path} (${code}). ${OTHER_HOME}`, { cause });
+  }
 }
 
 /** What a running gate says of itself to the command line. */

@@ -77,11 +77,21 @@ test("what others can read in the state folder fails", () => {
     expect.objectContaining({ name: "home", remedy: `chmod go-rwx ${home.directory}` }),
     expect.objectContaining({ name: "permissions", message: `${home.token} can be read or changed by others (0640)` }),
   ]);
+  chmodSync(home.directory, 0o500);
+  const below = homeAt({ TASKGATE_HOME: join(home.directory, "below") });
+  for (const each of process.getuid?.() === 0 ? [] : [home, below]) {
+    expect(checkHome(each)).toMatchObject([{ level: "fail", message: `${home.directory} cannot be written to` }]);
+  }
+  chmodSync(home.directory, 0o700);
   const spaced = homeAt({ TASKGATE_HOME: join(home.directory, "my home") });
   mkdirSync(spaced.directory, { mode: 0o755 });
   expect(checkHome(spaced)).toContainEqual(
     expect.objectContaining({ name: "home", remedy: `chmod go-rwx '${spaced.directory}'` }),
   );
+  const file = homeAt({ TASKGATE_HOME: join(home.token, "state") });
+  expect(checkHome(file)).toMatchObject([{ level: "fail", message: `${home.token} is no folder` }]);
+  const long = homeAt({ TASKGATE_HOME: join(home.directory, "x".repeat(100)) });
+  expect(checkHome(long)).toMatchObject([{ level: "fail", remedy: "a shorter TASKGATE_HOME" }]);
   rmSync(home.directory, { recursive: true });
   expect(checkHome(home)).toMatchObject([{ level: "warn" }]);
 });

@@ -1,5 +1,6 @@
-import { statSync } from "node:fs";
-import type { Home } from "../../config/home.ts";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { badPath, type Home } from "../../config/home.ts";
 import { shellWord } from "../ways-in.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
 
@@ -8,11 +9,30 @@ const OTHERS = 0o077;
 
 /** The folder and what is secret in it: there for its owner alone, and ours. */
 export function checkHome(home: Home): readonly Finding[] {
-  const folder = statSync(home.directory, { throwIfNoEntry: false });
-  if (folder === undefined) return [warn("home", `${home.directory} is not there yet`, "taskgate up makes it")];
-  if (!folder.isDirectory())
-    return [fail("home", `${home.directory} is no folder`, "another TASKGATE_HOME, or move it away")];
+  const bad = badPath(home);
+  if (bad !== null) return [fail("home", bad, "a shorter TASKGATE_HOME")];
+  const place = existingFolder(home.directory);
+  if (!statSync(place).isDirectory())
+    return [fail("home", `${place} is no folder`, "another TASKGATE_HOME, or move it away")];
+  if (!isWritable(place))
+    return [fail("home", `${place} cannot be written to`, "another TASKGATE_HOME, or chmod u+rwx it")];
+  if (place !== home.directory) return [warn("home", `${home.directory} is not there yet`, "taskgate up makes it")];
+  const folder = statSync(place);
   return [ownership(home, folder.uid), permission("home", home.directory, folder.mode), ...filePermissions(home)];
+}
+
+/** What is there of the path: all of it, or the nearest above it. */
+export function existingFolder(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : existingFolder(dirname(path));
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false; // no permission, or a file system that is read-only
+  }
 }
 
 function ownership(home: Home, uid: number): Finding {

@@ -1,9 +1,9 @@
 import { lookup } from "node:dns/promises";
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Home } from "../../config/home.ts";
 import { isLoopback } from "../../platform/target-check.ts";
+import { existingFolder } from "./home-checks.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
 
 const NODE_MAJOR = 24;
@@ -28,11 +28,6 @@ export async function checkDisk(home: Home): Promise<Finding> {
   if (free >= LOW_BYTES) return ok("disk", message);
   const remedy = "make room: taskgate rm tasks that have ended, or choose another TASKGATE_HOME";
   return free < NO_BYTES ? fail("disk", message, remedy) : warn("disk", message, remedy);
-}
-
-/** The folder, or the nearest above it that is there. */
-function existingFolder(path: string): string {
-  return existsSync(path) || dirname(path) === path ? path : existingFolder(dirname(path));
 }
 
 /** A clock that was set back lets sessions and codes live longer than they should: files of the future show it. */
