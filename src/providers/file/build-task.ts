@@ -14,6 +14,7 @@ import type { AccessEntry, ServiceEntry, TaskEntry } from "./task-schema.ts";
 /** Why an address may not be a target, in words that follow it; null: it may. */
 export type TargetCheck = (ip: string, port: number) => string | null;
 
+/** A task, and what of its entry could not be taken. */
 export interface BuiltTask {
   readonly task: Task;
   /** Endpoints that are left out; paths are within the entry. */

@@ -1,6 +1,6 @@
 import { isMap, isSeq, LineCounter, type Document, type YAMLMap } from "yaml";
 import type { z } from "zod";
-import { findBadKeys, parseYamlText, toPlainData, TOO_DEEP } from "../../config/yaml-text.ts";
+import { type BadKey, findBadKeys, parseYamlText, toPlainData, TOO_DEEP } from "../../config/yaml-text.ts";
 import type { Identity, Problem, Task } from "../../model/index.ts";
 import { buildTask, type TargetCheck } from "./build-task.ts";
 import { TaskEntry } from "./task-schema.ts";
@@ -15,6 +15,7 @@ export interface TaskFileContext {
   readonly target: TargetCheck;
 }
 
+/** What a text says. One bad task is a problem; a text that cannot be read says nothing. */
 export type TaskFile =
   | { readonly ok: true; readonly tasks: readonly Task[]; readonly problems: readonly Problem[] }
   /** The file as a whole tells nothing: `message` starts with file and line. */
@@ -46,7 +47,8 @@ function readDocument(text: string, context: TaskFileContext): TaskFile {
     message: `${context.path}:${String(lines.linePos(offset).line)}: ${what}`,
   });
   const { contents } = document;
-  const [fault] = faults.length > 0 ? faults : findBadKeys(contents);
+  const badKeys = faults.length > 0 ? [] : findBadKeys(contents);
+  const [fault = badKeys.find(({ path }) => path.length < 2)] = faults;
   if (fault !== undefined) return broken(fault.offset, fault.message);
   // An empty file is what a save in progress looks like, and empty is not unknown: no tasks are written as `tasks: []`.
   if (!isMap(contents))
@@ -59,12 +61,14 @@ function readDocument(text: string, context: TaskFileContext): TaskFile {
   if (!isSeq(list))
     return broken(offsetOf(list), "expected a list under the key tasks; no tasks at all are written as tasks: []");
   const lineOf = (path: readonly PropertyKey[]) => lines.linePos(offsetAt(document, path)).line;
-  return readEntries(document, { ...context, lineOf });
+  return readEntries(document, { ...context, lineOf, badKeys: Map.groupBy(badKeys, ({ path }) => path[1]) });
 }
 
 interface Reading extends TaskFileContext {
   /** Line of the value at a path of the document, or of the nearest around it. */
   readonly lineOf: (path: readonly PropertyKey[]) => number;
+  /** By the index of the task that they are in. */
+  readonly badKeys: ReadonlyMap<PropertyKey | undefined, readonly BadKey[]>;
 }
 
 function readEntries(document: Document.Parsed, reading: Reading): TaskFile {
@@ -75,6 +79,11 @@ function readEntries(document: Document.Parsed, reading: Reading): TaskFile {
   const problems: Problem[] = [];
   for (const [index, raw] of value.tasks.entries()) {
     const at = [TASKS_KEY, index];
+    const [badKey] = reading.badKeys.get(index) ?? [];
+    if (badKey !== undefined) {
+      problems.push(keyProblem(badKey, reading));
+      continue;
+    }
     const parsed = TaskEntry.safeParse(raw);
     if (!parsed.success) {
       problems.push(...parsed.error.issues.slice(0, 5).map((issue) => issueProblem(issue, at, reading)));
@@ -95,6 +104,10 @@ function readEntries(document: Document.Parsed, reading: Reading): TaskFile {
     }
   }
   return { ok: true, tasks: [...tasks.values()], problems };
+}
+
+function keyProblem({ path, message }: BadKey, reading: Reading): Problem {
+  return problemAt(path, "task_invalid", `the task is left out: ${path.slice(2).join(".")}: ${message}`, reading);
 }
 
 function issueProblem(issue: z.core.$ZodIssue, at: readonly PropertyKey[], reading: Reading): Problem {

@@ -5,12 +5,13 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 
 /** Largest file that is read. */
-export const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
 /** A changed file is read once it stayed the same for so long: a save that is not atomic takes several writes. */
 const SETTLE_MS = 50;
 /** Changes that no event tells of (a link that leads elsewhere, a network file system) are seen this late. */
 const POLL_MS = 2000;
 
+/** What a look at the file gave; `message` starts with its path. */
 export type FileContent =
   { readonly ok: true; readonly text: string } | { readonly ok: false; readonly message: string };
 
