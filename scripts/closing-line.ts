@@ -18,12 +18,14 @@ export class ClosingLine implements Reporter {
   }
 }
 
+/** Of tests. */
 export interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
 }
 
+/** `N passed, N failed`, and the skipped, if any. */
 export function closingLine(counts: Counts): string {
   const skipped = counts.skipped > 0 ? `, ${String(counts.skipped)} skipped` : "";
   return `${String(counts.passed)} passed, ${String(counts.failed)} failed${skipped}`;

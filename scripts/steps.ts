@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 
+/** A program that is run, and what it is called. */
 export interface Step {
   readonly name: string;
   readonly command: readonly [string, ...string[]];

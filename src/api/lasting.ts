@@ -11,6 +11,7 @@ export interface Lasting extends Disposable {
   readonly signal: AbortSignal;
 }
 
+/** Of the answer to `c`, whose visitor has logged in. */
 export function lastingAnswer(c: Context<ApiEnv>, deps: ApiDeps): Lasting {
   const { principal } = c.var;
   const scope = new DisposableStack();

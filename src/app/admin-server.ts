@@ -10,6 +10,7 @@ export interface AdminDeps {
   readonly notReady: () => string | null;
 }
 
+/** The admin port, open. Disposing cuts what is open. */
 export interface AdminServer extends AsyncDisposable {
   /** `HOST:PORT`. */
   readonly address: string;

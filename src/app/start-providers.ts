@@ -26,6 +26,7 @@ export interface ProvidersDeps {
   readonly logger: Logger;
 }
 
+/** Name of the provider of this machine. */
 export const LOCAL_PROVIDER = "local";
 
 /** Every provider that the configuration names. Nothing is started. */
@@ -36,6 +37,7 @@ export interface Providers {
   control(taskKey: string): TaskControl | null;
 }
 
+/** `builtIn` comes first: the gate's own tasks. */
 export function createProviders(deps: ProvidersDeps, builtIn: Provider): Providers {
   const { config, owner, clock } = deps;
   const ownPorts = (): ReadonlySet<number> => deps.ownPorts;

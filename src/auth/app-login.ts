@@ -38,6 +38,7 @@ export interface AppLogin {
   answer(route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision>;
 }
 
+/** Keeps nothing: there is nothing to close. */
 export function createAppLogin(deps: AppLoginDeps): AppLogin {
   const { site } = deps;
   return {

@@ -8,6 +8,7 @@ const OWN_NAME = /^(?:__(?:host|secure)-)?taskgate-/i;
 /** Cookies of one name that are looked at: a sibling that tosses copies must not make the gate verify hundreds of signatures. */
 const MAX_CANDIDATES = 4;
 
+/** A cookie as a request has it. */
 export interface Cookie {
   readonly name: string;
   readonly value: string;

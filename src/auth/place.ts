@@ -33,7 +33,7 @@ export function authorityOf(site: Site, host: string): string {
 }
 
 /** Longest deep link that survives a login. */
-export const MAX_DEEP_LINK = 8192;
+const MAX_DEEP_LINK = 8192;
 
 /** A path and query that can stand in a header and in an address, and that is nothing else: no other host, no control characters. */
 export function isPlainPath(path: string): boolean {

@@ -87,7 +87,7 @@ export function newSessionId(login: string): string {
 }
 
 /** What a token's audience is for a service; never that of anything a job gets. */
-export function audienceOf(service: string): string {
+function audienceOf(service: string): string {
   return `gate:${service}`;
 }
 

@@ -20,6 +20,7 @@ export interface UsageCounts {
   snapshot(): ReadonlyMap<string, Usage>;
 }
 
+/** Keeps nothing but memory: there is nothing to close. */
 export function createUsageCounts(clock: Clock): UsageCounts {
   const counts = new Lru<{ -readonly [K in keyof Usage]: Usage[K] }>(MAX_SERVICES);
 

@@ -15,6 +15,7 @@ export const EXIT = Object.freeze({
   interrupted: 130,
 });
 
+/** One of `EXIT`. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** Why a command cannot go on, in words for the person who typed it. `message` names the object; `remedy` is something to do or type. */

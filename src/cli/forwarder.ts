@@ -12,6 +12,7 @@ export interface ForwarderDeps extends Omit<TunnelDeps, "waiting"> {
   readonly say: (line: string) => void;
 }
 
+/** A local port that leads to a service. */
 export interface Forwarder extends AsyncDisposable {
   readonly port: number;
 }

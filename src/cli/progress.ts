@@ -5,6 +5,7 @@ const FRAME_MS = 80;
 /** Shorter work says nothing. */
 const QUIET_MS = 700;
 
+/** Something that goes on. Disposing takes it off the screen. */
 export interface Progress extends Disposable {
   /** Says what it is at now. */
   update(message: string): void;

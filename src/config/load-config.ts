@@ -6,6 +6,7 @@ import type { ConfigDocument } from "./read-document.ts";
 import { applySetting, readConfigFile, readEnvironment, readFlags, type Setting } from "./read-layers.ts";
 import { Config } from "./schema.ts";
 
+/** Where a configuration comes from. */
 export interface ConfigSources {
   /** Path of the file, YAML or JSON by its content; absent: `TASKGATE_CONFIG`, else none. */
   readonly file?: string | undefined;
@@ -15,6 +16,7 @@ export interface ConfigSources {
   readonly flags?: Readonly<Record<string, string>>;
 }
 
+/** What came of them. */
 export interface Loaded {
   /** Deeply frozen. null: there are problems of severity `error`. */
   readonly config: Config | null;

@@ -49,6 +49,7 @@ export function count(least: number, most: number) {
 /** true or false, and nothing that looks like it. */
 export const flag = z.boolean({ error: "expected true or false" });
 
+/** Where something listens. */
 export interface HostPort {
   /** An IP address without brackets, or `localhost`. */
   readonly host: string;
@@ -67,6 +68,7 @@ export const hostPort = textLike("IP:PORT", /^(\[[0-9a-fA-F:.]+\]|[0-9.]+|localh
   .refine((value) => value.host === "localhost" || isIP(value.host) !== 0, { error: HOST_PORT_ERROR })
   .refine((value) => value.port <= 65_535, { error: "port must be 0 to 65535" });
 
+/** Ports from one to another. */
 export interface PortRange {
   readonly from: number;
   /** Inclusive. */

@@ -23,6 +23,7 @@ export interface BadKey extends YamlFault {
   readonly path: readonly PropertyKey[];
 }
 
+/** A text of YAML, read. */
 export interface YamlText {
   readonly document: Document.Parsed;
   /** What keeps the text from being read: if there is any, nothing of the document is to be used. */

@@ -30,8 +30,10 @@ export interface Session {
   readonly renewAt: number;
 }
 
+/** Names and values, in order; a name may be there twice. */
 export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
+/** What becomes of a request. */
 export type Decision =
   | {
       readonly kind: "allow";

@@ -45,12 +45,14 @@ export interface RouteTable {
   readonly problems: Entries<Problem>;
 }
 
+/** What is there now of what changed, and the keys of what is gone. */
 export interface Changed<T> {
   readonly set: readonly T[];
   /** Keys. */
   readonly removed: readonly string[];
 }
 
+/** What turns one table into the next. */
 export interface TableDiff {
   readonly from: Revision;
   readonly to: Revision;

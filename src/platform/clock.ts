@@ -6,6 +6,7 @@ export interface Clock {
   after(delayMs: number, call: () => void): Disposable;
 }
 
+/** The machine's own time, which may be set back and forth. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(delayMs, call) {

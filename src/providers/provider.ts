@@ -1,5 +1,6 @@
 import type { AttachSpec, RunSpec, SourceUpdate, TaskStatus } from "../model/index.ts";
 
+/** Which lines of a log. */
 export interface LogOptions {
   /** Stay, and yield what comes, until the signal aborts or the task is gone. */
   readonly follow: boolean;

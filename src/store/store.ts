@@ -1,9 +1,11 @@
+/** A value with the version that a write of it must name. */
 export interface Versioned<T> {
   readonly value: T;
   /** Opaque; differs after every write of the key. */
   readonly version: string;
 }
 
+/** What a write replaces, and until when it holds. */
 export interface PutOptions {
   /** The version that is replaced; null makes the entry, and fails if it is there. */
   readonly version: string | null;

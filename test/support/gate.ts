@@ -8,9 +8,11 @@ import { type GateFile, homeAt, readGateFile } from "../../src/config/home.ts";
 import type { TaskView } from "../../src/api/wire.ts";
 import { isSameProcess } from "../../src/platform/process-identity.ts";
 
+/** The checkout. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-export const TASKGATE = join(ROOT, "bin", "taskgate");
+const TASKGATE = join(ROOT, "bin", "taskgate");
 
+/** What became of a program. */
 export interface Ran {
   readonly code: number | null;
   readonly stdout: string;
@@ -55,6 +57,7 @@ export interface GateOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+/** Starts it and waits until it answers. Throws with what it said, if it does not. */
 export async function startTestGate(options: GateOptions = {}): Promise<TestGate> {
   const directory = mkdtempSync(join(tmpdir(), "tg-"));
   const gate = new LiveGate(directory, options);

@@ -1,5 +1,6 @@
 import type { HeaderFields, Principal, RequestHead } from "../../model/index.ts";
 
+/** Somebody who showed who they are, and how long that is good. */
 export interface Authenticated {
   readonly principal: Principal;
   /** Epoch ms. */

@@ -5,7 +5,7 @@ import { looksLikeToken, type Tokens } from "../tokens.ts";
 import type { Authenticator } from "./authenticator.ts";
 
 /** For use beside an `Authorization` of the app's own; always the gate's, and it counts before the other. */
-export const OWN_AUTHORIZATION = "x-taskgate-authorization";
+const OWN_AUTHORIZATION = "x-taskgate-authorization";
 
 /** A token without end is asked for again after a day, so that nothing that it opened stays open for ever without a look. */
 const RECHECK_MS = 86_400_000;

@@ -41,6 +41,7 @@ export function replicasOf(record: RunRecord): readonly string[] {
   return Array.from({ length: record.replicas }, (_, index) => String(index));
 }
 
+/** A command that we run, as the model has it. Pure. */
 export function buildRunTask(view: RunView, owner: Identity): Task {
   const { record, open } = view;
   const { state, reason } = describeState(view);
@@ -70,6 +71,7 @@ export function buildRunTask(view: RunView, owner: Identity): Task {
   };
 }
 
+/** A port of somebody else's process, as the model has it. Pure. */
 export function buildAttachTask(view: AttachView, owner: Identity): Task {
   const { record, state, reason, ip } = view;
   const { service, port } = record;

@@ -25,6 +25,7 @@ export interface PortWatchDeps {
   readonly tasks: () => Iterable<LocalTask | AttachedTask>;
 }
 
+/** A watch that runs. */
 export interface PortWatch extends AsyncDisposable {
   /** Looks soon, and often for a while: something is starting. */
   hurry(): void;

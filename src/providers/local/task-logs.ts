@@ -7,6 +7,7 @@ import { listSegments, segmentFile } from "./supervisor/log-segments.ts";
 const CHUNK_BYTES = 64 * 1024;
 const LOOK_AGAIN_MS = 150;
 
+/** The log of one replica. */
 export interface TaskLog {
   readonly folder: string;
   readonly replica: string;

@@ -37,6 +37,7 @@ interface CommonRecord {
   readonly recognised: Readonly<Record<string, Recognition>>;
 }
 
+/** A command that we run. */
 export interface RunRecord extends CommonRecord {
   readonly kind: "run";
   readonly declared: readonly DeclaredRecord[];
@@ -50,6 +51,7 @@ export interface RunRecord extends CommonRecord {
   readonly generation: number;
 }
 
+/** A port of somebody else's process. */
 export interface AttachRecord extends CommonRecord {
   readonly kind: "attach";
   readonly port: number;
@@ -96,6 +98,7 @@ export function portsWanted(spec: RunSpec): number {
   return services * spec.replicas;
 }
 
+/** A port that is just taken in. */
 export function attachRecordOf(spec: AttachSpec, place: { readonly name: string; readonly now: number }): AttachRecord {
   return {
     ...commonRecordOf(spec, place),

@@ -2,6 +2,7 @@ import type { Logger } from "../../platform/logger.ts";
 import type { Versioned } from "../store.ts";
 import type { Entry } from "./entries.ts";
 
+/** Told of one entry; null: removed or expired. */
 export type Changed = (key: string, entry: Versioned<unknown> | null) => void;
 
 /** Those who watch kinds. Each is called in order, never from within the call that caused a change. */

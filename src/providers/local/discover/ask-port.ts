@@ -5,6 +5,7 @@ import { hostPort } from "../../../model/index.ts";
 /** `tcp`: none of the others; it may have said something (`banner`) or nothing. */
 export type Spoken = "http" | "grpc" | "tls" | "tcp";
 
+/** What a port said to whoever connected. */
 export interface Greeting {
   readonly speaks: Spoken;
   /** First bytes that came, one character each (latin1). */
@@ -22,6 +23,7 @@ export interface Page {
   readonly body: string;
 }
 
+/** Where a port is dialled. */
 export interface PortAddress {
   readonly ip: string;
   readonly port: number;

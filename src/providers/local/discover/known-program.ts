@@ -63,6 +63,7 @@ export type WebProgram = Pick<KnownProgram, "id" | "kind" | "command" | "answer"
   readonly service?: string;
 } & RoleDetails;
 
+/** A row for a server of web pages. */
 export function web(row: WebProgram): KnownProgram {
   const { id, kind, command, answer, general, rest, service, ...details } = row;
   return {
@@ -86,6 +87,7 @@ export function database(id: string, command: (command: CommandLine) => boolean)
   return { id, kind: "database", command, ports: [role("tcp", id)], rest: "hidden", unasked: true };
 }
 
+/** A kind of port; `details` say what is not usual about it. */
 export function role(protocol: Protocol, service: string, details: RoleDetails = {}): PortRole {
   return { protocol, service, ...details };
 }
@@ -112,6 +114,7 @@ export function servesApplication(application: RegExp) {
     ["uvicorn", "gunicorn"].includes(command.name) && command.args.some((arg) => application.test(arg));
 }
 
+/** Any of several tests of a command line. */
 export function either(...tests: readonly ((command: CommandLine) => boolean)[]) {
   return (command: CommandLine): boolean => tests.some((test) => test(command));
 }
@@ -126,10 +129,12 @@ export function onPort(usual: number, ...options: readonly string[]) {
   };
 }
 
+/** An answer with such a header (its name in lower case). */
 export function headed(header: string, pattern: RegExp) {
   return (_facts: PortFacts, page: Page | null): boolean => page !== null && pattern.test(page.headers[header] ?? "");
 }
 
+/** An answer with such a body. */
 export function shows(pattern: RegExp) {
   return (_facts: PortFacts, page: Page | null): boolean => page !== null && pattern.test(page.body);
 }

@@ -11,6 +11,7 @@ export interface PortScan {
   listening(roots: readonly number[]): Promise<ReadonlyMap<number, readonly FoundPort[]>>;
 }
 
+/** Remembers between scans what has not changed; there is nothing to close. */
 export function createPortScan(): PortScan {
   let memory: ReadonlyMap<number, TreeMemory> = new Map();
   return {

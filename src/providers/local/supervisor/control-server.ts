@@ -6,6 +6,7 @@ import type { SupervisorCommand, SupervisorState } from "./state.ts";
 /** Longest command, and most that is held for a gate that does not read. */
 const BOUND_BYTES = 1024 * 1024;
 
+/** What tells gates of a task, and hears from them. */
 export interface ControlServer {
   /** To everybody who listens. */
   push(state: SupervisorState): void;

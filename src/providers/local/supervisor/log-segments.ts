@@ -7,6 +7,7 @@ export interface LogSegment {
   readonly bytes: number;
 }
 
+/** Path of a segment. */
 export function segmentFile(folder: string, replica: string, sequence: number): string {
   return join(folder, `log.${replica}.${String(sequence)}`);
 }

@@ -23,6 +23,7 @@ export interface SupervisorOptions {
   readonly graceMs: number;
 }
 
+/** For its owner alone. Throws as the file system does. */
 export function writeSpec(folder: string, spec: TaskSpec): void {
   writeFileSync(join(folder, "spec.json"), `${JSON.stringify(spec)}\n`, { mode: 0o600 });
 }

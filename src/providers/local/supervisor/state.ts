@@ -17,6 +17,7 @@ export interface ProcessName {
  */
 export type ReplicaPhase = "starting" | "running" | "waiting" | "ending" | "ended";
 
+/** How a replica is now, and how its last process ended. */
 export interface ReplicaState {
   /** "0", "1", … */
   readonly replica: string;
@@ -75,6 +76,7 @@ export function writeState(folder: string, state: SupervisorState): void {
   renameSync(temporary, join(folder, "state.json"));
 }
 
+/** A replica of which nothing was started yet. */
 export function initialReplica(replica: string): ReplicaState {
   return {
     replica,
