@@ -493,6 +493,40 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       expect(client.received.toLowerCase()).toContain("trailer: x-sum");
     });
 
+    test("takes out of trailers what says who is asking, however it is spelled", async () => {
+      const seen: string[][] = [];
+      await using app = await startHttpApp((req, res) => {
+        req.resume().on("end", () => {
+          seen.push(req.rawTrailers);
+          res.end("over");
+        });
+      });
+      await using rig = await serving(app);
+      const forged = ["Remote-User", "X_Webauth_User", "remote.user", "X-Taskgate-User", "Cookie", "Authorization"];
+      const trailers = [...forged, "X-Sum"].map((name) => `${name}: x\r\n`).join("");
+      using client = await RawClient.connect(
+        rig.port,
+        `POST / HTTP/1.1\r\nHost: ${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${trailers}\r\n`,
+      );
+      await until(() => client.received.includes("over"));
+      expect(seen).toEqual([["X-Sum", "x"]]);
+    });
+
+    test("refuses versions that are none, and transfer codings in HTTP/1.0, and ends such a connection", async () => {
+      await using app = await startHttpApp((req, res) => res.end(req.url));
+      await using rig = await serving(app);
+      const keep = `Host: ${HOST}\r\nConnection: keep-alive\r\n`;
+      for (const head of [
+        `GET /\r\n${keep}`,
+        `GET / HTTP/2.0\r\n${keep}`,
+        `POST / HTTP/1.0\r\n${keep}Transfer-Encoding: chunked\r\n`,
+      ]) {
+        using client = await RawClient.connect(rig.port, `${head}\r\n0\r\n\r\n`);
+        await until(() => client.ended);
+        expect(client.received).toMatch(/^HTTP\/1\.1 400 /);
+      }
+    });
+
     test("passes 100 and 103 on as they come", async () => {
       await using app = await startHttpApp((req, res) => res.end(req.url));
       app.server.on("checkContinue", (req: http.IncomingMessage, res: http.ServerResponse) => {
@@ -651,6 +685,27 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       await until(() => open === 1);
       upload.socket.resetAndDestroy();
       await until(() => open === 0 && rig.gatekeeper.open.length === 0);
+    });
+
+    test("answers pipelined requests in order, and ends them all when their visitor leaves", async () => {
+      const held: http.ServerResponse[] = [];
+      let left = 0;
+      await using app = await startHttpApp((req, res) => {
+        res.once("close", () => (left += 1));
+        if (req.url === "/late") setTimeout(() => res.end("first"), 50);
+        else if (req.url === "/hold") held.push(res);
+        else res.end("second");
+      });
+      await using rig = await serving(app);
+      const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
+      using client = await RawClient.connect(rig.port, get("/late") + get("/now"));
+      await until(() => client.received.includes("second"));
+      expect(client.received.indexOf("first")).toBeLessThan(client.received.indexOf("second"));
+      left = 0;
+      using leaver = await RawClient.connect(rig.port, get("/hold") + get("/now") + get("/hold"));
+      await until(() => held.length === 2);
+      leaver.socket.destroy();
+      await until(() => left === 3 && rig.gatekeeper.open.length === 0);
     });
 
     test.each([
@@ -1173,6 +1228,32 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       client.destroy();
       server.close();
       for (const session of sessions) session.destroy();
+    });
+
+    test("lets a visitor's leaving with its whole connection reach every job", async () => {
+      const pem = selfSigned([HOST]);
+      await using files = await writeFiles(pem);
+      await using app = await startHttpApp((req, res) => {
+        if (req.url === "/begun") res.write("begun");
+      });
+      for (const encrypted of [false, true]) {
+        await using rig = await serving(app, { tls: encrypted ? files : null });
+        const url = `${encrypted ? "https" : "http"}://127.0.0.1:${String(rig.port)}`;
+        const session = http2.connect(url, { ca: pem.certificate, servername: HOST });
+        session.on("error", () => undefined);
+        for (const [path, method] of [
+          ["/begun", "GET"],
+          ["/silent", "GET"],
+          ["/silent", "POST"],
+        ] as const) {
+          const stream = session.request({ ":path": path, ":authority": HOST, ":method": method });
+          stream.on("error", () => undefined);
+          if (path === "/begun") await once(stream, "data");
+        }
+        await until(() => rig.gatekeeper.open.length === 3);
+        session.destroy();
+        await until(() => rig.gatekeeper.open.length === 0 && app.sockets.size === 0);
+      }
     });
 
     test("lets nobody break off other visitors' calls by giving up many of their own", async () => {

@@ -27,8 +27,8 @@ export interface Exchange {
   readonly expectsContinue: boolean;
   /** What is wrong with the request itself; such a one is answered and never looked up. */
   readonly fault: { readonly status: 400 | 501; readonly message: string } | null;
-  /** HTTP/1.1 only: the visitor asks to change protocols. `head` is what came after the request's head. */
-  readonly upgrade: { readonly protocol: string; readonly socket: Duplex; readonly head: Buffer } | null;
+  /** HTTP/1.1 only: the visitor asks to change protocols. `take` gives what came after the request's head, once, and the socket with it. */
+  readonly upgrade: { readonly protocol: string; readonly socket: Duplex; take(): Buffer } | null;
   /** Aborts when the visitor leaves before the exchange is whole. */
   readonly gone: AbortSignal;
   /** The head of the answer is on its way: nothing else can be said any more but by `abort`. */

@@ -180,7 +180,7 @@ class Attempt {
     this.#settle(ANSWERED);
     this.#joined = true;
     call.exchange.gone.removeEventListener("abort", this.#gone); // from here on each end tells the other by itself
-    const joined = { near: upgrade.socket, far, nearHead: upgrade.head, farHead };
+    const joined = { near: upgrade.socket, far, nearHead: upgrade.take(), farHead };
     void splice({ ...joined, idleMs: call.idleMs, counted: call.flow }).then(() => this.#release());
   }
 

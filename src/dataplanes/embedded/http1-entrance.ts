@@ -2,6 +2,7 @@ import http, { ServerResponse, type IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../config/schema.ts";
+import { readEarly } from "./early-bytes.ts";
 import type { Exchange } from "./exchange.ts";
 import { http1Exchange } from "./http1-exchange.ts";
 import { renderNotice, type Notice } from "./pages.ts";
@@ -18,12 +19,15 @@ export interface Http1EntranceDeps {
   refused(status: number): void;
 }
 
+/** Requests that one connection may have sent without waiting for answers. */
+const PIPELINED_MAX = 100;
+
 /** HTTP/1.1 by node's own server and its strict parser; it listens to nothing, connections are handed in. */
 export class Http1Entrance implements Disposable {
   readonly #deps: Http1EntranceDeps;
   readonly #server: http.Server;
-  /** Exchanges under way on a connection: its requests may be pipelined, but nothing may follow one that takes the connection over. */
-  readonly #busy = new WeakMap<Duplex, number>();
+  /** Answers under way on a connection: requests may be pipelined, but none behind others may take the connection over. */
+  readonly #busy = new WeakMap<Duplex, Set<ServerResponse>>();
   #draining = false;
 
   constructor(deps: Http1EntranceDeps) {
@@ -41,6 +45,12 @@ export class Http1Entrance implements Disposable {
 
   /** Takes a connection whose first bytes are unread. */
   take(socket: Duplex): void {
+    const busy = new Set<ServerResponse>();
+    this.#busy.set(socket, busy);
+    socket.once("close", () => {
+      // Node closes the answer whose turn it was; those that waited behind it would never hear that nobody is left.
+      for (const res of busy) if (res.socket === null) res.emit("close");
+    });
     this.#server.emit("connection", socket);
   }
 
@@ -57,9 +67,11 @@ export class Http1Entrance implements Disposable {
 
   #serve(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
     const { socket } = req;
-    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
+    const busy = this.#busy.get(socket);
+    if (busy === undefined || busy.size >= PIPELINED_MAX) return void socket.destroy();
+    busy.add(res);
     res.once("close", () => {
-      this.#busy.set(socket, (this.#busy.get(socket) ?? 1) - 1);
+      busy.delete(res);
       if (this.#draining) setImmediate(() => this.#server.closeIdleConnections());
     });
     if (this.#draining) res.shouldKeepAlive = false;
@@ -69,20 +81,22 @@ export class Http1Entrance implements Disposable {
 
   /** A request that wants the connection for another protocol. Behind another one that is still answered, there is no room for it. */
   #takeOver(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (!(socket instanceof Socket) || (this.#busy.get(socket) ?? 0) > 0) return void socket.destroy();
-    // Reads on into the socket's own bounded buffer: a visitor that leaves is noticed only by who reads.
-    socket.read(0);
+    if (!(socket instanceof Socket) || this.#isBusy(socket)) return void socket.destroy();
     const { client, serve, tunnel } = this.#deps;
-    const upgrade = { protocol: req.headers.upgrade ?? "", socket, head };
+    const upgrade = { protocol: req.headers.upgrade ?? "", socket, take: readEarly(socket, head) };
     const base = { req, res: responseOn(req, socket), client: client(socket), expectsContinue: false, upgrade };
     if (req.method === "CONNECT") tunnel(http1Exchange({ ...base, authority: req.url ?? "" }));
     else serve(http1Exchange(base));
   }
 
+  #isBusy(socket: Duplex): boolean {
+    return (this.#busy.get(socket)?.size ?? 0) > 0;
+  }
+
   #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
     const notice = FAULTS[error.code ?? ""] ?? MALFORMED;
     // In the middle of an answer there is no place for another one.
-    const silent = !socket.writable || (this.#busy.get(socket) ?? 0) > 0 || error.code === "ECONNRESET";
+    const silent = !socket.writable || this.#isBusy(socket) || error.code === "ECONNRESET";
     if (silent) return void socket.destroy();
     this.#deps.refused(notice.status);
     sayGoodbye(socket, notice);

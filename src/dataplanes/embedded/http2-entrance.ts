@@ -29,6 +29,7 @@ export function createHttp2Entrance(deps: Http2EntranceDeps): Http2Entrance {
   const sessions = new Set<ServerHttp2Session>();
   const take = (socket: Duplex) => {
     const client = deps.client(socket);
+    socket.allowHalfOpen = false; // HTTP/2 knows no half-closed connection: one that ends is gone, with all its streams
     const session = http2.performServerHandshake(socket, {
       settings: {
         maxConcurrentStreams: STREAMS,

@@ -24,13 +24,15 @@ export function http2Exchange({ stream, flags, raw, client }: Http2ExchangeInput
   const method = pseudo.get(":method") ?? "GET";
   const target = readTarget(method, pseudo, fields);
   let trailers: Fields = [];
+  const framing = readFraming(fields, flags);
+  if (framing.kind === "none") stream.resume(); // nothing comes, but only a stream that was read to its end is closed
   stream.on("trailers", (_headers, _flags, rawTrailers: string[]) => (trailers = rawTrailers));
   const base = { method, host: target.ok ? target.host : "", path: target.ok ? target.path : "/", ...client };
   return {
     version: "2",
     head: createHead(base, fields),
     fields,
-    framing: readFraming(fields, flags),
+    framing,
     body: stream,
     expectsContinue: valuesOf(fields, "expect").some((value) => value.toLowerCase() === "100-continue"),
     fault: readFault(method, target),
@@ -73,6 +75,8 @@ function watchGone(stream: ServerHttp2Stream): AbortSignal {
   stream.once("close", () => {
     if (!stream.writableFinished || stream.rstCode !== NGHTTP2_NO_ERROR) controller.abort();
   });
+  // A visitor may reset a stream with NO_ERROR; node then waits for somebody to read it to its end before it closes it.
+  stream.once("aborted", () => stream.destroy());
   // What ends a stream is told by `close`; an unheard error would end the process.
   stream.on("error", () => undefined);
   return controller.signal;

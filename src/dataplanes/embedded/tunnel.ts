@@ -82,7 +82,7 @@ async function join(context: PlaneContext, exchange: Exchange, { route, allowed 
   context.metrics.answered("forward", 200, "gate");
   upgrade.socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
   const idleMs = route.policy.idleTimeoutMs ?? context.limits.idleTime;
-  await splice({ near: upgrade.socket, far, nearHead: upgrade.head, idleMs, counted: flow });
+  await splice({ near: upgrade.socket, far, nearHead: upgrade.take(), idleMs, counted: flow });
   target.active -= 1;
   return null;
 }
