@@ -2,10 +2,19 @@
 import { existsSync } from "node:fs";
 import module from "node:module";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 
-// Compiled code is kept in the user's own cache: in a shared temporary folder somebody else could plant it.
-module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "taskgate", "compile"));
+// Compiled code is kept in the user's own cache: in a shared or present folder somebody else could plant it.
+function cacheFolder() {
+  try {
+    return [process.env.XDG_CACHE_HOME ?? "", join(homedir(), ".cache")].find(isAbsolute);
+  } catch {
+    return undefined; // a user that is on no list of users: it only starts more slowly
+  }
+}
+
+const cache = cacheFolder();
+if (cache !== undefined) module.enableCompileCache(join(cache, "taskgate", "compile"));
 
 const inCheckout = existsSync(new URL("../src", import.meta.url));
 const { main } = await import(inCheckout ? "../src/cli/main.ts" : "../dist/cli/main.js");

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { userInfo } from "node:os";
 import { join } from "node:path";
 import { createApi } from "../api/app.ts";
 import { createExplain } from "../api/explain.ts";
@@ -21,6 +20,7 @@ import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { ownUserName } from "../platform/own-user.ts";
 import { ownVersion, packageRoot } from "../platform/package-info.ts";
 import { processStart } from "../platform/process-identity.ts";
 import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
@@ -125,7 +125,7 @@ function takeStatus(seen: { plane: PlaneStatus | null }, directory: TaskDirector
 
 /** The one who started the gate owns it. */
 function operatingUser(): Principal {
-  return { realm: "local", name: userInfo().username, groups: [], admin: true };
+  return { realm: "local", name: ownUserName(), groups: [], admin: true };
 }
 
 /** Providers whose tasks may be on this machine: the core checks it where endpoints are built, the plane where they are dialled. */

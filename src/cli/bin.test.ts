@@ -1,5 +1,5 @@
-import { execFile, type ExecFileException } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync, type ExecFileException } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -85,6 +85,15 @@ test("says what to do where no Node is new enough, or none is there", async () =
   const none = await run(script, ["ps"], { home: home.directory, path: tools });
   expect(none).toMatchObject({ code: 1, stdout: "" });
   expect(none.stderr).toContain("there is none on the PATH");
+});
+
+test("leaves nothing where it is called, also where HOME is empty", async () => {
+  using home = temporaryHome();
+  const cwd = join(home.directory, "here");
+  mkdirSync(cwd);
+  const env = { PATH: "/usr/bin:/bin", HOME: "", TASKGATE_HOME: home.directory };
+  execFileSync(join(packageRoot, "bin", "taskgate"), ["version"], { cwd, env });
+  expect(readdirSync(cwd)).toEqual([]);
 });
 
 test("exit codes of the command line come through", async () => {

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { GatewayError } from "../model/index.ts";
 
 /** The state folder and what is where in it. Everything in it is for its owner alone. */
@@ -19,11 +19,10 @@ export interface Home {
   readonly tasks: string;
 }
 
-/** `TASKGATE_HOME`, else `~/.taskgate`; absolute. Nothing is made. */
+/** `TASKGATE_HOME`, else `~/.taskgate`; absolute. Nothing is made. Throws `bad_request` for a user without a folder. */
 export function homeAt(environment: Readonly<Record<string, string | undefined>>): Home {
   const set = environment.TASKGATE_HOME;
-  // An empty HOME is none: secrets would land in whatever folder somebody stands in.
-  const directory = resolve(set === undefined || set === "" ? join(homedir() || userInfo().homedir, ".taskgate") : set);
+  const directory = set === undefined || set === "" ? join(userFolder(), ".taskgate") : resolve(set);
   return {
     directory,
     database: join(directory, "gate.db"),
@@ -33,6 +32,18 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     gateLog: join(directory, "gate.log"),
     tasks: join(directory, "tasks"),
   };
+}
+
+/** An empty HOME, or one that is no whole path, is none: secrets would land in whatever folder somebody stands in. */
+function userFolder(): string {
+  try {
+    const named = homedir();
+    const folder = isAbsolute(named) ? named : userInfo().homedir;
+    if (isAbsolute(folder)) return folder;
+  } catch {
+    // uv_os_homedir: the user is on no list of users.
+  }
+  throw new GatewayError("bad_request", "this user has no home folder. Name a state folder: TASKGATE_HOME, or --home");
 }
 
 /** sun_path of unix(7) holds 108 bytes on Linux and 104 on macOS, the last of them NUL. */

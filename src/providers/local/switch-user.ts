@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
-import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { GatewayError } from "../../model/index.ts";
+import { ownUserName } from "../../platform/own-user.ts";
 
 /** How a command is run as somebody else. */
 export interface UserSwitch {
@@ -22,11 +22,11 @@ const run = promisify(execFile);
  * there is no such user, `unsupported` where the machine has no setpriv.
  */
 export async function switchUser(user: string | undefined): Promise<UserSwitch> {
-  if (user === undefined || user === userInfo().username) return NOBODY_ELSE;
+  if (user === undefined || user === ownUserName()) return NOBODY_ELSE;
   if (process.getuid?.() !== 0) {
     throw new GatewayError(
       "denied",
-      `The gate runs as ${userInfo().username} and cannot run tasks as ${user}: only a gate that runs as root can.`,
+      `The gate runs as ${ownUserName()} and cannot run tasks as ${user}: only a gate that runs as root can.`,
     );
   }
   const setpriv = await find("setpriv");
