@@ -51,6 +51,11 @@ test("shows nothing that could steer a terminal", () => {
   expect(text.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
 });
 
+test("a task without services is one row as well", () => {
+  const tasks = ["a", "b"].map((name) => taskView(name, { services: [] }));
+  expect(formatTasks({ now: NOW, tasks, problems: [] }, plain).split("\n")).toHaveLength(3);
+});
+
 test("says what to do where there are no tasks", () => {
   expect(formatTasks({ now: NOW, tasks: [], problems: [] }, plain)).toBe(
     "No tasks. Start one: taskgate run -- COMMAND",

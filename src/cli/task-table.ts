@@ -45,7 +45,7 @@ export function formatTasks(view: TableView, colors: Colors): string {
 function rowsOf(task: TaskView, now: number, colors: Colors): string[][] {
   const first = [colors.bold(printable(task.name)), printable(task.kind), stateText(task, colors)];
   const age = task.startedAt === null ? "" : formatAge(now - task.startedAt);
-  if (task.services.length === 0) return [[...first, age]];
+  if (task.services.length === 0) return [[...first, age, "", "", ""]];
   return task.services.map((service, index) => [
     ...(index === 0 ? [...first, age] : ["", "", "", ""]),
     `${printable(service.name)} ${colors.dim(service.protocol)}`,
