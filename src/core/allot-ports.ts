@@ -52,7 +52,7 @@ export class PortBook {
   }
 
   giveUp(key: string): void {
-    this.#seekers.delete(key);
+    if (!this.#seekers.delete(key)) return;
     const problem = this.#exhausted.get(key);
     if (problem === undefined) return;
     this.#exhausted.delete(key);

@@ -70,7 +70,8 @@ export class BuiltTask {
 
   #setServices(services: readonly Service[]): void {
     const { provider, id } = this.place;
-    const before = new Map(this.#services.map((service) => [service.key, service]));
+    const before = new Map<string, BuiltService>();
+    for (const service of this.#services) before.set(service.key, service);
     const first = services.find(isBrowsable) ?? services[0];
     this.#services = services.map((service) => {
       const key = serviceKey(provider, id, service.name);

@@ -14,23 +14,33 @@ export function addressKind(ip: string): AddressKind {
 
 // RFC 6890: this network, loopback, link-local, multicast, reserved and broadcast.
 function kindOfIPv4(ip: string): AddressKind {
-  const parts = ip.length <= 15 ? ip.split(".") : [];
-  if (parts.length !== 4) return "malformed";
-  for (const part of parts) if (!isOctet(part)) return "malformed";
-  const first = Number(parts[0]);
+  const bits = readIPv4(ip);
+  if (bits === -1) return "malformed";
+  const first = bits >>> 24;
   if (first === 127) return "loopback";
-  if (first === 0 || first >= 224 || (first === 169 && parts[1] === "254")) return "forbidden";
+  if (first === 0 || first >= 224 || bits >>> 16 === 0xa9fe) return "forbidden";
   return "other";
 }
 
-// No leading zeros: some resolvers read those as octal, and the address checked would not be the address dialled.
-function isOctet(text: string): boolean {
-  if (text.length === 0 || text.length > 3 || (text.length > 1 && text.startsWith("0"))) return false;
-  for (let at = 0; at < text.length; at++) {
-    const digit = text.charCodeAt(at) - 48;
-    if (digit < 0 || digit > 9) return false;
+// The address as 32 bits, or -1. Exactly four decimal numbers without leading zeros: some resolvers read those as octal, and the address
+// that was checked would not be the address that is dialled.
+function readIPv4(ip: string): number {
+  let bits = 0;
+  let octet = -1;
+  let dots = 0;
+  for (let at = 0; at < ip.length; at++) {
+    const digit = ip.charCodeAt(at) - 48;
+    if (digit === -2 && octet >= 0 && dots < 3) {
+      bits = bits * 256 + octet;
+      octet = -1;
+      dots += 1;
+      continue;
+    }
+    if (digit < 0 || digit > 9 || octet === 0) return -1;
+    octet = octet === -1 ? digit : octet * 10 + digit;
+    if (octet > 255) return -1;
   }
-  return Number(text) <= 255;
+  return dots === 3 && octet >= 0 ? bits * 256 + octet : -1;
 }
 
 // Judged in its one canonical spelling (RFC 5952, by the URL standard's host serialiser), because 0:0::ffff:7f00:1 is 127.0.0.1 too.

@@ -1,6 +1,6 @@
 import { taskKey, type Problem, type SourceState } from "../model/index.ts";
 import { LIMITS } from "./limits.ts";
-import { own, readChoice, readFields, readInteger, readList, readProse, readWord, whyUnusable, type Fields } from "./read-value.ts"; // prettier-ignore
+import { readChoice, readFields, readInteger, readList, readProse, readWord, whyUnusable, type Fields } from "./read-value.ts"; // prettier-ignore
 import { readTaskId } from "./read-task.ts";
 
 const PENDING: SourceState = Object.freeze({ state: "pending" });
@@ -75,18 +75,18 @@ export class Source {
   }
 
   #read(update: Fields, findings: Problem[]): void {
-    const kind = readChoice(own(update, "kind"), "kind", ["whole", "change", "stale"]);
+    const kind = readChoice(update.kind, "kind", ["whole", "change", "stale"]);
     if (kind === "stale") {
       this.#readStale(update);
       return;
     }
     // Everything is read before anything is noted: a whole update that breaks off in its middle must not look like a smaller whole.
-    const removed = kind === "whole" ? [] : readList(own(update, "removed"), "removed", LIMITS.tasksPerSource);
+    const removed = kind === "whole" ? [] : readList(update.removed, "removed", LIMITS.tasksPerSource);
     const gone = removed.filter((id) => typeof id === "string");
-    const tasks = readList(own(update, kind === "whole" ? "tasks" : "set"), "tasks", LIMITS.tasksPerSource);
+    const tasks = readList(kind === "whole" ? update.tasks : update.set, "tasks", LIMITS.tasksPerSource);
     const set = this.#readTasks(tasks, findings);
     this.#noteTasks(kind === "whole", gone, set);
-    this.#said = this.#readProblems(own(update, "problems"), findings);
+    this.#said = this.#readProblems(update.problems, findings);
   }
 
   #noteTasks(whole: boolean, gone: readonly string[], set: NotedTasks): void {
@@ -120,8 +120,8 @@ export class Source {
   }
 
   #readStale(update: Fields): void {
-    const since = readInteger(own(update, "since"), "since", 0, Number.MAX_SAFE_INTEGER);
-    const error = own(update, "error");
+    const since = readInteger(update.since, "since", 0, Number.MAX_SAFE_INTEGER);
+    const error = update.error;
     const message = readProse(error instanceof Error ? error.message : error, "error", 512);
     const { state } = this.#state;
     if (state === "stale" && this.#state.since === since && this.#state.message === message) return;
@@ -147,8 +147,8 @@ export class Source {
 
 function readProblem(fields: Fields): Problem {
   return Object.freeze({
-    subject: readProse(own(fields, "subject"), "problem.subject", 512),
-    code: readWord(own(fields, "code"), "problem.code", CODE),
-    message: readProse(own(fields, "message"), "problem.message", 2048),
+    subject: readProse(fields.subject, "problem.subject", 512),
+    code: readWord(fields.code, "problem.code", CODE),
+    message: readProse(fields.message, "problem.message", 2048),
   });
 }

@@ -10,8 +10,8 @@ const NAME_LENGTH = 256;
 export function readIdentity(value: unknown, what: string): Identity {
   const fields = readFields(value, what);
   return Object.freeze({
-    realm: readText(own(fields, "realm"), `${what}.realm`, NAME_LENGTH),
-    name: readText(own(fields, "name"), `${what}.name`, NAME_LENGTH),
+    realm: readText(fields.realm, `${what}.realm`, NAME_LENGTH),
+    name: readText(fields.name, `${what}.name`, NAME_LENGTH),
   });
 }
 
@@ -19,9 +19,9 @@ export function readIdentity(value: unknown, what: string): Identity {
 export function readAccess(value: unknown): Access {
   if (value === OWNER_ONLY) return OWNER_ONLY;
   const fields = readFields(value, "access");
-  const anyone = readChoice(own(fields, "anyone"), "access.anyone", ANYONE);
-  const grants = readList(own(fields, "grants"), "access.grants", LIMITS.grantsPerAccess);
-  const authority = own(fields, "authority");
+  const anyone = readChoice(fields.anyone, "access.anyone", ANYONE);
+  const grants = readList(fields.grants, "access.grants", LIMITS.grantsPerAccess);
+  const authority = fields.authority;
   if (grants.length === 0 && authority === undefined && anyone === "nobody") return OWNER_ONLY;
   return Object.freeze({
     grants: Object.freeze(grants.map(readGrant)),
@@ -32,18 +32,18 @@ export function readAccess(value: unknown): Access {
 
 function readGrant(value: unknown): Grant {
   const fields = readFields(value, "grant");
-  const until = own(fields, "until");
+  const until = fields.until;
   return Object.freeze({
-    to: readGrantee(readFields(own(fields, "to"), "grant.to")),
+    to: readGrantee(readFields(fields.to, "grant.to")),
     ...(until !== undefined && { until: readInteger(until, "grant.until", 0, Number.MAX_SAFE_INTEGER) }),
-    by: readIdentity(own(fields, "by"), "grant.by"),
+    by: readIdentity(fields.by, "grant.by"),
   });
 }
 
 function readGrantee(fields: Fields): Grant["to"] {
-  const group = own(fields, "group");
+  const group = fields.group;
   if (group !== undefined) return Object.freeze({ group: readIdentity(group, "grant.to.group") });
-  const link = own(fields, "link");
+  const link = fields.link;
   if (link !== undefined) return Object.freeze({ link: readText(link, "grant.to.link", NAME_LENGTH) });
   return readIdentity(fields, "grant.to");
 }

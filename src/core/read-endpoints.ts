@@ -1,7 +1,7 @@
 import type { Address, Endpoint, Health } from "../model/index.ts";
 import { addressKind } from "./check-address.ts";
 import { sameContent } from "./same-content.ts";
-import { own, shown, type Fields } from "./read-value.ts";
+import { shown, type Fields } from "./read-value.ts";
 
 const HEALTH: ReadonlySet<unknown> = new Set<Health>(["unknown", "healthy", "unhealthy", "draining"]);
 const REPLICA = /^[A-Za-z0-9][A-Za-z0-9._:+-]{0,252}$/;
@@ -28,7 +28,8 @@ export function readEndpoints(values: readonly unknown[], loopback: boolean): Re
     if (typeof read === "string") refused.push(read);
     else list.push(read);
   }
-  if (list.length > 1) list.sort(byReplica);
+  if (!list.every((endpoint, at) => at === 0 || byReplica(list[at - 1] ?? endpoint, endpoint) <= 0))
+    list.sort(byReplica);
   // A copy, because an array that grew by pushing holds room for many more.
   return { list: Object.freeze(hasRepeated(list) ? withoutRepeated(list, refused) : list.slice()), refused };
 }
@@ -42,17 +43,17 @@ export function addressText(address: Address): string {
 function readEndpoint(value: unknown, loopback: boolean): Endpoint | string {
   if (typeof value !== "object" || value === null) return `An endpoint is ${shown(value)}; expected an object.`;
   const fields = value as Fields;
-  const address = readAddress(own(fields, "address"), loopback);
+  const address = readAddress(fields.address, loopback);
   if (typeof address === "string") return address;
-  const replica = own(fields, "replica");
+  const replica = fields.replica;
   if (typeof replica !== "string" || !REPLICA.test(replica)) {
     return `An endpoint's replica is ${shown(replica)}; expected a name such as 0 or worker-1.`;
   }
-  const weight = own(fields, "weight");
+  const weight = fields.weight;
   if (!isWhole(weight, MOST_WEIGHT)) {
     return `An endpoint's weight is ${shown(weight)}; expected a whole number from 1 to ${MOST_WEIGHT}.`;
   }
-  const health = own(fields, "health");
+  const health = fields.health;
   if (!HEALTH.has(health)) return `An endpoint's health is ${shown(health)}; expected ${[...HEALTH].join(", ")}.`;
   return Object.freeze({ address, replica, weight, health: health as Health });
 }
@@ -60,9 +61,9 @@ function readEndpoint(value: unknown, loopback: boolean): Endpoint | string {
 function readAddress(value: unknown, loopback: boolean): Address | string {
   if (typeof value !== "object" || value === null) return `An address is ${shown(value)}; expected an IP and a port.`;
   const fields = value as Fields;
-  const unix = own(fields, "unix");
+  const unix = fields.unix;
   if (unix !== undefined) return readSocket(unix, loopback);
-  const ip = own(fields, "ip");
+  const ip = fields.ip;
   const kind = typeof ip === "string" ? addressKind(ip) : "malformed";
   if (typeof ip !== "string" || kind === "malformed") return `An address is ${shown(ip)}; expected an IP address.`;
   if (kind === "forbidden")
@@ -70,7 +71,7 @@ function readAddress(value: unknown, loopback: boolean): Address | string {
   if (kind === "loopback" && !loopback) {
     return `An endpoint is at ${ip}; only tasks of this machine may be at a loopback address.`;
   }
-  const port = own(fields, "port");
+  const port = fields.port;
   if (!isWhole(port, 65_535)) return `An endpoint's port is ${shown(port)}; expected 1 to 65535.`;
   return Object.freeze({ ip, port });
 }

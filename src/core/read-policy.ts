@@ -59,16 +59,16 @@ export function readPolicy(value: unknown): Policy {
 
 function readActiveHealth(value: unknown, what: string): ActiveHealth {
   const fields = readFields(value, what);
-  const path = own(fields, "path");
+  const path = fields.path;
   return Object.freeze({
     ...(path !== undefined && { path: readWord(path, `${what}.path`, PATH) }),
-    everyMs: readInteger(own(fields, "everyMs"), `${what}.everyMs`, 100, DAY_MS),
+    everyMs: readInteger(fields.everyMs, `${what}.everyMs`, 100, DAY_MS),
   });
 }
 
 function readUpstreamTls(value: unknown, what: string): NonNullable<Policy["upstreamTls"]> {
   const fields = readFields(value, what);
-  const verify = readChoice(own(fields, "verify"), `${what}.verify`, ["full", "authority", "none"]);
+  const verify = readChoice(fields.verify, `${what}.verify`, ["full", "authority", "none"]);
   const rest = (["serverName", "authority", "identity"] as const)
     .map((name) => [name, own(fields, name)] as const)
     .filter(([, field]) => field !== undefined)

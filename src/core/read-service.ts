@@ -3,7 +3,6 @@ import { LIMITS } from "./limits.ts";
 import { readAccess } from "./read-access.ts";
 import { PATH, readPolicy } from "./read-policy.ts";
 import {
-  own,
   readBoolean,
   readChoice,
   readFields,
@@ -18,10 +17,12 @@ import {
 
 const PROTOCOLS = ["http", "grpc", "tcp", "tls"] as const;
 const GUARDS = ["gate", "self"] as const;
-const NONE: readonly Exposure[] = Object.freeze([]);
+const NO_EXPOSURES = Object.freeze({ exposures: Object.freeze([]), refused: Object.freeze([]) });
 
 /** Names of services: in task keys and hosts, so without `/`, `@` and blanks. */
 export const SERVICE_NAME = { is: /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, example: "a name such as web" };
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface ReadService {
   readonly service: Service;
@@ -31,33 +32,25 @@ export interface ReadService {
 
 /** A frozen copy. `mayGuardItself`: http and grpc too may do without the gate's login. Throws Unusable. */
 export function readService(fields: Fields, name: string, mayGuardItself: boolean): ReadService {
-  const protocol = readChoice(own(fields, "protocol"), "protocol", PROTOCOLS);
-  const guard = readChoice(own(fields, "guard"), "guard", GUARDS);
+  const protocol = readChoice(fields.protocol, "protocol", PROTOCOLS);
+  const guard = readChoice(fields.guard, "guard", GUARDS);
   if (guard === "self" && (protocol === "http" || protocol === "grpc") && !mayGuardItself) {
     throw new Unusable(
       `guard is self; expected gate, because the gate asks for a login wherever ${protocol} can carry one.`,
     );
   }
-  const port = own(fields, "port");
-  const landingPath = own(fields, "landingPath");
-  const access = own(fields, "access");
-  const { exposures, refused } = readExposures(own(fields, "exposures"));
-  const service = Object.freeze({
-    name,
-    protocol,
-    ...(port !== undefined && { port: readInteger(port, "port", 1, 65_535) }),
-    guard,
-    ...(landingPath !== undefined && { landingPath: readWord(landingPath, "landingPath", PATH) }),
-    exposures,
-    ...(access !== undefined && { access: readAccess(access) }),
-    policy: readPolicy(own(fields, "policy")),
-  });
-  return { service, refused };
+  const { exposures, refused } = readExposures(fields.exposures);
+  const service: Writable<Service> = { name, protocol, guard, exposures, policy: readPolicy(fields.policy) };
+  // Set one by one: spreading optional parts into a literal costs several times as much, and every service comes through here.
+  if (fields.port !== undefined) service.port = readInteger(fields.port, "port", 1, 65_535);
+  if (fields.landingPath !== undefined) service.landingPath = readWord(fields.landingPath, "landingPath", PATH);
+  if (fields.access !== undefined) service.access = readAccess(fields.access);
+  return { service: Object.freeze(service), refused };
 }
 
 function readExposures(value: unknown): { exposures: readonly Exposure[]; refused: readonly string[] } {
   const values = readList(value, "exposures", LIMITS.exposuresPerService);
-  if (values.length === 0) return { exposures: NONE, refused: [] };
+  if (values.length === 0) return NO_EXPOSURES;
   const exposures: Exposure[] = [];
   const refused: string[] = [];
   for (const one of values) {
@@ -71,30 +64,30 @@ function readExposures(value: unknown): { exposures: readonly Exposure[]; refuse
 }
 
 function readExposure(fields: Fields): Exposure {
-  const by = readChoice(own(fields, "by"), "by", ["host", "path", "serverName", "port", "headers"]);
+  const by = readChoice(fields.by, "by", ["host", "path", "serverName", "port", "headers"]);
   switch (by) {
     case "host": {
-      const domain = own(fields, "domain");
-      const label = readText(own(fields, "label"), "label", 63);
+      const domain = fields.domain;
+      const label = readText(fields.label, "label", 63);
       return { by, label, ...(domain !== undefined && { domain: readText(domain, "domain", 253) }) };
     }
     case "path": {
-      const host = own(fields, "host");
+      const host = fields.host;
       return {
         by,
         ...(host !== undefined && { host: readText(host, "host", 253) }),
-        prefix: readText(own(fields, "prefix"), "prefix", 512),
-        strip: readBoolean(own(fields, "strip"), "strip"),
+        prefix: readText(fields.prefix, "prefix", 512),
+        strip: readBoolean(fields.strip, "strip"),
       };
     }
     case "serverName":
-      return { by, name: readText(own(fields, "name"), "name", 253) };
+      return { by, name: readText(fields.name, "name", 253) };
     case "port": {
-      const port = own(fields, "port");
+      const port = fields.port;
       return { by, ...(port !== undefined && { port: readInteger(port, "port", 1, 65_535) }) };
     }
     case "headers": {
-      const all = readList(own(fields, "all"), "all", LIMITS.headersPerExposure);
+      const all = readList(fields.all, "all", LIMITS.headersPerExposure);
       return { by, all: Object.freeze(all.map(readHeader)) };
     }
   }

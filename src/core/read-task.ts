@@ -48,7 +48,7 @@ export interface ReadTask {
 /** The id of what a provider calls a task; null: none that can be used. Never throws. */
 export function readTaskId(raw: unknown): string | null {
   try {
-    const id = own(readFields(raw, "task"), "id");
+    const id = readFields(raw, "task").id;
     return typeof id === "string" && TASK_ID.test(id) ? id : null;
   } catch {
     // Accessors of a hostile object may throw anything: such a task has no usable id.
@@ -99,24 +99,24 @@ function assemble(
   parts: { services: readonly Service[]; endpoints: Task["endpoints"]; found: Findings },
 ): Task {
   const { previous } = source;
-  const owner = own(task, "owner");
-  const ref = own(task, "ref");
-  const reason = own(task, "reason");
-  const startedAt = own(task, "startedAt");
+  const owner = task.owner;
+  const ref = task.ref;
+  const reason = task.reason;
+  const startedAt = task.startedAt;
   const next: Task = {
     id: source.id,
-    name: readText(own(task, "name"), "name", 253),
-    kind: readText(own(task, "kind"), "kind", 128),
+    name: readText(task.name, "name", 253),
+    kind: readText(task.kind, "kind", 128),
     owner: owner === null ? null : keepSame(previous?.owner ?? undefined, readIdentity(owner, "owner")),
-    namespace: readNamespace(own(task, "namespace")),
-    labels: keepSame(previous?.labels, readLabels(own(task, "labels"), parts.found)),
+    namespace: readNamespace(task.namespace),
+    labels: keepSame(previous?.labels, readLabels(task.labels, parts.found)),
     ...(ref !== undefined && { ref: keepSame(previous?.ref, readRef(ref)) }),
-    state: readChoice(own(task, "state"), "state", STATES),
+    state: readChoice(task.state, "state", STATES),
     ...(reason !== undefined && { reason: readProse(reason, "reason", 4096) }),
     ...(startedAt !== undefined && { startedAt: readInteger(startedAt, "startedAt", 0, Number.MAX_SAFE_INTEGER) }),
     services: parts.services,
     endpoints: parts.endpoints,
-    access: keepSame(previous?.access, readAccess(own(task, "access"))),
+    access: keepSame(previous?.access, readAccess(task.access)),
   };
   return keepSame(previous ?? undefined, Object.freeze(next));
 }
@@ -128,10 +128,10 @@ function readNamespace(value: unknown): string {
 function readServices(task: Fields, source: TaskSource, found: Findings): readonly Service[] {
   const services: Service[] = [];
   const names = new Set<string>();
-  for (const value of readList(own(task, "services"), "services", LIMITS.servicesPerTask)) {
+  for (const value of readList(task.services, "services", LIMITS.servicesPerTask)) {
     try {
       const fields = readFields(value, "service");
-      const name = readWord(own(fields, "name"), "service.name", SERVICE_NAME);
+      const name = readWord(fields.name, "service.name", SERVICE_NAME);
       if (names.has(name)) throw new Unusable(`Two services are named ${name}; expected every name once.`);
       names.add(name);
       const service = readOneService(fields, { name, source, found });
@@ -169,7 +169,7 @@ function readAllEndpoints(
   context: { services: readonly Service[]; source: TaskSource; found: Findings },
 ): Task["endpoints"] {
   const { services, source, found } = context;
-  const fields = readFields(own(task, "endpoints"), "endpoints");
+  const fields = readFields(task.endpoints, "endpoints");
   const all: Record<string, readonly Endpoint[]> = {};
   let left = LIMITS.endpointsPerTask;
   for (const { name } of services) {
@@ -216,7 +216,7 @@ function readLabels(value: unknown, found: Findings): Readonly<Record<string, st
 function readRef(value: unknown): NonNullable<Task["ref"]> {
   const fields = readFields(value, "ref");
   const read = (name: string) => readText(own(fields, name), `ref.${name}`, 253);
-  const selector = own(fields, "selector");
+  const selector = fields.selector;
   return Object.freeze({
     cluster: read("cluster"),
     kind: read("kind"),

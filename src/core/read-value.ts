@@ -56,7 +56,7 @@ export function readList(value: unknown, what: string, most: number): readonly u
   return value;
 }
 
-/** An object's fields; those of its prototype are not looked at. Throws Unusable. */
+/** An object's fields. Throws Unusable. */
 export function readFields(value: unknown, what: string): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Unusable(`${what} is ${shown(value)}; expected an object.`);
@@ -66,7 +66,7 @@ export function readFields(value: unknown, what: string): Fields {
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** A field that the object itself has; undefined otherwise. */
+/** A field whose name comes from elsewhere: undefined unless it is the object's own, for all objects have a `constructor`. */
 export function own(fields: Fields, name: string): unknown {
   return Object.hasOwn(fields, name) ? fields[name] : undefined;
 }

@@ -145,6 +145,7 @@ export class ClaimBook {
   }
 
   #stopWaiting(route: Route): void {
+    if (this.#waiting.size === 0) return;
     const others = this.#waiting.get(route.id);
     const waiting = others?.get(route.service);
     if (others === undefined || waiting === undefined) return;
