@@ -29,6 +29,17 @@ const HOSTILE: Notice = {
   retryAfterSeconds: 3,
 };
 
+test("shows what is to be typed as such on a page, and between backticks elsewhere", () => {
+  const notice = {
+    status: 404,
+    code: "unknown_host",
+    title: "Nothing is here",
+    message: "`taskgate ps` lists <yours>.",
+  };
+  expect(renderNotice(notice, "html").body).toContain("<p><code>taskgate ps</code> lists &lt;yours&gt;.</p>");
+  expect(renderNotice(notice, "text").body).toContain(notice.message);
+});
+
 test("escapes whatever a job or a visitor put into the words of a page", () => {
   const { body, fields } = renderNotice(HOSTILE, "html");
   expect(body).not.toContain("<script>");

@@ -122,10 +122,15 @@ function renderHtml(notice: Notice): string {
   return (
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<meta name="robots" content="noindex">${refresh}<title>${escape(title)}</title><style>${STYLE}</style></head>` +
-    `<body><main><h1>${escape(title)}</h1><p>${escape(message)}</p>${log}` +
+    `<body><main><h1>${escape(title)}</h1><p>${sentences(message)}</p>${log}` +
     `<p><small>${String(status)} ${escape(STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate</small></p>` +
     `</main></body></html>\n`
   );
+}
+
+/** What is to be typed stands between backticks. */
+function sentences(message: string): string {
+  return escape(message).replace(/`([^`]+)`/g, "<code>$1</code>");
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
