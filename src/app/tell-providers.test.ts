@@ -37,7 +37,7 @@ function view(provider: string, name: string, url: string): TaskView {
         ...{ anyone: "nobody", login: true, replicas: [] },
       },
     ],
-  } as TaskView;
+  };
 }
 
 test("a provider that listens hears of its own tasks: all at first, then what changed, by its own ids", () => {
