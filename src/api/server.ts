@@ -7,7 +7,8 @@ import { GatewayError } from "../model/index.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Api } from "./api-env.ts";
 
-const HEADER_BYTES = 64 * 1024;
+/** More than the data plane ever lets through (`limits.headerBytes`) and adds: it bounds heads, and has an answer for too large ones. */
+const HEADER_BYTES = 2 * 1024 * 1024;
 /** For streams to end as they should, once the gate ends. */
 const GRACE_MS = 500;
 /** A unix socket refuses at once what is beyond it, and many visitors may come at the same moment. */

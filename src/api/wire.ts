@@ -42,6 +42,13 @@ const Name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, {
 const ServiceName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, {
   error: "expected lower-case letters, digits and dashes, 32 at most, such as web",
 });
+/** Shown in lists and on pages, so nothing that steers a terminal or turns text around: the table takes no task with such a kind. */
+const Kind = z
+  .string()
+  .max(40)
+  .regex(/^[^\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069\ufeff]+$/u, {
+    error: "expected one line of text, such as notebook",
+  });
 const Port = z.int().min(1).max(65_535);
 
 export const ProblemView = z
@@ -116,7 +123,7 @@ const VariableName = z.string().regex(/^[^=\0]+$/, { error: "expected a variable
 export const RunRequest = z
   .strictObject({
     name: Name.optional(),
-    kind: z.string().min(1).max(40).optional(),
+    kind: Kind.optional(),
     command: z.array(Text).min(1).max(4096),
     directory: Text.startsWith("/"),
     environment: z.record(VariableName, Text),
@@ -142,7 +149,7 @@ export type RunRequest = z.output<typeof RunRequest>;
 export const AttachRequest = z
   .strictObject({
     name: Name.optional(),
-    kind: z.string().min(1).max(40).optional(),
+    kind: Kind.optional(),
     port: Port,
     protocol: Protocol.optional(),
     anyone: Anyone.default("nobody"),
