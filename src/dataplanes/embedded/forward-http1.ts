@@ -151,7 +151,7 @@ class Attempt {
     if (codings.length > 1 || (codings[0] ?? "chunked").toLowerCase() !== "chunked") return this.#giveUp("bad_answer");
     let out;
     try {
-      const trailers = codings.length > 0 && exchange.version !== "1.0";
+      const trailers = codings.length > 0 && exchange.version !== "1.0" && exchange.head.method !== "HEAD";
       out = beginAnswer(call, target, { status, message: response.statusMessage ?? "", fields, trailers, only: false });
     } catch {
       return this.#giveUp("bad_answer");

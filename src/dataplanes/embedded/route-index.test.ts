@@ -111,3 +111,11 @@ test("tells the gate's own paths on a host and below a prefix, and only those", 
   for (const path of ["/", "/.taskgatex", "/x/.taskgate/", "/?/.taskgate/"])
     expect(gatePath("a.localhost", path)).toBe(false);
 });
+
+test("the id header never names the gate itself: a page that rebound its name to this machine can send it", () => {
+  const index = new RouteIndex("localhost");
+  const gates = route(byHost("taskgate.localhost"), "gate/taskgate/api");
+  index.apply({ set: [gates], removed: [] });
+  expect(index.find(ask("taskgate.localhost"))).toMatchObject({ kind: "route", route: gates });
+  expect(index.find(ask("evil.example", "/", ["x-taskgate-service", "taskgate"]))).toEqual({ kind: "unknown" });
+});

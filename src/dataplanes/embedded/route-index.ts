@@ -103,7 +103,9 @@ export class RouteIndex {
   #byId(id: string): Route | null {
     const host = parseHost(id.trim());
     if (host === null) return null;
-    return this.findHost(`${host}.${this.#domain}`) ?? this.findHost(host);
+    const route = this.findHost(`${host}.${this.#domain}`) ?? this.findHost(host);
+    // The gate's own answers by its own name alone: a page that rebound its name to this machine can send headers, too.
+    return route === null || isGates(route) ? null : route;
   }
 
   #byHeaders(head: RequestHead): Route | null {
@@ -236,8 +238,12 @@ function whole(route: Route, path: string): Found {
 }
 
 function isGatePath(route: Route, pathname: string): boolean {
-  if (route.service.startsWith(`${GATE_PROVIDER}/`)) return false; // the gate's own service is who answers there
+  if (isGates(route)) return false; // the gate's own service is who answers there
   return pathname === GATE_DIRECTORY || pathname.startsWith(GATE_PATH);
+}
+
+function isGates(route: Route): boolean {
+  return route.service.startsWith(`${GATE_PROVIDER}/`);
 }
 
 function pathnameOf(path: string): string {
