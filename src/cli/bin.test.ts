@@ -87,7 +87,7 @@ test("says what to do where no Node is new enough, or none is there", async () =
   expect(none.stderr).toContain("there is none on the PATH");
 });
 
-test("leaves nothing where it is called, also where HOME is empty", async () => {
+test("leaves nothing where it is called, also where HOME is empty", () => {
   using home = temporaryHome();
   const cwd = join(home.directory, "here");
   mkdirSync(cwd);

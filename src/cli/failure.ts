@@ -11,7 +11,7 @@ export const EXIT = Object.freeze({
   noGate: 4,
   /** Not logged in, or not allowed. */
   denied: 5,
-  /** Stopped by Ctrl-C. */
+  /** Stopped by Ctrl-C before it was done. */
   interrupted: 130,
 });
 

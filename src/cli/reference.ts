@@ -24,7 +24,7 @@ Colours and progress are shown only where somebody looks, and no colours with \`
 | 3    | There is no such task, service or token.                               |
 | 4    | No gate runs for this state folder, or it does not answer.             |
 | 5    | Not logged in, or not allowed.                                         |
-| 130  | Stopped by Ctrl-C.                                                     |
+| 130  | Stopped by Ctrl-C before it was done.                                  |
 
 Of several names (\`stop a b c\`) each is tried, and the code is that of the first that failed.
 

@@ -212,6 +212,17 @@ test("logs are printed as they are, and asked for as wanted", async () => {
   });
 });
 
+test("a log that is followed is left by Ctrl-C, which is no failure", async () => {
+  await withGate(async (gate, cli) => {
+    gate.tasks.set("nb", taskView("nb"));
+    gate.logs.set("nb", "a line\n");
+    const controller = new AbortController();
+    const onOutput = (): void => controller.abort(new DOMException("stopped by SIGINT", "AbortError"));
+    const followed = await cli(["logs", "-f", "nb"], { signal: controller.signal, onOutput });
+    expect(followed).toEqual({ exitCode: EXIT.ok, stdout: "a line\n", stderr: "" });
+  });
+});
+
 test("token create prints the token alone; revoke takes an id, or a name that one has", async () => {
   await withGate(async (gate, cli) => {
     expect((await cli(["token", "create"])).stdout).toBe("tg_secret\n");

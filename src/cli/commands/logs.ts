@@ -19,6 +19,11 @@ export async function logs(terminal: Terminal, words: readonly string[], options
     ...(replica === undefined ? {} : { replica }),
   };
   const log = await namingTask(client, name, terminal.signal, () => client.logs(name, wanted, terminal.signal));
-  await copyToTerminal(terminal, log);
+  try {
+    await copyToTerminal(terminal, log);
+  } catch (error) {
+    // Whoever follows a log leaves it by Ctrl-C.
+    if (!(wanted.follow && terminal.signal.aborted)) throw error;
+  }
   return EXIT.ok;
 }

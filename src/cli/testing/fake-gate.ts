@@ -182,6 +182,13 @@ function token(gate: FakeGate): string {
   return readFileSync(gate.home.token, "utf8").trim();
 }
 
+/** A log that is followed stays for as long as its task runs. */
+function sayLog(task: TaskView, log: string, request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "text/plain" }).write(log);
+  const stays = task.state === "running" && /[?&]follow=/.test(request.url ?? "");
+  if (!stays) response.end();
+}
+
 function oneTask({ gate, request, response, rest, send, refuse }: Exchange): void {
   const isId = gate.tasks.has(rest[1] ?? "") && rest[0] === "local";
   const [name = "", verb] = isId ? rest.slice(1) : rest;
@@ -196,8 +203,7 @@ function oneTask({ gate, request, response, rest, send, refuse }: Exchange): voi
     gate.tasks.set(name, next);
     send(200, next);
   } else if (verb === "logs") {
-    response.writeHead(200, { "content-type": "text/plain" });
-    response.end(gate.logs.get(name) ?? "");
+    sayLog(task, gate.logs.get(name) ?? "", request, response);
   } else {
     send(200, task);
   }
