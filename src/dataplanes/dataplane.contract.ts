@@ -839,6 +839,20 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       expect(text).toBe(String(size));
     });
 
+    test("tells the job of a request before its body comes", async () => {
+      await using app = await startHttpApp((req, res) => {
+        res.write("go on|");
+        req.pipe(res);
+      });
+      await using rig = await serving(app);
+      for (const framing of ["Content-Length: 4", "Transfer-Encoding: chunked"]) {
+        using client = await RawClient.connect(rig.port, `POST / HTTP/1.1\r\nHost: ${HOST}\r\n${framing}\r\n\r\n`);
+        await until(() => client.received.includes("go on|"));
+        client.send(framing.startsWith("C") ? "body" : "4\r\nbody\r\n0\r\n\r\n");
+        await until(() => client.received.includes("body"));
+      }
+    });
+
     test("passes an early answer on while the request is still being sent", async () => {
       await using app = await startHttpApp((_req, res) => res.writeHead(413).end("too much"));
       await using rig = await serving(app);
@@ -1345,14 +1359,22 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
         HOST,
         "2 ",
       ]);
+      const empty = call("/x", { ":method": "POST" });
+      empty.end();
+      expect(String((await once(empty, "data"))[0])).toContain('"body":""');
       const trailing = call("/trailers");
       const trailers = once(trailing, "trailers");
       trailing.resume();
       expect(((await trailers) as [Record<string, string>])[0]["x-sum"]).toBe("1");
-      const stay = call("/stay");
-      await once(stay, "data");
-      stay.close(http2.constants.NGHTTP2_CANCEL);
-      await until(() => left);
+      for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_NO_ERROR]) {
+        for (const method of ["GET", "POST"]) {
+          const stay = call("/stay", { ":method": method });
+          await once(stay, "data");
+          stay.close(code);
+          await until(() => left);
+          left = false;
+        }
+      }
       const broken = call("/break");
       const failed = once(broken, "error").catch((error: unknown) => [error]);
       broken.on("error", () => undefined);

@@ -131,13 +131,21 @@ class Attempt {
       request.end();
       return;
     }
+    if (body.readableEnded) return this.#end(); // HTTP/2 ends empty bodies before anybody reads them
     body.on("data", (chunk: Buffer) => (call.flow.bytesIn += chunk.length));
-    body.once("end", () => {
-      const trailers = requestTrailers(call.exchange, call.allowed);
-      if (framing.kind === "chunked" && trailers.length > 0) request.addTrailers(pairsOf(trailers));
-      request.end();
-    });
+    body.once("end", () => this.#end());
     body.pipe(request, { end: false });
+    // A head must not wait for its body: a visitor may send that only once it has heard of the job.
+    setImmediate(() => {
+      if (call.flow.bytesIn === 0 && !this.#over) request.flushHeaders();
+    });
+  }
+
+  #end(): void {
+    const { call, request } = this.#input;
+    const trailers = requestTrailers(call.exchange, call.allowed);
+    if (call.exchange.framing.kind === "chunked" && trailers.length > 0) request.addTrailers(pairsOf(trailers));
+    request.end();
   }
 
   #answer(response: IncomingMessage): void {

@@ -76,7 +76,11 @@ function watchGone(stream: ServerHttp2Stream): AbortSignal {
     if (!stream.writableFinished || stream.rstCode !== NGHTTP2_NO_ERROR) controller.abort();
   });
   // A visitor may reset a stream with NO_ERROR; node then waits for somebody to read it to its end before it closes it.
-  stream.once("aborted", () => stream.destroy());
+  stream.once("aborted", () => {
+    if (stream.rstCode !== NGHTTP2_NO_ERROR) return;
+    controller.abort();
+    stream.destroy();
+  });
   // What ends a stream is told by `close`; an unheard error would end the process.
   stream.on("error", () => undefined);
   return controller.signal;
