@@ -1259,12 +1259,13 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
           ["/begun", "GET"],
           ["/silent", "GET"],
           ["/silent", "POST"],
+          ["/silent", "HEAD"],
         ] as const) {
           const stream = session.request({ ":path": path, ":authority": HOST, ":method": method });
           stream.on("error", () => undefined);
           if (path === "/begun") await once(stream, "data");
         }
-        await until(() => rig.gatekeeper.open.length === 3);
+        await until(() => rig.gatekeeper.open.length === 4);
         session.destroy();
         await until(() => rig.gatekeeper.open.length === 0 && app.sockets.size === 0);
       }

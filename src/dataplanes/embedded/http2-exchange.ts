@@ -73,7 +73,9 @@ function readFraming(fields: Fields, flags: number): Framing {
 function watchGone(stream: ServerHttp2Stream): AbortSignal {
   const controller = new AbortController();
   stream.once("close", () => {
-    if (!stream.writableFinished || stream.rstCode !== NGHTTP2_NO_ERROR) controller.abort();
+    // To HEAD there is nothing to write: there only the head tells whether it was answered.
+    const whole = stream.headersSent && stream.writableFinished;
+    if (!whole || stream.rstCode !== NGHTTP2_NO_ERROR) controller.abort();
   });
   // A visitor may reset a stream with NO_ERROR; node then waits for somebody to read it to its end before it closes it.
   stream.once("aborted", () => {
