@@ -111,6 +111,9 @@ function emptyState(): TableState {
   return state;
 }
 
+/** Endpoints of one service after the other: most have one, some two or three. */
+const REPLICAS = [1, 1, 2, 1, 1, 3, 1, 2, 1, 2];
+
 /** Tasks of 1 to 3 services with 1 to 3 replicas each, one service in five with a path of its own; the same ones every time. */
 function makeTasks(services: number): readonly Task[] {
   const tasks: Task[] = [];
@@ -119,7 +122,8 @@ function makeTasks(services: number): readonly Task[] {
     tasks.push(makeTask(number, made, count));
     made += count;
   }
-  return tasks;
+  // As a provider reads them from a wire: strings in one piece.
+  return JSON.parse(JSON.stringify(tasks)) as readonly Task[];
 }
 
 function makeTask(number: number, made: number, count: number): Task {
@@ -136,7 +140,7 @@ function makeTask(number: number, made: number, count: number): Task {
     startedAt: 1_760_000_000_000 + number,
     services,
     endpoints: Object.fromEntries(
-      names.map((name, index) => [name, makeEndpoints(number, index, 1 + ((made + index) % 3))]),
+      names.map((name, index) => [name, makeEndpoints(number, index, REPLICAS[(made + index) % REPLICAS.length] ?? 1)]),
     ),
     access: { grants: [], anyone: "nobody" },
   };

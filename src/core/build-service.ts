@@ -106,9 +106,15 @@ export class BuiltService {
     this.#problems = wanted.problems;
     this.#access = wanted.access;
     this.#setClaimed(basis, wanted);
-    this.#generated = this.#swap(asList(this.#generated), asList(wanted.generated), false)[0] ?? null;
+    this.#setGenerated(wanted.generated);
     this.#setUpstream(this.key, basis);
     this.#basis = basis;
+  }
+
+  #setGenerated(route: Route | null): void {
+    if (this.#generated === null && route !== null) this.#books.claims.place(route, false);
+    else route = this.#swap(asList(this.#generated), asList(route), false)[0] ?? null;
+    this.#generated = route;
   }
 
   #setClaimed(basis: RouteBasis, wanted: WantedRoutes): void {

@@ -83,7 +83,9 @@ describe("paths", () => {
       "é",
       "///a",
     ].map((p) => path(p)),
-    ...["/.taskgate/", ".taskgate", "/.TaskGate/api/", "/nb/.taskgate/", "/a/.TASKGATE/b/"].map((p) => path(p)),
+    ...["/.taskgate/", ".taskgate", "/.TaskGate/api/", "/nb/.taskgate/", "/nb/.taskgate/", "/a/.TASKGATE/b/"].map((p) =>
+      path(p),
+    ),
     ...["taskgate.localhost", "nb.localhost", "localhost", "", "PATHS.localhost"].map((on) => path("/nb/", on)),
   ])("are refused: %o", (exposure) => {
     expect(() => ask(exposure)).toThrow(expect.objectContaining({ name: "Unusable" }));

@@ -219,6 +219,19 @@ test("a task full of mistakes has a bounded number of problems", () => {
   expect(state.table.problems.size).toBe(LIMITS.problemsPerTask);
 });
 
+test("holes in lists are entries that are missing", () => {
+  const state = makeState();
+  const holed = (list: readonly unknown[]) => Object.assign([...list], { length: list.length + 1 });
+  const grant = { to: { link: "l" }, by: { realm: "main", name: "alice" } };
+  const bad = makeTask("bad", { access: { grants: holed([grant]) as [], anyone: "nobody" } });
+  const some = makeTask("some", { endpoints: { web: holed([makeEndpoint(1), makeEndpoint(2)]) as [] } });
+  state.update("local", whole(bad, some));
+  state.build(1);
+  expect([...state.tasks.keys()]).toEqual(["local/some"]);
+  expect(state.table.endpoints.get("local/some/web")?.list).toHaveLength(2);
+  expect(state.table.problems.size).toBe(2);
+});
+
 test("a service named as something of Object's has its own endpoints, and none of its own when none are told", () => {
   const state = makeState();
   const services = ["constructor", "toString", "valueOf"].map((name) => makeService(name));

@@ -67,10 +67,8 @@ function eightLetters(digest: string, at: number): string {
   const middle = digest.charCodeAt(at + 2);
   const high = (digest.charCodeAt(at) << 12) | (digest.charCodeAt(at + 1) << 4) | (middle >> 4);
   const low = ((middle & 15) << 16) | (digest.charCodeAt(at + 3) << 8) | digest.charCodeAt(at + 4);
-  return String.fromCharCode(
-    ...[letter(high >> 15), letter(high >> 10), letter(high >> 5), letter(high)],
-    ...[letter(low >> 15), letter(low >> 10), letter(low >> 5), letter(low)],
-  );
+  const start = String.fromCharCode(letter(high >> 15), letter(high >> 10), letter(high >> 5), letter(high));
+  return start + String.fromCharCode(letter(low >> 15), letter(low >> 10), letter(low >> 5), letter(low));
 }
 
 function letter(bits: number): number {

@@ -20,18 +20,13 @@ export interface ReadEndpoints {
 
 /** Reads the endpoints of one service. `loopback`: the source may name addresses and sockets of this machine. */
 export function readEndpoints(values: readonly unknown[], loopback: boolean): ReadEndpoints {
-  const list: Endpoint[] = [];
-  const refused: string[] = [];
   // Reasons are returned, not thrown: ten thousand bad endpoints must not cost ten thousand stack traces.
-  for (const value of values) {
-    const read = readEndpoint(value, loopback);
-    if (typeof read === "string") refused.push(read);
-    else list.push(read);
-  }
+  const read = values.map((value) => readEndpoint(value, loopback));
+  const refused = read.filter((one) => typeof one === "string");
+  const list = refused.length === 0 ? (read as Endpoint[]) : read.filter((one) => typeof one !== "string");
   if (!list.every((endpoint, at) => at === 0 || byReplica(list[at - 1] ?? endpoint, endpoint) <= 0))
     list.sort(byReplica);
-  // A copy, because an array that grew by pushing holds room for many more.
-  return { list: Object.freeze(hasRepeated(list) ? withoutRepeated(list, refused) : list.slice()), refused };
+  return { list: Object.freeze(hasRepeated(list) ? withoutRepeated(list, refused) : list), refused };
 }
 
 /** An address as text: `10.0.0.1:80`, `[fd00::1]:80`, `unix:/run/x.sock`. */

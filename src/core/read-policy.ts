@@ -40,21 +40,23 @@ const READERS: Readers = {
   assertion: (value, what) => readChoice(value, what, ["session", "fresh"] as const),
   cull: line,
 };
-const NAMES = Object.keys(READERS) as (keyof Policy)[];
+const NAMES = Object.keys(READERS);
 
 /** A frozen copy; fields that are undefined are left out. Throws Unusable. */
 export function readPolicy(value: unknown): Policy {
   const fields = readFields(value, "policy");
   const given = Object.keys(fields);
   if (given.length === 0) return NO_POLICY;
+  const policy: Record<string, unknown> = {};
   for (const name of given) {
-    if (Object.hasOwn(READERS, name)) continue;
-    throw new Unusable(`policy has ${shown(name)}; expected ${NAMES.join(", ")}.`);
+    if (!isPolicyName(name)) throw new Unusable(`policy has ${shown(name)}; expected ${NAMES.join(", ")}.`);
+    if (fields[name] !== undefined) policy[name] = READERS[name](fields[name], `policy.${name}`);
   }
-  const entries = NAMES.map((name) => [name, own(fields, name)] as const)
-    .filter(([, field]) => field !== undefined)
-    .map(([name, field]) => [name, READERS[name](field, `policy.${name}`)]);
-  return Object.freeze(Object.fromEntries(entries) as Policy);
+  return Object.freeze(policy);
+}
+
+function isPolicyName(name: string): name is keyof Policy {
+  return Object.hasOwn(READERS, name);
 }
 
 function readActiveHealth(value: unknown, what: string): ActiveHealth {

@@ -204,13 +204,14 @@ function readLabels(value: unknown, found: Findings): Readonly<Record<string, st
   if (names.length > LIMITS.labelsPerTask) {
     throw new Unusable(`labels has ${names.length} entries; expected ${LIMITS.labelsPerTask} at most.`);
   }
-  const labels: [string, string][] = [];
+  // No prototype can be meant by a name that LABEL lets through.
+  const labels: Record<string, string> = {};
   for (const name of names) {
     const label = fields[name];
-    if (LABEL.test(name) && typeof label === "string" && label.length <= 4096) labels.push([name, label.toWellFormed()]);
+    if (LABEL.test(name) && typeof label === "string" && label.length <= 4096) labels[name] = label.toWellFormed();
     else found.add("label_invalid", found.key, `The label ${JSON.stringify(name.slice(0, 60))} is left out; expected a name such as team and text of 4096 characters at most.`); // prettier-ignore
   }
-  return Object.freeze(Object.fromEntries(labels));
+  return Object.freeze(labels);
 }
 
 function readRef(value: unknown): NonNullable<Task["ref"]> {

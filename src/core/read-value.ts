@@ -49,11 +49,11 @@ export function readChoice<T extends string>(value: unknown, what: string, choic
   throw new Unusable(`${what} is ${shown(value)}; expected ${choices.join(", ")}.`);
 }
 
-/** Throws Unusable. */
+/** A copy, without holes where the list had some. Throws Unusable. */
 export function readList(value: unknown, what: string, most: number): readonly unknown[] {
   if (!Array.isArray(value)) throw new Unusable(`${what} is ${shown(value)}; expected a list.`);
   if (value.length > most) throw new Unusable(`${what} has ${value.length} entries; expected ${most} at most.`);
-  return value;
+  return [...(value as readonly unknown[])];
 }
 
 /** An object's fields. Throws Unusable. */

@@ -1,4 +1,4 @@
-import { GATE_PROVIDER, type Access, type Claim, type Match } from "../model/index.ts";
+import { GATE_PROVIDER, matchKey, type Access, type Claim, type Match } from "../model/index.ts";
 import { ANYONE } from "./read-access.ts";
 import type { TableOptions } from "./table-state.ts";
 
@@ -8,6 +8,8 @@ const LOOPBACK_SOURCES = [GATE_PROVIDER, "local", "file"];
 /** Options, in the form that a build asks them in. */
 export interface TableRules {
   readonly listener: string;
+  /** What the key of every host on the listener starts with. */
+  readonly hostKey: string;
   readonly domain: string;
   /** Under it live the services that are passed through. */
   readonly tlsDomain: string;
@@ -33,6 +35,7 @@ export function tableRules(options: TableOptions): TableRules {
   }
   return Object.freeze({
     listener: options.listener,
+    hostKey: matchKey({ by: "host", listener: options.listener, host: "" }),
     domain: options.domain,
     tlsDomain: `tls.${options.domain}`,
     gateHost: options.gateHost,
