@@ -105,7 +105,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   state.setKeys(auth.keys());
   const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));
-  scope.use(await startProviders(providers.all, { state, reconcile, directory, ...base }, stopping.signal));
+  scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   await keepOwnerToken(home, auth, owner);

@@ -1,5 +1,4 @@
 import type { Home } from "../config/home.ts";
-import type { TaskDirectory } from "../api/task-directory.ts";
 import type { Config } from "../config/schema.ts";
 import type { Reconcile } from "../core/reconcile.ts";
 import type { TableState } from "../core/table-state.ts";
@@ -63,13 +62,12 @@ export async function startProviders(
   sinks: {
     readonly state: TableState;
     readonly reconcile: Reconcile;
-    readonly directory: TaskDirectory;
     readonly clock: Clock;
     readonly logger: Logger;
   },
   signal: AbortSignal,
 ): Promise<AsyncDisposableStack> {
-  const { state, reconcile, directory, clock, logger } = sinks;
+  const { state, reconcile, clock, logger } = sinks;
   const scope = new AsyncDisposableStack();
   for (const { name } of all) state.addSource(name);
   const starting = all.map(async (provider) => {
@@ -77,7 +75,6 @@ export async function startProviders(
       if (update.kind === "stale") logger.warn({ provider: provider.name, err: update.error }, "source is stale");
       state.update(provider.name, update);
       reconcile.touch();
-      directory.planeChanged(); // a source's state shows even where its tasks stay
     };
     try {
       scope.use(await provider.start(publish, signal));

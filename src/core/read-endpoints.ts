@@ -1,4 +1,4 @@
-import type { Address, Endpoint, Health } from "../model/index.ts";
+import { addressText, type Address, type Endpoint, type Health } from "../model/index.ts";
 import { addressKind } from "./check-address.ts";
 import { sameContent } from "./same-content.ts";
 import { shown, type Fields } from "./read-value.ts";
@@ -27,12 +27,6 @@ export function readEndpoints(values: readonly unknown[], loopback: boolean): Re
   if (!list.every((endpoint, at) => at === 0 || byReplica(list[at - 1] ?? endpoint, endpoint) <= 0))
     list.sort(byReplica);
   return { list: Object.freeze(hasRepeated(list) ? withoutRepeated(list, refused) : list), refused };
-}
-
-/** An address as text: `10.0.0.1:80`, `[fd00::1]:80`, `unix:/run/x.sock`. */
-export function addressText(address: Address): string {
-  if ("unix" in address) return `unix:${address.unix}`;
-  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
 }
 
 function readEndpoint(value: unknown, loopback: boolean): Endpoint | string {

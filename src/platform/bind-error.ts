@@ -1,4 +1,4 @@
-import { type ErrorCode, GatewayError } from "../model/index.ts";
+import { type ErrorCode, GatewayError, hostPort } from "../model/index.ts";
 
 const REASONS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EADDRINUSE: ["conflict", "is taken by another program"],
@@ -13,6 +13,5 @@ export function bindError(
   cause: NodeJS.ErrnoException,
 ): GatewayError {
   const [code, words] = REASONS[cause.code ?? ""] ?? ["bad_request", "cannot be listened on"];
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return new GatewayError(code, `${key}: ${host}:${String(address.port)} ${words}`, { cause });
+  return new GatewayError(code, `${key}: ${hostPort(address.host, address.port)} ${words}`, { cause });
 }

@@ -1,6 +1,7 @@
 import http from "node:http";
 import type { ActiveHealth, Protocol } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { pause } from "../../platform/pause.ts";
 import { grpcHealth } from "./grpc-health.ts";
 import { hostOf } from "./request-fields.ts";
 import type { Target } from "./target.ts";
@@ -41,19 +42,6 @@ async function keepAsking(deps: WatchHealthDeps, signal: AbortSignal): Promise<v
     // A tenth of jitter either way: endpoints that came together need not be asked together.
     await pause(clock, ask.everyMs * (0.9 + Math.random() / 5), signal);
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      timer[Symbol.dispose]();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = clock.after(ms, done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
 
 async function isWell(deps: WatchHealthDeps, signal: AbortSignal): Promise<boolean> {
