@@ -1,0 +1,27 @@
+import { LimitsConfig, ListenConfig } from "../../../config/schema.ts";
+import { systemClock } from "../../../platform/clock.ts";
+import { silentLogger } from "../../../platform/logger.ts";
+import type { StartPlane } from "../../testing/rig.ts";
+import { bindListener } from "../listener.ts";
+import { startEmbeddedPlane } from "../plane.ts";
+
+/** A real plane of one process, at a free port of the loopback: what every suite about the embedded plane attacks. */
+export const startTestPlane: StartPlane = async ({ limits, tls, ...deps }) => {
+  const listener = await bindListener(
+    ListenConfig.parse({
+      address: "127.0.0.1:0",
+      ...(tls === null ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
+    }),
+  );
+  const { port } = listener;
+  const site = {
+    ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
+    ...{ secure: tls !== null, port, dial: "127.0.0.1" },
+  };
+  const plane = await startEmbeddedPlane({
+    ...{ ...deps, listener, site, clock: systemClock, logger: silentLogger },
+    limits: { ...LimitsConfig.parse({}), ...limits },
+    dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
+  });
+  return { plane, site, port, address: "127.0.0.1", [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
+};
