@@ -13,6 +13,7 @@ import { Agent, request as undiciRequest } from "undici";
 import { describe, expect, test } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
+import { describeReplicas } from "./contract/replicas.ts";
 import { endpointKey } from "./dataplane.ts";
 import { echo, freePort, startHttpApp, startTcpApp, type App } from "./testing/apps.ts";
 import { ask, echoed, RawClient } from "./testing/clients.ts";
@@ -1655,6 +1656,8 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       await until(() => rig.gatekeeper.open.length === 0);
     });
   });
+
+  describeReplicas(name, start);
 
   describe(`${name} data plane: endpoints`, () => {
     const named = (text: string) => startHttpApp((_req, res) => res.end(text));

@@ -1,19 +1,24 @@
 import type { Socket } from "node:net";
+import type { Route } from "../../model/index.ts";
 import { pickTarget } from "./balance.ts";
 import type { PlaneContext } from "./context.ts";
 import type { DialFailure } from "./dial.ts";
 import type { Target } from "./target.ts";
 
-/** A raw connection to some endpoint of an upstream, the best one first; else why there is none. Whoever gets it closes it. */
+/** A raw connection to some endpoint that a route leads to, the best one first; else why there is none. Whoever gets it closes it. */
 export async function reachTarget(
   context: PlaneContext,
-  upstream: string,
+  route: Route,
   signal: AbortSignal,
 ): Promise<{ readonly socket: Socket; readonly target: Target } | DialFailure | "no_endpoint"> {
   const tried = new Set<Target>();
   let failure: DialFailure | "no_endpoint" = "no_endpoint";
   for (;;) {
-    const target = pickTarget(context.upstreams.get(upstream)?.targets ?? [], tried, context.clock.now());
+    const target = pickTarget(
+      context.upstreams.get(route.upstream)?.targetsOf(route) ?? [],
+      tried,
+      context.clock.now(),
+    );
     if (target === null || signal.aborted) return failure;
     const result = await target.dial(signal);
     if (typeof result !== "string") {

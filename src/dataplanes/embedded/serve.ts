@@ -143,7 +143,7 @@ async function forward(call: Call, upstream: UpstreamState | undefined): Promise
   const tried = new Set<Target>();
   let failure: Failure = "no_endpoint";
   for (;;) {
-    const target = pickTarget(upstream?.targets ?? [], tried, call.context.clock.now());
+    const target = pickTarget(upstream?.targetsOf(call.route) ?? [], tried, call.context.clock.now());
     if (target === null) return failure;
     const outcome = await tryTarget(call, target);
     if (call.exchange.gone.aborted || outcome.kind === "answered") return null;

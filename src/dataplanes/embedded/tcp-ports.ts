@@ -117,7 +117,7 @@ export class TcpPorts implements Disposable {
     near.once("close", () => gone.abort());
     const flow = context.traffic.open({ kind: "tcp", route, session: null, cut });
     try {
-      const reached = await reachTarget(context, route.upstream, gone.signal);
+      const reached = await reachTarget(context, route, gone.signal);
       if (typeof reached === "string") {
         cut();
         return;

@@ -69,7 +69,7 @@ async function join(context: PlaneContext, exchange: Exchange, { route, allowed 
   const { session } = allowed;
   const flow = context.traffic.open({ kind: "forward", route, session, cut: () => exchange.abort() });
   exchange.onClose(() => flow.close());
-  const reached = await reachTarget(context, route.upstream, gone);
+  const reached = await reachTarget(context, route, gone);
   if (typeof reached === "string") {
     return gone.aborted ? null : context.explain({ route, head, session, failure: reached });
   }

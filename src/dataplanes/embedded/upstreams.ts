@@ -4,6 +4,7 @@ import {
   type Endpoints,
   type Policy,
   type Protocol,
+  type Route,
   type TableDiff,
   type Upstream,
 } from "../../model/index.ts";
@@ -26,11 +27,39 @@ export interface UpstreamState {
   readonly protocol: Protocol;
   readonly policy: Policy;
   readonly targets: readonly Target[];
+  /** Those that a route may use: of its replica where it names one, else all. */
+  targetsOf(route: Pick<Route, "replica">): readonly Target[];
 }
 
-interface Entry extends UpstreamState {
-  readonly targets: Target[];
-  readonly checks: Map<Target, Disposable>;
+const NO_TARGETS: readonly Target[] = Object.freeze([]);
+
+class Entry implements UpstreamState {
+  readonly protocol: Protocol;
+  readonly policy: Policy;
+  readonly targets: Target[] = [];
+  readonly checks = new Map<Target, Disposable>();
+  /** Made when somebody first asks for one replica. */
+  #byReplica: Map<string, Target[]> | null = null;
+
+  constructor({ protocol, policy }: Pick<Upstream, "protocol" | "policy">) {
+    this.protocol = protocol;
+    this.policy = policy;
+  }
+
+  targetsOf({ replica }: Pick<Route, "replica">): readonly Target[] {
+    if (replica === undefined) return this.targets;
+    this.#byReplica ??= Map.groupBy(this.targets, ({ endpoint }) => endpoint.replica);
+    return this.#byReplica.get(replica) ?? NO_TARGETS;
+  }
+
+  /** Puts these in place of all, and gives back who is gone. */
+  replace(targets: Iterable<Target>): Target[] {
+    const staying = new Set(targets);
+    const gone = this.targets.filter((target) => !staying.has(target));
+    this.targets.splice(0, this.targets.length, ...staying);
+    this.#byReplica = null;
+    return gone;
+  }
 }
 
 /** All upstreams, kept by change: an endpoint that stays keeps its connections and what is known of it. */
@@ -80,9 +109,9 @@ export class Upstreams implements Disposable {
     const stays = before?.protocol === protocol && JSON.stringify(before.policy) === JSON.stringify(policy);
     if (stays) return;
     const list = before?.targets.map((target) => target.endpoint) ?? this.#early.get(id)?.list ?? [];
-    if (before !== undefined) this.#retire(id, before, before.targets.splice(0));
+    if (before !== undefined) this.#retire(id, before, before.replace([]));
     this.#early.delete(id);
-    this.#entries.set(id, { protocol, policy, targets: [], checks: new Map() });
+    this.#entries.set(id, new Entry({ protocol, policy }));
     this.#setEndpoints({ upstream: id, list });
   }
 
@@ -101,9 +130,7 @@ export class Upstreams implements Disposable {
       kept?.update(endpoint);
       after.set(key, kept ?? this.#createTarget(endpoints.upstream, entry, endpoint));
     }
-    const gone = entry.targets.filter((target) => !after.has(target.key));
-    entry.targets.splice(0, entry.targets.length, ...after.values());
-    this.#retire(endpoints.upstream, entry, gone);
+    this.#retire(endpoints.upstream, entry, entry.replace(after.values()));
     this.#deps.changed();
   }
 
@@ -136,7 +163,7 @@ export class Upstreams implements Disposable {
     const entry = this.#entries.get(id);
     this.#early.delete(id);
     if (entry === undefined) return;
-    this.#retire(id, entry, entry.targets.splice(0));
+    this.#retire(id, entry, entry.replace([]));
     this.#entries.delete(id);
     this.#deps.changed();
   }

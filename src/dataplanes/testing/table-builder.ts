@@ -21,7 +21,7 @@ export interface ServiceInput {
   readonly policy?: Policy;
   readonly matches: readonly Match[];
   readonly endpoints: readonly (Address | Endpoint)[];
-  /** Routes of one replica: their upstream is the service's own for that replica. */
+  /** Routes of one replica: they lead to its endpoints alone. */
   readonly replicas?: Readonly<Record<string, readonly Match[]>>;
 }
 
@@ -83,9 +83,7 @@ export class TableBuilder {
     this.#upstream(key, { protocol, policy, list });
     for (const match of input.matches) this.#route(input, match, key);
     for (const [replica, matches] of Object.entries(input.replicas ?? {})) {
-      const own = list.filter((endpoint) => endpoint.replica === replica);
-      this.#upstream(`${key} ${replica}`, { protocol, policy, list: own });
-      for (const match of matches) this.#route(input, match, `${key} ${replica}`, replica);
+      for (const match of matches) this.#route(input, match, key, replica);
     }
     return this;
   }
@@ -102,11 +100,8 @@ export class TableBuilder {
 
   remove(key: string): this {
     for (const route of [...this.#routes.all.values()]) if (route.service === key) this.#routes.delete(route.id);
-    for (const id of [...this.#upstreams.all.keys()]) {
-      if (id !== key && !id.startsWith(`${key} `)) continue;
-      this.#upstreams.delete(id);
-      this.#endpoints.delete(id);
-    }
+    this.#upstreams.delete(key);
+    this.#endpoints.delete(key);
     return this;
   }
 
