@@ -38,7 +38,14 @@ export default tseslint.config(
     rules: { complexity: "off", "max-lines-per-function": "off" },
   },
   {
-    files: ["**/*.test.ts", "**/*.contract.ts", "test/**/*.ts", "bench/**/*.ts", "testbed/**/*.ts"],
+    files: [
+      "**/*.test.ts",
+      "**/*.contract.ts",
+      "src/dataplanes/contract/**/*.ts",
+      "test/**/*.ts",
+      "bench/**/*.ts",
+      "testbed/**/*.ts",
+    ],
     rules: {
       "max-lines-per-function": "off",
       "max-lines": "off",
