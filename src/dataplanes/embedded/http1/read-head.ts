@@ -1,0 +1,260 @@
+import { METHODS } from "node:http";
+import type { Framing } from "../exchange.ts";
+import { parseHost } from "../request-head.ts";
+import { type HeadBounds, type HeadFields, hasControl, lineEnd, readFields, Refusal } from "./head-fields.ts";
+
+/** The head of a request, with all that frames it already judged. */
+export interface RequestHeadRead {
+  readonly method: string;
+  /** Path and query, as sent; of CONNECT, `/`. */
+  readonly path: string;
+  /** As sent, in lower case, with its port; of CONNECT, who is asked for. */
+  readonly host: string;
+  readonly version: "1.0" | "1.1";
+  readonly fields: HeadFields;
+  readonly framing: Framing;
+  /** The visitor means to send more on this connection. */
+  readonly keepAlive: boolean;
+  readonly expectsContinue: boolean;
+  /** What the connection shall speak from now on, as sent; null: it stays HTTP/1.1. */
+  readonly upgrade: string | null;
+}
+
+/** The head of a response. What frames its body depends on the request, too: see `responseFraming`. */
+export interface ResponseHeadRead {
+  /** 100 to 999. */
+  readonly status: number;
+  readonly message: string;
+  readonly version: "1.0" | "1.1";
+  readonly fields: HeadFields;
+  /** As its own fields say; null: they say nothing. */
+  readonly framing: Exclude<Framing, { kind: "none" }> | null;
+  /** The connection may be used again. */
+  readonly keepAlive: boolean;
+}
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
+/** RFC 9112 §4; the space before an empty reason is often left out. */
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: (.*))?$/;
+const LENGTH = /^\d{1,15}$/;
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * Reads the head of a request from `text`, a latin1 string that ends with the head's empty line. Strict: what another program might read
+ * in another way is refused, with its reason, and never forwarded (RFC 9112 §11).
+ */
+export function readRequestHead(text: string, bounds: HeadBounds): RequestHeadRead | Refusal {
+  const start = text.startsWith("\r\n") ? 2 : 0; // one empty line is forgiven (RFC 9112 §2.2)
+  const end = lineEnd(text, start);
+  if (end < 0) return BARE_LINE_END;
+  if (end - start > bounds.lineBytes) return LINE_TOO_LONG;
+  if (hasControl(text)) return CONTROL;
+  const line = readRequestLine(text.slice(start, end));
+  if (line instanceof Refusal) return line;
+  const fields = readFields(text, end + 2, bounds);
+  if (fields instanceof Refusal) return fields;
+  const meta = readMeta(fields);
+  if (meta instanceof Refusal) return meta;
+  if (line.version === "1.0" && meta.coded) return CODED_1_0;
+  const target = readTarget(line.method, line.target, meta.host);
+  return target instanceof Refusal ? target : createRequest(line, target, { fields, meta });
+}
+
+interface RequestLine {
+  readonly method: string;
+  readonly target: string;
+  readonly version: "1.0" | "1.1";
+}
+
+/** Method, space, target, space, version, each exactly once (RFC 9112 §3). Targets may have bytes beyond ASCII, but no space. */
+function readRequestLine(line: string): RequestLine | Refusal {
+  const first = line.indexOf(" ");
+  const second = line.indexOf(" ", first + 1);
+  const version = line.slice(second + 1);
+  if (first <= 0 || second <= first + 1 || line.includes("\t")) return BAD_REQUEST_LINE;
+  if (version !== "HTTP/1.1" && version !== "HTTP/1.0")
+    return /^HTTP\/\d\.\d$/.test(version) ? BAD_VERSION : BAD_REQUEST_LINE;
+  const method = line.slice(0, first);
+  if (!KNOWN_METHODS.has(method)) return TOKEN.test(method) ? BAD_METHOD : BAD_REQUEST_LINE;
+  return { method, target: line.slice(first + 1, second), version: version === "HTTP/1.1" ? "1.1" : "1.0" };
+}
+
+/** What the fields say about the message itself. */
+interface Meta {
+  host: string | null;
+  length: string | null;
+  coded: boolean;
+  connection: string;
+  upgrade: string | null;
+  expect: string | null;
+}
+
+function readMeta(fields: HeadFields): Meta | Refusal {
+  const meta: Meta = { host: null, length: null, coded: false, connection: "", upgrade: null, expect: null };
+  const { names } = fields;
+  for (let index = 0; index < names.length; index += 1) {
+    const kind = names[index]?.kind ?? "other";
+    if (kind === "other") continue;
+    const refusal = takeMeta(meta, kind, fields, index);
+    if (refusal !== null) return refusal;
+  }
+  return meta.coded && meta.length !== null ? LENGTH_AND_CODING : meta;
+}
+
+function takeMeta(meta: Meta, kind: string, fields: HeadFields, index: number): Refusal | null {
+  switch (kind) {
+    case "host":
+      if (meta.host !== null) return REPEATED_HOST;
+      meta.host = fields.value(index);
+      return null;
+    case "content-length":
+      return takeLength(meta, fields.value(index));
+    case "transfer-encoding":
+      return takeCoding(meta, fields.value(index));
+    case "connection":
+      meta.connection = meta.connection === "" ? fields.value(index) : `${meta.connection},${fields.value(index)}`;
+      return null;
+    case "upgrade":
+      meta.upgrade = meta.upgrade === null ? fields.value(index) : `${meta.upgrade}, ${fields.value(index)}`;
+      return null;
+    case "expect":
+      meta.expect = fields.value(index);
+      return null;
+    default:
+      return null;
+  }
+}
+
+/** A repeated one is refused even where both agree: programs differ in which of them they believe. */
+function takeLength(meta: Meta, value: string): Refusal | null {
+  if (meta.length !== null) return REPEATED_LENGTH;
+  if (!LENGTH.test(value)) return BAD_LENGTH;
+  meta.length = String(Number(value));
+  return null;
+}
+
+function takeCoding(meta: Meta, value: string): Refusal | null {
+  if (meta.coded || value.toLowerCase() !== "chunked") return value === "" ? EMPTY_CODING : UNKNOWN_CODING;
+  meta.coded = true;
+  return null;
+}
+
+function createRequest(
+  { method, version }: RequestLine,
+  { host, path }: { readonly host: string; readonly path: string },
+  { fields, meta }: { readonly fields: HeadFields; readonly meta: Meta },
+): RequestHeadRead {
+  const framing = framingOf(meta) ?? NO_BODY;
+  return {
+    ...{ method, path, host, version, fields, framing },
+    keepAlive: keepsAlive(meta.connection, version),
+    expectsContinue: version === "1.1" && meta.expect?.toLowerCase() === "100-continue",
+    upgrade: upgradeOf(meta, version, isEmpty(framing)),
+  };
+}
+
+const NO_BODY: Framing = Object.freeze({ kind: "none" });
+const CHUNKED = Object.freeze({ kind: "chunked" } as const);
+const EMPTY = Object.freeze({ kind: "length", length: "0" } as const);
+
+function framingOf({ coded, length }: Meta): ResponseHeadRead["framing"] {
+  if (coded) return CHUNKED;
+  if (length === null) return null;
+  return length === "0" ? EMPTY : { kind: "length", length };
+}
+
+function isEmpty(framing: Framing): boolean {
+  return framing.kind === "none" || (framing.kind === "length" && framing.length === "0");
+}
+
+function keepsAlive(connection: string, version: "1.0" | "1.1"): boolean {
+  if (connection === "" || connection === "keep-alive") return version === "1.1" || connection !== "";
+  const options = listed(connection);
+  return !options.includes("close") && (version === "1.1" || options.includes("keep-alive"));
+}
+
+/**
+ * Upgrades are what they say. `h2c` never is: it would smuggle a second protocol past everything that was checked (RFC 9113 §3.1). One
+ * with a body is an ordinary request: where its body ends and the new protocol starts is not for us to guess.
+ */
+function upgradeOf({ upgrade, connection }: Meta, version: "1.0" | "1.1", bodiless: boolean): string | null {
+  if (upgrade === null || upgrade === "" || version === "1.0" || !bodiless) return null;
+  return listed(connection).includes("upgrade") && !listed(upgrade).includes("h2c") ? upgrade : null;
+}
+
+function listed(value: string): string[] {
+  return value.split(",").map((one) => one.trim().toLowerCase());
+}
+
+/** Who is asked for what (RFC 9112 §3.2). An absolute target, and that of CONNECT, must agree with Host. */
+function readTarget(
+  method: string,
+  target: string,
+  hostField: string | null,
+): { host: string; path: string } | Refusal {
+  const host = hostField?.toLowerCase() ?? "";
+  if (parseHost(host) === null) return BAD_HOST;
+  if (target.includes("#")) return FRAGMENT;
+  if (method === "CONNECT") return target.toLowerCase() === host ? { host, path: "/" } : DISAGREE;
+  if (target.startsWith("/")) return { host, path: target };
+  if (target === "*") return method === "OPTIONS" ? { host, path: "*" } : BAD_ASTERISK;
+  return readAbsolute(target, host);
+}
+
+function readAbsolute(target: string, host: string): { host: string; path: string } | Refusal {
+  const absolute = /^https?:\/\/([^/?]*)(.*)$/is.exec(target);
+  if (absolute === null) return BAD_TARGET;
+  const [, authority = "", rest = ""] = absolute;
+  if (authority.toLowerCase() !== host) return DISAGREE;
+  return { host, path: rest.startsWith("/") ? rest : `/${rest}` };
+}
+
+/** Reads the head of a response as strictly as that of a request. The status of a refusal means nothing here. */
+export function readResponseHead(text: string, bounds: HeadBounds): ResponseHeadRead | Refusal {
+  const end = lineEnd(text, 0);
+  if (end < 0) return BARE_LINE_END;
+  if (hasControl(text)) return CONTROL;
+  const match = STATUS_LINE.exec(text.slice(0, end));
+  if (match === null) return BAD_STATUS_LINE;
+  const fields = readFields(text, end + 2, bounds);
+  if (fields instanceof Refusal) return fields;
+  const meta = readMeta(fields);
+  if (meta instanceof Refusal) return meta;
+  const version = match[1] === "0" ? "1.0" : "1.1";
+  if (version === "1.0" && meta.coded) return CODED_1_0;
+  return {
+    ...{ version, fields, status: Number(match[2]), message: match[3] ?? "" },
+    framing: framingOf(meta),
+    keepAlive: keepsAlive(meta.connection, version),
+  };
+}
+
+export type ResponseFraming = Framing | { readonly kind: "close" };
+
+const UNTIL_CLOSE = Object.freeze({ kind: "close" } as const);
+
+/** How a final response's body ends (RFC 9112 §6.3). */
+export function responseFraming(method: string, { status, framing }: ResponseHeadRead): ResponseFraming {
+  if (method === "HEAD" || status === 204 || status === 304) return NO_BODY;
+  return framing ?? UNTIL_CLOSE;
+}
+
+const BARE_LINE_END = new Refusal(400, "A line ends with a bare CR or LF.");
+const LINE_TOO_LONG = new Refusal(414, "The request line is longer than the gate takes.");
+const CONTROL = new Refusal(400, "The head holds control bytes.");
+const BAD_REQUEST_LINE = new Refusal(400, "The request line is not: method, space, target, space, HTTP/1.1.");
+const BAD_STATUS_LINE = new Refusal(400, "The status line is none of HTTP/1.1.");
+const BAD_VERSION = new Refusal(505, "This port speaks HTTP/1.1 and HTTP/2.");
+const BAD_METHOD = new Refusal(501, "No such method is known here.");
+const REPEATED_HOST = new Refusal(400, "Exactly one valid Host is needed.");
+const BAD_HOST = REPEATED_HOST;
+const REPEATED_LENGTH = new Refusal(400, "Content-Length is there more than once.");
+const BAD_LENGTH = new Refusal(400, "Content-Length is no number of bytes.");
+const LENGTH_AND_CODING = new Refusal(400, "Content-Length and Transfer-Encoding exclude each other.");
+const EMPTY_CODING = new Refusal(400, "Transfer-Encoding names no coding.");
+const UNKNOWN_CODING = new Refusal(501, "Of transfer codings only chunked is understood.");
+const CODED_1_0 = new Refusal(400, "HTTP/1.0 has no transfer codings.");
+const FRAGMENT = new Refusal(400, "A request target has no fragment.");
+const DISAGREE = new Refusal(400, "The request target and Host disagree.");
+const BAD_ASTERISK = new Refusal(400, "Only OPTIONS may ask for *.");
+const BAD_TARGET = new Refusal(400, "The request target is neither a path nor an http URL.");
