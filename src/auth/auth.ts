@@ -24,7 +24,8 @@ import { type LiveSessions, startLive } from "./live.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
 import { type Revocations, rootOf, startRevocations } from "./revocations.ts";
-import { createSessions, SKEW_MS } from "./sessions.ts";
+import { SKEW_MS } from "./session-reader.ts";
+import { createSessions } from "./sessions.ts";
 import { createTokens, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
 

@@ -23,16 +23,24 @@ import { isConsequential, isForeign } from "./origins.ts";
 import type { Permissions } from "./permissions.ts";
 import { gatePath, hostOf } from "./place.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
+import type { SessionReader } from "./session-reader.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Tokens } from "./tokens.ts";
 
-export interface GatekeeperDeps {
+/** What deciding without asking anybody needs. */
+export interface LocalDeps {
   readonly site: Site;
   readonly clock: Clock;
+  readonly credentials: Pick<Credentials, "challenge" | "peek" | "recognised">;
+  readonly permissions: Pick<Permissions, "peek">;
+  readonly revocations: Pick<Revocations, "has">;
+  readonly sessions: SessionReader;
+}
+
+export interface GatekeeperDeps extends LocalDeps {
   readonly logger: Logger;
   readonly credentials: Credentials;
   readonly permissions: Permissions;
-  readonly revocations: Revocations;
   readonly sessions: Sessions;
   readonly tokens: Tokens;
   readonly appLogin: AppLogin;
@@ -57,21 +65,8 @@ const UNGUARDED: Decision = Object.freeze({
  * cookie speaks for it); the session cookie of this service; public access; the way to the login page, for who is looking at a page.
  */
 export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
-  const { clock, credentials, permissions, sessions } = deps;
   return {
-    check(route, head) {
-      if (route.guard === "self") return unguarded(deps, route, head);
-      if (gatePath(route, head.path) !== null) return ASK;
-      const shown = credentials.peek(head);
-      if (shown === "ask") return ASK;
-      if (shown !== null) {
-        return permissions.peek(route, shown.principal) === true ? allowShown(deps, route, head, shown) : ASK;
-      }
-      const session = sessions.find(route, head, ownCookies(head));
-      if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
-      if (clock.now() >= session.renewAt || permissions.peek(route, session.principal) !== true) return ASK;
-      return allowSession(deps, route, head, session);
-    },
+    check: (route, head) => checkLocally(deps, route, head),
     async admit(route, head, signal) {
       signal.throwIfAborted();
       try {
@@ -83,6 +78,22 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
     },
     opened: (session, route, cut) => deps.live.opened(session, route, cut),
   };
+}
+
+/** The synchronous half: decides by what this process knows, which is the same in a worker, or says that somebody is to be asked. */
+export function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnType<Gatekeeper["check"]> {
+  const { clock, credentials, permissions, sessions } = deps;
+  if (route.guard === "self") return unguarded(deps, route, head);
+  if (gatePath(route, head.path) !== null) return ASK;
+  const shown = credentials.peek(head);
+  if (shown === "ask") return ASK;
+  if (shown !== null) {
+    return permissions.peek(route, shown.principal) === true ? allowShown(deps, route, head, shown) : ASK;
+  }
+  const session = sessions.find(route, head, ownCookies(head));
+  if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
+  if (clock.now() >= session.renewAt || permissions.peek(route, session.principal) !== true) return ASK;
+  return allowSession(deps, route, head, session);
 }
 
 async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision> {
@@ -140,7 +151,7 @@ async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, sign
   });
 }
 
-function allowShown(deps: GatekeeperDeps, route: Route, head: RequestHead, shown: Shown): Decision {
+function allowShown(deps: LocalDeps, route: Route, head: RequestHead, shown: Shown): Decision {
   const { id, principal, expiresAt, respond } = shown;
   if (deps.revocations.has(id)) return unauthenticated(deps, "this token is revoked");
   const session = { id, principal, service: route.service, expiresAt, renewAt: expiresAt };
@@ -148,7 +159,7 @@ function allowShown(deps: GatekeeperDeps, route: Route, head: RequestHead, shown
 }
 
 /** Cookies are sent by browsers on anybody's behalf, so who asks is looked at, too. Tokens are not: whoever sends one means it. */
-function allowSession(deps: GatekeeperDeps, route: Route, head: RequestHead, session: Session): Decision {
+function allowSession(deps: LocalDeps, route: Route, head: RequestHead, session: Session): Decision {
   if (!comesFromElsewhere(deps.site, route, head)) return allow(deps, { route, head, session });
   // Anybody may ask a public service, but nobody in somebody else's name.
   if (isPublic(route)) return allow(deps, { route, head, session: null });
@@ -162,7 +173,7 @@ function comesFromElsewhere(site: Site, route: Route, head: RequestHead): boolea
 }
 
 function allow(
-  deps: GatekeeperDeps,
+  deps: LocalDeps,
   { route, head, session }: { readonly route: Route; readonly head: RequestHead; readonly session: Session | null },
   respond: HeaderFields = NOTHING,
 ): Decision {
@@ -184,7 +195,7 @@ function bypassesTheGate(route: Route, head: RequestHead): boolean {
 }
 
 /** Who checks by themselves are asked nothing, and get no more of the gate's than others do. */
-function unguarded(deps: GatekeeperDeps, route: Route, head: RequestHead): Decision {
+function unguarded(deps: LocalDeps, route: Route, head: RequestHead): Decision {
   return route.service.startsWith(`${GATE_PROVIDER}/`) ? UNGUARDED : allow(deps, { route, head, session: null });
 }
 
@@ -210,7 +221,7 @@ function notYours(route: Route, principal: Principal): GatewayError {
   return new GatewayError("denied", `${principal.name} may not use ${route.service}`);
 }
 
-function unauthenticated(deps: GatekeeperDeps, reason: string): Decision {
+function unauthenticated(deps: LocalDeps, reason: string): Decision {
   const challenge = deps.credentials.challenge;
   return { kind: "deny", status: 401, code: "unauthenticated", reason, ...(challenge === "" ? {} : { challenge }) };
 }

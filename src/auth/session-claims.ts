@@ -1,0 +1,84 @@
+import type { Identity, Principal } from "../model/index.ts";
+
+const MAX_GROUPS = 32;
+const MAX_NAME = 1024;
+const SESSION_ID = /^[A-Za-z0-9-]{1,64}\.[A-Za-z0-9_-]{16,64}$/;
+
+/** What a session's token says. `groups`: realm and name, at most 32. */
+export interface SessionClaims {
+  /** `gate:` and the service. */
+  readonly aud: string;
+  readonly realm: string;
+  readonly sub: string;
+  readonly groups?: readonly (readonly [realm: string, name: string])[];
+  readonly adm: boolean;
+  /** `LOGIN.SESSION`. */
+  readonly sid: string;
+  readonly host: string;
+  /** Seconds since 1970. */
+  readonly iat: number;
+  /** Seconds since 1970. */
+  readonly exp: number;
+}
+
+const REQUIRED: Readonly<Record<string, (value: unknown) => boolean>> = {
+  aud: isString,
+  realm: isName,
+  sub: isName,
+  adm: (value) => typeof value === "boolean",
+  sid: (value) => isString(value) && SESSION_ID.test(value),
+  host: isString,
+  iat: Number.isSafeInteger,
+  exp: Number.isSafeInteger,
+};
+
+/**
+ * null: not the claims of a session, though signed: a claim is missing, of another type, or one too many. Read by hand: a schema library
+ * would be a third of the memory of a worker process, whose only use for one this would be.
+ */
+export function parseClaims(text: string | null): SessionClaims | null {
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  return isClaims(value) ? value : null;
+}
+
+/** The groups that fit a token. */
+export function clampGroups<T>(groups: readonly T[]): readonly T[] {
+  return groups.slice(0, MAX_GROUPS);
+}
+
+export function principalOf({ realm, sub, groups = [], adm }: SessionClaims): Principal {
+  return { realm, name: sub, groups: groups.map(([of, name]): Identity => ({ realm: of, name })), admin: adm };
+}
+
+function isClaims(value: unknown): value is SessionClaims {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const claims = value as Record<string, unknown>;
+  const known = Object.keys(claims).every((name) => name === "groups" || Object.hasOwn(REQUIRED, name));
+  return (
+    known &&
+    Object.entries(REQUIRED).every(([name, holds]) => Object.hasOwn(claims, name) && holds(claims[name])) &&
+    (claims.groups === undefined || isGroups(claims.groups))
+  );
+}
+
+function isGroups(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length <= MAX_GROUPS &&
+    value.every((group: unknown) => Array.isArray(group) && group.length === 2 && group.every(isName))
+  );
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isName(value: unknown): boolean {
+  return isString(value) && value.length > 0 && value.length <= MAX_NAME;
+}

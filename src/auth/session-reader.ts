@@ -1,0 +1,110 @@
+import type { KeyObject } from "node:crypto";
+import type { Principal, RequestHead, Route, Session, Site } from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
+import { type Cookie, cookieName, valuesOf } from "./cookies.ts";
+import { createVerifier } from "./jws.ts";
+import { Lru } from "./lru.ts";
+import { hostOf } from "./place.ts";
+import type { Revocations } from "./revocations.ts";
+import { parseClaims, principalOf, type SessionClaims } from "./session-claims.ts";
+
+/** The `typ` of a session (RFC 8725 section 3.11); nothing else that the gate signs has it. */
+export const SESSION_TYP = "taskgate-session+jwt";
+
+/** How far behind the clock may be of whoever else signed. An end is never moved: a session that ends early is only renewed early. */
+export const SKEW_MS = 60_000;
+
+const MAX_VERIFIED = 10_000;
+const POSTPONE_MS = 60_000;
+
+interface Verified {
+  readonly claims: SessionClaims;
+  session: Session;
+}
+
+/** Verifies sessions that browsers show: needs public keys only, so every process that lets visitors in has one. */
+export interface SessionReader {
+  /** The valid session of this route among the request's own cookies, or null. Synchronous; a known one costs a look into a map. */
+  find(route: Route, head: RequestHead, cookies: readonly Cookie[]): Session | null;
+  /** Lets a session that could not be renewed just now go on for a minute, or until it ends. */
+  postpone(session: Session): void;
+}
+
+export interface SessionReaderDeps {
+  /** Public keys, by kid. */
+  readonly verifiers: ReadonlyMap<string, KeyObject>;
+  readonly revocations: Pick<Revocations, "has">;
+  readonly clock: Clock;
+  readonly site: Site;
+  readonly lifetimeMs: number;
+  /** Who a principal in a token is today; null: nobody any more. */
+  readonly current: (principal: Principal) => Principal | null;
+}
+
+/** What a token's audience is for a service; never that of anything a job gets. */
+export function audienceOf(service: string): string {
+  return `gate:${service}`;
+}
+
+/** Keeps at most 10,000 verified tokens. There is nothing to close. */
+export function createSessionReader(deps: SessionReaderDeps): SessionReader {
+  const { clock, lifetimeMs, revocations, site } = deps;
+  const verifier = createVerifier(deps.verifiers, SESSION_TYP);
+  const verified = new Lru<Verified>(MAX_VERIFIED);
+  const entryOf = new WeakMap<Session, Verified>();
+
+  function verify(token: string): Verified | null {
+    const claims = parseClaims(verifier.open(token));
+    if (claims === null || claims.exp <= claims.iat) return null;
+    const principal = deps.current(principalOf(claims));
+    if (principal === null) return null;
+    // A shorter lifetime in the config holds for what was signed before, too.
+    const lifetime = Math.min(claims.exp * 1000 - claims.iat * 1000, lifetimeMs);
+    const entry = { claims, session: makeSession(claims, principal, lifetime) };
+    verified.set(token, entry);
+    entryOf.set(entry.session, entry);
+    return entry;
+  }
+
+  function isGood({ claims, session }: Verified, route: Route, host: string): boolean {
+    const now = clock.now();
+    return (
+      session.service === route.service &&
+      claims.aud === audienceOf(route.service) &&
+      claims.host === host &&
+      now < session.expiresAt &&
+      now >= claims.iat * 1000 - SKEW_MS &&
+      !revocations.has(session.id)
+    );
+  }
+
+  return {
+    find(route, head, cookies) {
+      if (cookies.length === 0) return null;
+      const host = hostOf(route, head);
+      for (const token of valuesOf(cookies, cookieName(site, route, "session"))) {
+        const entry = verified.get(token) ?? verify(token);
+        if (entry !== null && isGood(entry, route, host)) return entry.session;
+      }
+      return null;
+    },
+    postpone(session) {
+      const entry = entryOf.get(session);
+      if (entry === undefined) return;
+      entry.session = { ...session, renewAt: clock.now() + POSTPONE_MS };
+      entryOf.set(entry.session, entry);
+    },
+  };
+}
+
+/** The session that claims stand for. */
+export function makeSession(claims: SessionClaims, principal: Principal, lifetimeMs: number): Session {
+  const issuedAt = claims.iat * 1000;
+  return {
+    id: claims.sid,
+    principal,
+    service: claims.aud.replace(/^gate:/, ""),
+    expiresAt: issuedAt + lifetimeMs,
+    renewAt: issuedAt + lifetimeMs / 2,
+  };
+}
