@@ -1,23 +1,92 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { benchHttp } from "./http.ts";
+import { stopAll } from "./machine.ts";
+import { PEERS } from "./peers/peers.ts";
 import { benchStart } from "./start.ts";
-import type { Row, Suite } from "./suite.ts";
+import type { Row, Suite, SuiteOptions } from "./suite.ts";
 import { benchTable } from "./table.ts";
 
-const SUITES: Readonly<Record<string, Suite>> = { start: benchStart, table: benchTable };
+const SUITES: Readonly<Record<string, Suite>> = { http: benchHttp, start: benchStart, table: benchTable };
+
+const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]
+Suites: ${Object.keys(SUITES).join(", ")}. Names: ${PEERS.map(({ name }) => name).join(", ")}.
+`;
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({ options: { json: { type: "string" } }, allowPositionals: true });
-  const name = positionals[0] ?? "";
-  const suite = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined;
-  if (suite === undefined || positionals.length > 1) {
-    process.stderr.write(`Usage: npm run bench -- SUITE [--json FILE]. Suites: ${Object.keys(SUITES).join(", ")}.\n`);
+  const asked = readArguments();
+  if (asked === null) {
+    process.stderr.write(USAGE);
     return 2;
   }
-  const rows = await suite((line) => process.stderr.write(`${line}\n`));
-  process.stdout.write(asText(rows));
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ suite: name, rows }, null, 2)}\n`);
-  return 0;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      stopAll();
+      process.exit(130);
+    });
+  }
+  try {
+    const rows = await asked.suite((line) => process.stderr.write(`${line}\n`), asked.options);
+    process.stdout.write(asText(rows));
+    if (asked.json !== null) {
+      writeFileSync(asked.json, `${JSON.stringify({ suite: asked.name, rows }, null, 2)}\n`);
+    }
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  } finally {
+    stopAll();
+  }
+}
+
+interface Asked {
+  readonly name: string;
+  readonly suite: Suite;
+  readonly options: SuiteOptions;
+  readonly json: string | null;
+}
+
+/** null: they are not to be understood. */
+function readArguments(): Asked | null {
+  try {
+    const { values, positionals } = parseArgs({
+      options: {
+        json: { type: "string" },
+        rounds: { type: "string" },
+        seconds: { type: "string" },
+        only: { type: "string" },
+        "with-traefik": { type: "boolean" },
+      },
+      allowPositionals: true,
+    });
+    const [name = ""] = positionals;
+    const suite = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined;
+    if (suite === undefined || positionals.length > 1) return null;
+    const options = {
+      ...(values.rounds === undefined ? {} : { rounds: wholeNumber(values.rounds, 100) }),
+      ...(values.seconds === undefined ? {} : { seconds: wholeNumber(values.seconds, 60) }),
+      ...(values.only === undefined ? {} : { only: peerNames(values.only) }),
+      build: values["with-traefik"] ?? false,
+    };
+    return { name, suite, options, json: values.json ?? null };
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return null;
+  }
+}
+
+function wholeNumber(text: string, most: number): number {
+  const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (number < 1 || number > most) throw new Error(`${text} is no whole number from 1 to ${most}`);
+  return number;
+}
+
+function peerNames(text: string): readonly string[] {
+  const names = text.split(",");
+  const unknown = names.find((name) => !PEERS.some((peer) => peer.name === name));
+  if (unknown !== undefined) throw new Error(`nobody is called "${unknown}"`);
+  return names;
 }
 
 function asText(rows: readonly Row[]): string {
