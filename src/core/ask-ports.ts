@@ -17,6 +17,7 @@ const NOTHING: AskedPorts = Object.freeze({ exact: [], any: false, refused: [] }
  * everyone may use, or that config names.
  */
 export function askPorts(key: string, service: Service, access: Access, rules: TableRules): AskedPorts {
+  if (service.exposures.length === 0 && rules.namedPorts.size === 0) return NOTHING;
   const named = rules.namedPorts.get(key);
   const wishes = service.exposures.filter((exposure) => exposure.by === "port");
   if (named === undefined && wishes.length === 0) return NOTHING;

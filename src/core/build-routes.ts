@@ -11,19 +11,24 @@ import {
 } from "../model/index.ts";
 import { askPorts } from "./ask-ports.ts";
 import { grantExposure, hostRefusal, needsNoLogin, type NameExposure } from "./grant-exposures.ts";
-import { aliasLabel, nameService, replicaLabel, serviceLabel, type Named } from "./name-hosts.ts";
+import { aliasLabel, nameService, replicaLabel, serviceLabel, type Named, type NamedTask } from "./name-hosts.ts";
 import { Unusable, whyUnusable } from "./read-value.ts";
 import { withinCeiling, type TableRules } from "./table-rules.ts";
+
+/** What the routes of all services of a task are made from: the same object for as long as none of it changes. */
+export interface TaskBasis {
+  readonly provider: string;
+  /** The task's name for people. */
+  readonly name: string;
+  readonly named: NamedTask;
+  readonly owner: Identity | null;
+}
 
 /** All that the routes of a service are made from, beside its replicas. */
 export interface RouteBasis {
   /** Service key. */
   readonly key: string;
-  readonly provider: string;
-  /** Task id. */
-  readonly task: string;
-  readonly taskName: string;
-  readonly owner: Identity | null;
+  readonly task: TaskBasis;
   readonly service: Service;
   /** The service's own, else its task's; not yet within the ceiling. */
   readonly access: Access;
@@ -50,7 +55,8 @@ const RANK: Record<NameExposure["by"], number> = { host: 0, serverName: 0, path:
 
 /** The routes that a service wants, those it may not have being answered by problems. Whether a name is free is for claims. */
 export function buildRoutes(basis: RouteBasis, rules: TableRules): WantedRoutes {
-  const isGate = basis.provider === GATE_PROVIDER;
+  const { task, service } = basis;
+  const isGate = task.provider === GATE_PROVIDER;
   const access = isGate ? basis.access : withinCeiling(basis.access, rules.ceiling);
   const wanted = new Wanted(basis, access, rules);
   if (access !== basis.access) {
@@ -59,10 +65,10 @@ export function buildRoutes(basis: RouteBasis, rules: TableRules): WantedRoutes 
       `Its access is for ${basis.access.anyone}; the most that is allowed here is ${rules.ceiling}.`,
     );
   }
-  if (!isGate) wanted.addNames(nameService({ ...basis, service: basis.service.name }));
-  wanted.addExposures();
+  if (!isGate) wanted.addNames(nameService(task.named, service.name));
+  if (service.exposures.length > 0) wanted.addExposures();
   wanted.addPorts();
-  return wanted.result();
+  return wanted;
 }
 
 /** Routes to replicas by their own names, in the order of `replicas`. None for what the gate itself serves. */
@@ -72,17 +78,12 @@ export function buildReplicaRoutes(
   replicas: readonly string[],
   rules: TableRules,
 ): readonly Route[] {
-  if (basis.provider === GATE_PROVIDER) return [];
-  const named = nameService({ ...basis, service: basis.service.name });
+  if (basis.task.provider === GATE_PROVIDER) return [];
+  const named = nameService(basis.task.named, basis.service.name);
   return replicas.map((replica) => {
     const spelled = labelMatch(replicaLabel(named, replica), basis.service, access, rules);
     return makeRoute(basis, access, spelled, replica);
   });
-}
-
-/** Id of the upstream that leads to one replica. */
-function replicaUpstream(key: string, replica: string): string {
-  return `${key}@${replica}`;
 }
 
 /** A route of a service, to any of its replicas. */
@@ -90,42 +91,41 @@ export function makeServiceRoute(basis: RouteBasis, access: Access, match: Match
   return makeRoute(basis, access, { id: matchKey(match), match });
 }
 
-class Wanted {
+class Wanted implements WantedRoutes {
+  readonly access: Access;
+  claimed: readonly Route[] = NO_ROUTES;
+  generated: Route | null = null;
+  anyPort = false;
+  problems: readonly Problem[] = NO_PROBLEMS;
   readonly #basis: RouteBasis;
-  readonly #access: Access;
   readonly #rules: TableRules;
-  #claimed: readonly Route[] = NO_ROUTES;
-  #problems: readonly Problem[] = NO_PROBLEMS;
-  #generated: Route | null = null;
-  #anyPort = false;
 
   constructor(basis: RouteBasis, access: Access, rules: TableRules) {
     this.#basis = basis;
-    this.#access = access;
+    this.access = access;
     this.#rules = rules;
   }
 
   refuse(code: string, message: string): void {
-    this.#problems = [...this.#problems, Object.freeze({ subject: this.#basis.key, code, message })];
+    this.problems = [...this.problems, Object.freeze({ subject: this.#basis.key, code, message })];
   }
 
   /** The short name and the generated one. */
   addNames(named: Named): void {
     const { service, first } = this.#basis;
-    const generated = labelMatch(serviceLabel(named), service, this.#access, this.#rules);
-    this.#generated = makeRoute(this.#basis, this.#access, generated);
+    const generated = labelMatch(serviceLabel(named), service, this.access, this.#rules);
+    this.generated = makeRoute(this.#basis, this.access, generated);
     const label = aliasLabel(named, first);
     if (label === "") return;
-    const alias = labelMatch(label, service, this.#access, this.#rules);
+    const alias = labelMatch(label, service, this.access, this.#rules);
     const refusal = hostRefusal(label, nameOf(alias.match), this.#rules);
-    if (refusal === null) this.#push(makeRoute(this.#basis, this.#access, alias));
+    if (refusal === null) this.#push(makeRoute(this.#basis, this.access, alias));
     else this.refuse("name_reserved", refusal);
   }
 
   addExposures(): void {
-    const { service, provider } = this.#basis;
-    if (service.exposures.length === 0) return;
-    const asking = { provider, service, access: this.#access };
+    const { service, task } = this.#basis;
+    const asking = { provider: task.provider, service, access: this.access };
     for (const exposure of service.exposures.filter(isName).sort(byRank)) {
       try {
         this.#add(grantExposure(exposure, asking, this.#rules));
@@ -137,29 +137,19 @@ class Wanted {
   }
 
   addPorts(): void {
-    const asked = askPorts(this.#basis.key, this.#basis.service, this.#access, this.#rules);
+    const asked = askPorts(this.#basis.key, this.#basis.service, this.access, this.#rules);
     for (const port of asked.exact) this.#add(Object.freeze({ by: "port", port }));
     for (const reason of asked.refused) this.refuse("port_refused", reason);
-    this.#anyPort = asked.any;
-  }
-
-  result(): WantedRoutes {
-    return {
-      access: this.#access,
-      claimed: this.#claimed,
-      generated: this.#generated,
-      anyPort: this.#anyPort,
-      problems: this.#problems,
-    };
+    this.anyPort = asked.any;
   }
 
   #add(match: Match): void {
-    this.#push(makeServiceRoute(this.#basis, this.#access, match));
+    this.#push(makeServiceRoute(this.#basis, this.access, match));
   }
 
   // Mostly there is one, and these lists are kept: one that grows in place has room for sixteen more.
   #push(route: Route): void {
-    if (this.#claimed.every((other) => other.id !== route.id)) this.#claimed = [...this.#claimed, route];
+    if (this.claimed.every((other) => other.id !== route.id)) this.claimed = [...this.claimed, route];
   }
 }
 
@@ -196,11 +186,11 @@ function nameOf(match: Match): string {
 }
 
 function makeRoute(basis: RouteBasis, access: Access, { id, match }: Spelled, replica?: string): Route {
-  const { key, service, owner } = basis;
+  const { key, service, task } = basis;
   const { protocol, guard, policy } = service;
+  const { owner } = task;
   if (replica === undefined) {
     return Object.freeze({ id, match, service: key, protocol, guard, upstream: key, owner, access, policy });
   }
-  const upstream = replicaUpstream(key, replica);
-  return Object.freeze({ id, match, service: key, replica, protocol, guard, upstream, owner, access, policy });
+  return Object.freeze({ id, match, service: key, replica, protocol, guard, upstream: key, owner, access, policy });
 }

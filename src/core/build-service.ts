@@ -36,9 +36,6 @@ export interface Books {
 }
 
 const NO_ROUTES: readonly Route[] = Object.freeze([]);
-type Groups = readonly (readonly Endpoint[])[];
-
-const NO_GROUPS: Groups = Object.freeze([]);
 const NO_NAMES: readonly string[] = Object.freeze([]);
 const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
 
@@ -96,7 +93,8 @@ export class BuiltService {
     for (const route of [...this.#claimed, this.#anyPort]) if (route !== null) drop(route);
     for (const route of [this.#generated, ...this.#replicas]) if (route !== null) claims.release(route);
     problems.replace(this.#problems, NO_PROBLEMS);
-    for (const id of [this.key, ...this.#replicas.map((route) => route.upstream)]) this.#dropUpstream(id);
+    this.#books.upstreams.delete(this.key);
+    this.#books.endpoints.delete(this.key);
   }
 
   #setBasis(basis: RouteBasis): void {
@@ -107,7 +105,7 @@ export class BuiltService {
     this.#access = wanted.access;
     this.#setClaimed(basis, wanted);
     this.#setGenerated(wanted.generated);
-    this.#setUpstream(this.key, basis);
+    this.#setUpstream(basis);
     this.#basis = basis;
   }
 
@@ -141,10 +139,8 @@ export class BuiltService {
 
   #setEndpoints(basis: RouteBasis, list: readonly Endpoint[], isNewBasis: boolean): void {
     // The gate's own services have no replicas with names: they are only where they ask to be.
-    const groups = basis.provider === GATE_PROVIDER ? NO_GROUPS : byReplica(list);
-    const names = groups.length === 0 ? NO_NAMES : groups.map((group) => group[0]?.replica ?? "");
+    const names = basis.task.provider === GATE_PROVIDER ? NO_NAMES : replicaNames(list);
     if (isNewBasis || !this.#hasReplicas(names)) this.#setReplicas(basis, names, isNewBasis);
-    for (const [index, route] of this.#replicas.entries()) this.#setList(route.upstream, groups[index] ?? list);
     if (this.#list === list) return;
     this.#books.endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
     this.#books.touch(this.key);
@@ -156,14 +152,8 @@ export class BuiltService {
   }
 
   #setReplicas(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): void {
-    const before = this.#replicas;
-    if (names.length > 0 || before.length > 0) {
-      this.#replicas = this.#swap(before, this.#replicaRoutes(basis, names, isNewBasis), false);
-    }
-    for (const route of this.#replicas) this.#setUpstream(route.upstream, basis);
-    if (before.length === 0) return;
-    const staying = new Set(names);
-    for (const route of before) if (!staying.has(route.replica ?? "")) this.#dropUpstream(route.upstream);
+    if (names.length === 0 && this.#replicas.length === 0) return;
+    this.#replicas = this.#swap(this.#replicas, this.#replicaRoutes(basis, names, isNewBasis), false);
   }
 
   #replicaRoutes(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): readonly Route[] {
@@ -176,24 +166,12 @@ export class BuiltService {
     return names.flatMap((name) => known.get(name) ?? []);
   }
 
-  #setList(upstream: string, list: readonly Endpoint[]): void {
-    const { endpoints } = this.#books;
-    const before = this.#list === null ? undefined : endpoints.get(upstream);
-    if (before !== undefined && sameContent(before.list, list)) return;
-    endpoints.set(upstream, Object.freeze({ upstream, list: Object.freeze(list) }));
-  }
-
-  #setUpstream(id: string, basis: RouteBasis): void {
+  #setUpstream({ service }: RouteBasis): void {
     const { upstreams } = this.#books;
-    const { protocol, policy } = basis.service;
-    const before = this.#list === null ? undefined : upstreams.get(id);
+    const { protocol, policy } = service;
+    const before = this.#basis?.service;
     if (before?.protocol === protocol && sameContent(before.policy, policy)) return;
-    upstreams.set(id, Object.freeze({ id, protocol, policy }));
-  }
-
-  #dropUpstream(id: string): void {
-    this.#books.upstreams.delete(id);
-    this.#books.endpoints.delete(id);
+    upstreams.set(this.key, Object.freeze({ id: this.key, protocol, policy }));
   }
 
   /** Puts routes in the place of others. A name that is in both is never let go in between; an equal route stays the object it was. */
@@ -217,13 +195,7 @@ export class BuiltService {
 }
 
 function sameBasis(a: RouteBasis, b: RouteBasis): boolean {
-  return (
-    a.service === b.service &&
-    a.owner === b.owner &&
-    a.access === b.access &&
-    a.first === b.first &&
-    a.taskName === b.taskName
-  );
+  return a.service === b.service && a.task === b.task && a.access === b.access && a.first === b.first;
 }
 
 function isHost(route: Route): boolean {
@@ -234,15 +206,10 @@ function asList(route: Route | null): readonly Route[] {
   return route === null ? NO_ROUTES : [route];
 }
 
-/** Endpoints of each replica, where there is more than one; they come in order of replica. */
-function byReplica(list: readonly Endpoint[]): Groups {
-  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return NO_GROUPS;
-  const groups: (readonly Endpoint[])[] = [];
-  let start = 0;
-  for (let end = 1; end <= list.length; end++) {
-    if (list[end]?.replica === list[start]?.replica) continue;
-    groups.push(list.slice(start, end));
-    start = end;
-  }
-  return groups;
+/** Names of the replicas, where there is more than one; endpoints come in order of replica. */
+function replicaNames(list: readonly Endpoint[]): readonly string[] {
+  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return NO_NAMES;
+  const names: string[] = [];
+  for (const { replica } of list) if (replica !== names.at(-1)) names.push(replica);
+  return names;
 }

@@ -1,8 +1,11 @@
 import { serviceKey, type Endpoint, type Problem, type Route, type Service, type Task } from "../model/index.ts";
+import type { TaskBasis } from "./build-routes.ts";
 import { BuiltService, type Books } from "./build-service.ts";
+import { nameTask } from "./name-hosts.ts";
 import { readTask } from "./read-task.ts";
 
 const NO_NAMES: ReadonlySet<string> = new Set();
+const NO_SERVICES: ReadonlyMap<string, BuiltService> = new Map();
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([]);
 
 export interface TaskPlace {
@@ -20,6 +23,7 @@ export class BuiltTask {
   /** Keys of claims that services hold which cannot be used just now. */
   #dormant: ReadonlySet<string> = NO_NAMES;
   #task: Task | null = null;
+  #basis: TaskBasis | null = null;
   #broken: ReadonlySet<string> = NO_NAMES;
   #problems: readonly Problem[] = [];
 
@@ -70,33 +74,41 @@ export class BuiltTask {
 
   #setServices(services: readonly Service[]): void {
     const { provider, id } = this.place;
-    const before = new Map<string, BuiltService>();
-    for (const service of this.#services) before.set(service.key, service);
-    const first = services.find(isBrowsable) ?? services[0];
+    const before = this.#services.length === 0 ? NO_SERVICES : new Map(this.#services.map((one) => [one.key, one]));
     this.#services = services.map((service) => {
       const key = serviceKey(provider, id, service.name);
-      const built = before.get(key) ?? new BuiltService(key, this.#books);
-      before.delete(key);
-      return built;
+      return before.get(key) ?? new BuiltService(key, this.#books);
     });
-    for (const built of before.values()) this.#dropService(built);
-    for (const [index, service] of services.entries()) this.#setService(index, service, service === first);
+    if (before.size > 0) {
+      const staying = new Set(this.#services);
+      for (const built of before.values()) if (!staying.has(built)) this.#dropService(built);
+    }
+    if (this.#task !== null) this.#setEach(this.#task, this.#basisOf(this.#task));
+  }
+
+  #setEach(task: Task, basis: TaskBasis): void {
+    const first = task.services.find(isBrowsable) ?? task.services[0];
+    for (let at = 0; at < task.services.length; at++) {
+      const service = task.services[at];
+      const built = this.#services[at];
+      if (service === undefined || built === undefined) continue;
+      const access = service.access ?? task.access;
+      const list = task.endpoints[service.name] ?? NO_ENDPOINTS;
+      built.set({ key: built.key, task: basis, service, access, first: service === first }, list);
+    }
+  }
+
+  /** The one that there is where it says the same. */
+  #basisOf({ id, name, owner }: Task): TaskBasis {
+    const { provider } = this.place;
+    if (this.#basis?.owner === owner && this.#basis.name === name) return this.#basis;
+    this.#basis = { provider, name, named: nameTask(provider, id, name), owner };
+    return this.#basis;
   }
 
   #dropService(built: BuiltService): void {
     if (this.#task !== null && !this.#broken.has(this.#nameOf(built.key))) built.release();
     else this.#dormant = new Set([...this.#dormant, ...built.suspend()]);
-  }
-
-  #setService(index: number, service: Service, first: boolean): void {
-    const task = this.#task;
-    const built = this.#services[index];
-    if (task === null || built === undefined) return;
-    const { provider } = this.place;
-    const { id, name, owner } = task;
-    const access = service.access ?? task.access;
-    const list = task.endpoints[service.name] ?? NO_ENDPOINTS;
-    built.set({ key: built.key, provider, task: id, taskName: name, owner, service, access, first }, list);
   }
 
   // The service's name, of its key.

@@ -135,7 +135,7 @@ describe("what a build publishes", () => {
     const routes = [...state.table.routes.values()];
     const moved = [makeEndpoint(1, "a"), makeEndpoint(3, "b", { health: "unhealthy" })];
     const { diff, tasks } = buildWith(state, makeTask("nb", { endpoints: { web: moved } }));
-    expect(diff.endpoints.set.map((entry) => entry.upstream).sort()).toEqual(["local/nb/web", "local/nb/web@b"]);
+    expect(diff.endpoints.set.map((entry) => entry.upstream).sort()).toEqual(["local/nb/web"]);
     expect({ ...diff, endpoints: null }).toMatchObject({
       routes: { set: [], removed: [] },
       upstreams: { set: [], removed: [] },
@@ -162,7 +162,7 @@ describe("what a build publishes", () => {
     const two = [makeEndpoint(1, "a"), makeEndpoint(2, "b")];
     buildWith(state, makeTask("nb", { endpoints: { web: two } }));
     expect(replicas()).toEqual(["a", "b"]);
-    expect(state.table.endpoints.get("local/nb/web@b")?.list).toEqual([two[1]]);
+    expect([...state.table.upstreams.keys()]).toEqual(["local/nb/web"]);
     const first = [...state.table.routes.values()].find((route) => route.replica === "a");
     const { diff } = buildWith(state, makeTask("nb", { endpoints: { web: [...two, makeEndpoint(3, "c")] } }));
     expect(diff.routes.set.map((route) => route.replica)).toEqual(["c"]);

@@ -210,6 +210,7 @@ class KeptTable implements TableState {
 
   #takeTasks(): Built["tasks"] {
     const { set, removed } = this.#merged.take();
+    if (this.#touched.size === 0) return { set: set.map((task) => task.key), removed };
     const keys = new Set(set.map((task) => task.key));
     for (const subject of this.#touched) {
       const key = taskOf(subject);

@@ -101,8 +101,9 @@ function builtText({ diff, claims, tasks, sources }: Built): unknown {
 }
 
 function routeText(route: Route): string {
-  const { id, upstream, protocol, guard, access } = route;
-  return `${id} -> ${upstream} (${protocol}, guard ${guard}, anyone ${access.anyone})`;
+  const { id, upstream, replica, protocol, guard, access } = route;
+  const to = replica === undefined ? upstream : `${upstream}, replica ${replica},`;
+  return `${id} -> ${to} (${protocol}, guard ${guard}, anyone ${access.anyone})`;
 }
 
 for (const [stage, run] of Object.entries(STAGES)) {

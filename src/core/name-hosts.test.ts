@@ -1,8 +1,19 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { aliasLabel, isHashLabel, nameHash, nameService, replicaLabel, serviceLabel } from "./name-hosts.ts";
+import {
+  aliasLabel,
+  isHashLabel,
+  nameHash,
+  nameService as nameOf,
+  nameTask,
+  replicaLabel,
+  serviceLabel,
+} from "./name-hosts.ts";
 
 const NB = { provider: "local", task: "t1", taskName: "nb", service: "web" };
+
+const nameService = ({ provider, task, taskName, service }: typeof NB) =>
+  nameOf(nameTask(provider, task, taskName), service);
 
 test("the hash is the first 80 bits of SHA-256 in base32, as another implementation makes it", () => {
   for (const text of ["", "5:local2:t13:web", "übung", "x".repeat(500)]) {

@@ -9,7 +9,15 @@ const TEXT_LENGTH = LABEL_LENGTH - HASH_LENGTH - 1;
 const SERVICE_LENGTH = 20;
 const REPLICA_LENGTH = 14;
 
-/** What the names of a service are made from, prepared once for all of them: full builds make names by the hundred thousand. */
+/** What the names of a task's services start from, prepared once for all of them: full builds make names by the hundred thousand. */
+export interface NamedTask {
+  /** Length-prefixed provider and task id. */
+  readonly identity: string;
+  /** The task's name, as hosts may hold it. */
+  readonly text: string;
+}
+
+/** What the names of a service are made from. */
 export interface Named {
   /** Length-prefixed provider, task id and service name: what is hashed. */
   readonly identity: string;
@@ -18,16 +26,13 @@ export interface Named {
   readonly task: string;
 }
 
-export function nameService(of: {
-  readonly provider: string;
-  /** Task id. */
-  readonly task: string;
-  /** The task's name for people. */
-  readonly taskName: string;
-  readonly service: string;
-}): Named {
-  const identity = prefixed(of.provider) + prefixed(of.task) + prefixed(of.service);
-  return { identity, service: hostText(of.service), task: hostText(of.taskName) };
+/** `name` is the task's for people. */
+export function nameTask(provider: string, id: string, name: string): NamedTask {
+  return { identity: prefixed(provider) + prefixed(id), text: hostText(name) };
+}
+
+export function nameService(task: NamedTask, service: string): Named {
+  return { identity: task.identity + prefixed(service), service: hostText(service), task: task.text };
 }
 
 /** `SERVICE-TASK-HASH`: the label that a service has by construction. Public: links hold it. */
