@@ -29,3 +29,12 @@ function isFor({ to }: Grant, principal: Principal): boolean {
   if ("group" in to) return principal.groups.some((group) => sameIdentity(group, to.group));
   return sameIdentity(to, principal);
 }
+
+/**
+ * What is kept of a principal (in a token, a link, a session) is who it is. What the owner may is the owner's of today, and a state folder
+ * that came from somebody else lets nobody in.
+ */
+export function currentOf(owner: Principal, principal: Principal): Principal | null {
+  if (principal.realm !== owner.realm) return principal;
+  return sameIdentity(principal, owner) ? owner : null;
+}

@@ -5,13 +5,13 @@ import {
   type Principal,
   type RequestHead,
   type Route,
-  sameIdentity,
   type SessionKey,
   type Site,
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Store } from "../store/store.ts";
+import { currentOf } from "./access.ts";
 import { createAppLogin } from "./app-login.ts";
 import type { Authenticator } from "./authenticators/authenticator.ts";
 import { createTokensAuthenticator } from "./authenticators/tokens.ts";
@@ -20,14 +20,15 @@ import { createCodes } from "./codes.ts";
 import { createCredentials } from "./credentials.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
 import { loadKeys } from "./keys.ts";
-import { type LiveSessions, startLive } from "./live.ts";
+import { type LiveDeps, startLive } from "./live.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
-import { type Revocations, rootOf, startRevocations } from "./revocations.ts";
+import { rootOf, startRevocations } from "./revocations.ts";
 import { SKEW_MS } from "./session-reader.ts";
 import { createSessions } from "./sessions.ts";
 import { createTokens, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
+import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
 
 export interface AuthDeps {
   readonly store: Store;
@@ -67,8 +68,10 @@ export interface Auth extends AsyncDisposable {
     revoke(id: string, principal: Principal): Promise<void>;
   };
   readonly login: Login;
-  /** What each service was used for since the gate started, by service. */
+  /** What each service was used for since the gate started, by service; in workers as of a second ago. */
   usage(): ReadonlyMap<string, Usage>;
+  /** For worker processes, whose gatekeepers decide like this one. */
+  readonly workers: WorkerAuth;
 }
 
 /** Makes the gate's keys on the first start. Throws `unavailable` where the store cannot be read. */
@@ -77,14 +80,19 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const logger = deps.logger.child({ component: "auth" });
   const keys = await loadKeys(deps);
   const revocations = await startRevocations({ store, clock, keepMs: config.session + SKEW_MS });
-  const current = (principal: Principal): Principal | null => today(owner, principal);
+  const current = (principal: Principal): Principal | null => currentOf(owner, principal);
   const tokens = createTokens({ store, clock, revocations, current });
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
   const credentials = createCredentials(
     [createTokensAuthenticator({ tokens, realm: owner.realm, clock }), ...(deps.authenticators ?? [])],
     clock,
   );
-  const live = openSessions({ ...deps, logger, tokens, permissions, revocations });
+  const prolong = createProlong({ ...deps, tokens, permissions });
+  const live = startLive({
+    ...{ clock, logger, prolong },
+    isRevoked: (id) => revocations.has(id),
+    mayStay: (session, route) => permissions.peek(route, session.principal) !== false,
+  });
   const observing = revocations.observe((id) => {
     credentials.forget();
     live.cut(id);
@@ -92,10 +100,11 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });
   const sessions = createSessions({ keys, revocations, clock, site, lifetimeMs: config.session, current });
   const shared = { site, clock, logger, tokens, credentials, permissions, revocations, sessions, visits, live };
-  const appLogin = createAppLogin(shared);
+  const gatekeeper = createGatekeeper({ ...shared, appLogin: createAppLogin(shared) });
+  const workers = createWorkerAuth({ ...shared, gatekeeper, owner, keys, sessionMs: config.session, prolong });
 
   return {
-    gatekeeper: createGatekeeper({ ...shared, appLogin }),
+    gatekeeper,
     keys: () => keys.published,
     async authenticate(head, signal) {
       const shown = await credentials.authenticate(head, signal);
@@ -115,7 +124,8 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       revoke: (id, principal) => tokens.revoke(id, principal),
     },
     login: createLogin({ ...shared, store, config, current, routeFor: deps.routeFor }),
-    usage: () => live.usage(),
+    usage: () => workers.usage(live.usage()),
+    workers,
     [Symbol.asyncDispose]() {
       observing[Symbol.dispose]();
       live[Symbol.dispose]();
@@ -125,36 +135,20 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   };
 }
 
-/**
- * What is kept of a principal (in a token, a link, a session) is who it is. What the owner may is the owner's of today, and a state folder
- * that came from somebody else lets nobody in.
- */
-function today(owner: Principal, principal: Principal): Principal | null {
-  if (principal.realm !== owner.realm) return principal;
-  return sameIdentity(principal, owner) ? owner : null;
-}
+const PROLONG_TIME_MS = 10_000;
 
-function openSessions(deps: {
+/** Until when a session whose time is up may go on: while its login stands and its access holds. */
+function createProlong(deps: {
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly config: LoginConfig;
   readonly tokens: Tokens;
   readonly permissions: Permissions;
-  readonly revocations: Revocations;
-}): LiveSessions {
-  const { clock, config, logger, permissions, revocations, tokens } = deps;
-  return startLive({
-    clock,
-    logger,
-    isRevoked: (id) => revocations.has(id),
-    mayStay: (session, route) => permissions.peek(route, session.principal) !== false,
-    async prolong(session, route) {
-      const grounds = await tokens.find(rootOf(session.id));
-      if (grounds === null) return null;
-      const permitted = await permissions.ask(route, grounds.principal, AbortSignal.timeout(PROLONG_TIME_MS));
-      return permitted ? Math.min(clock.now() + config.session, grounds.expiresAt ?? Infinity) : null;
-    },
-  });
+}): LiveDeps["prolong"] {
+  const { clock, config, permissions, tokens } = deps;
+  return async (session, route) => {
+    const grounds = await tokens.find(rootOf(session.id));
+    if (grounds === null) return null;
+    const permitted = await permissions.ask(route, grounds.principal, AbortSignal.timeout(PROLONG_TIME_MS));
+    return permitted ? Math.min(clock.now() + config.session, grounds.expiresAt ?? Infinity) : null;
+  };
 }
-
-const PROLONG_TIME_MS = 10_000;

@@ -14,6 +14,8 @@ export interface Revocations extends Disposable {
   revoke(id: string): Promise<void>;
   /** Called once for every new one, wherever it was revoked. */
   observe(listener: (id: string) => void): Disposable;
+  /** All that are known now. */
+  ids(): Iterable<string>;
 }
 
 /** The login that a session came from; for a session that is a login by itself, its own id. */
@@ -55,6 +57,7 @@ export async function startRevocations(deps: {
         if (!isCode(error, "conflict")) throw error;
       }
     },
+    ids: () => known,
     observe(listener) {
       listeners.add(listener);
       return {

@@ -3,18 +3,13 @@ import type { Clock } from "../../platform/clock.ts";
 import { abortable } from "../answers.ts";
 import { looksLikeToken, type Tokens } from "../tokens.ts";
 import type { Authenticator } from "./authenticator.ts";
-
-/** For use beside an `Authorization` of the app's own; always the gate's, and it counts before the other. */
-const OWN_AUTHORIZATION = "x-taskgate-authorization";
+import { holdsToken, OWN_AUTHORIZATION, tokenFields } from "./token-fields.ts";
 
 /** A token without end is asked for again after a day, so that nothing that it opened stays open for ever without a look. */
 const RECHECK_MS = 86_400_000;
 
 /** RFC 6750 section 2.1; the scheme is case-insensitive (RFC 9110 section 11.1). */
 const BEARER = /^bearer +([^\s,]+)$/i;
-
-/** A token of a gate anywhere in the field, whatever the scheme: repeated fields arrive joined, and a job must see none of them. */
-const HOLDS_TOKEN = /(?:^|[\s,])bearer\s+tg_|(?:^|[^a-z0-9])tg_[a-z2-7]{12}_/i;
 
 /** Tokens that this gate issued: `Authorization: Bearer tg_…` and `X-Taskgate-Authorization: Bearer tg_…`. */
 export function createTokensAuthenticator(deps: {
@@ -27,10 +22,7 @@ export function createTokensAuthenticator(deps: {
     name: "tokens",
     realm,
     challenge: 'Bearer realm="taskgate"',
-    recognises(head) {
-      const own = head.header(OWN_AUTHORIZATION) === undefined ? [] : [OWN_AUTHORIZATION];
-      return HOLDS_TOKEN.test(head.header("authorization") ?? "") ? [...own, "authorization"] : own;
-    },
+    recognises: tokenFields,
     async authenticate(head, signal) {
       const shown = shownToken(head);
       if (shown === null) return null;
@@ -48,7 +40,7 @@ export function createTokensAuthenticator(deps: {
 function shownToken(head: RequestHead): string | null {
   const own = head.header(OWN_AUTHORIZATION);
   const field = own ?? head.header("authorization");
-  if (field === undefined || (own === undefined && !HOLDS_TOKEN.test(field))) return null;
+  if (field === undefined || (own === undefined && !holdsToken(field))) return null;
   const token = BEARER.exec(field)?.[1];
   if (token !== undefined && looksLikeToken(token)) return token;
   throw new GatewayError("unauthenticated", "this is no token of this gate: expected Bearer tg_…");

@@ -1,0 +1,18 @@
+import type { RequestHead } from "../../model/index.ts";
+
+/** For use beside an `Authorization` of the app's own; always the gate's, and it counts before the other. */
+export const OWN_AUTHORIZATION = "x-taskgate-authorization";
+
+/** A token of a gate anywhere in the field, whatever the scheme: repeated fields arrive joined, and a job must see none of them. */
+const HOLDS_TOKEN = /(?:^|[\s,])bearer\s+tg_|(?:^|[^a-z0-9])tg_[a-z2-7]{12}_/i;
+
+/** Whether a field's value has a token of a gate in it. */
+export function holdsToken(field: string): boolean {
+  return HOLDS_TOKEN.test(field);
+}
+
+/** Names of the fields that hold a token of a gate: what the authenticator of tokens recognises. */
+export function tokenFields(head: RequestHead): readonly string[] {
+  const own = head.header(OWN_AUTHORIZATION) === undefined ? [] : [OWN_AUTHORIZATION];
+  return holdsToken(head.header("authorization") ?? "") ? [...own, "authorization"] : own;
+}

@@ -1,0 +1,84 @@
+import type { Gatekeeper, Principal, Site } from "../../model/index.ts";
+import type { ProcessLink } from "../../platform/process-link.ts";
+import type { Credentials } from "../credentials.ts";
+import type { Keys } from "../keys.ts";
+import type { LiveDeps } from "../live.ts";
+import type { Revocations } from "../revocations.ts";
+import type { Usage } from "../usage.ts";
+import { ADMIT, type Grounding, PROLONG, readHead, REVOKED, USED } from "./messages.ts";
+
+/** The gate's half of what decides in worker processes. */
+export interface WorkerAuth {
+  /**
+   * From now on answers this worker's questions and tells it what is revoked. Send the grounding over the same link within this turn of
+   * the event loop, so that no revocation comes between. Dispose it when the worker is gone.
+   */
+  serve(link: ProcessLink): Disposable & { readonly grounding: Grounding };
+  /** What all workers were used for, those that are gone included, added to `own`. */
+  usage(own: ReadonlyMap<string, Usage>): ReadonlyMap<string, Usage>;
+}
+
+export interface WorkerAuthDeps {
+  readonly gatekeeper: Gatekeeper;
+  readonly credentials: Pick<Credentials, "challenge">;
+  readonly revocations: Pick<Revocations, "ids" | "observe">;
+  readonly keys: Pick<Keys, "published">;
+  readonly owner: Principal;
+  readonly site: Site;
+  readonly sessionMs: number;
+  readonly prolong: LiveDeps["prolong"];
+}
+
+/** Keeps nothing but memory: there is nothing to close. */
+export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
+  const { gatekeeper, prolong, revocations } = deps;
+  const gone = new Map<string, Usage>();
+  const present = new Set<Map<string, Usage>>();
+  return {
+    serve(link) {
+      const used = new Map<string, Usage>();
+      present.add(used);
+      link.answer(ADMIT, ({ route, head }, signal) => gatekeeper.admit(route, readHead(head), signal));
+      link.answer(PROLONG, ({ session, route }) => prolong(session, route));
+      link.hear(USED, (news) => {
+        for (const [service, usage] of news) used.set(service, usage);
+      });
+      const observing = revocations.observe((id) => link.tell(REVOKED, id));
+      return {
+        grounding: groundingOf(deps),
+        [Symbol.dispose]() {
+          observing[Symbol.dispose]();
+          if (!present.delete(used)) return;
+          for (const [service, usage] of used) add(gone, service, { ...usage, open: 0 });
+        },
+      };
+    },
+    usage(own) {
+      const sum = new Map<string, Usage>();
+      for (const part of [own, gone, ...present]) for (const [service, usage] of part) add(sum, service, usage);
+      return sum;
+    },
+  };
+}
+
+function groundingOf({ site, owner, keys, sessionMs, credentials, revocations }: WorkerAuthDeps): Grounding {
+  return {
+    ...{ site, owner, sessionMs },
+    keys: [...keys.published],
+    challenge: credentials.challenge,
+    revoked: [...revocations.ids()],
+  };
+}
+
+function add(sum: Map<string, Usage>, service: string, usage: Usage): void {
+  const before = sum.get(service);
+  if (before === undefined) sum.set(service, usage);
+  else {
+    sum.set(service, {
+      open: before.open + usage.open,
+      bytesIn: before.bytesIn + usage.bytesIn,
+      bytesOut: before.bytesOut + usage.bytesOut,
+      lastUsed: Math.max(before.lastUsed, usage.lastUsed),
+    });
+  }
+}

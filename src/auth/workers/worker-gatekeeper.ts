@@ -1,0 +1,133 @@
+import { createPublicKey } from "node:crypto";
+import type { Decision, Gatekeeper, RequestHead, Route } from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { ProcessLink } from "../../platform/process-link.ts";
+import { currentOf } from "../access.ts";
+import { ownCookies } from "../cookies.ts";
+import { checkLocally, type LocalDeps } from "../gatekeeper.ts";
+import { startLive, type LiveSessions } from "../live.ts";
+import { rootOf } from "../revocations.ts";
+import { createSessionReader } from "../session-reader.ts";
+import type { Usage } from "../usage.ts";
+import {
+  createLearnedCredentials,
+  createLearnedPermissions,
+  type LearnedCredentials,
+  type LearnedPermissions,
+  type Recognise,
+} from "./learned.ts";
+import { ADMIT, type Grounding, plainHead, PROLONG, REVOKED, USED } from "./messages.ts";
+
+export interface WorkerGatekeeperDeps {
+  /** To the gate's process: see `serveWorker`. */
+  readonly link: ProcessLink;
+  readonly grounding: Grounding;
+  /** Of every authenticator that the gate has. */
+  readonly recognisers: readonly Recognise[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const PROLONG_TIME_MS = 10_000;
+const USAGE_EVERY_MS = 1000;
+
+/** A gatekeeper; disposing it stops its look at open sessions, and nothing is cut. */
+export type WorkerGatekeeper = Gatekeeper & Disposable;
+
+/**
+ * The gatekeeper of a worker process. It decides by itself wherever the gate's own would decide without asking: public keys, revocations
+ * and the routes' grants are here. Logins, renewals, tokens that were not seen within the last second and authorities are the gate's,
+ * which is asked; if it is gone they are refused with 503. What is revoked is cut here as there, at once.
+ */
+export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekeeper {
+  const { link, grounding, clock } = deps;
+  const revoked = new Set(grounding.revoked);
+  const revocations = { has: (id: string) => revoked.size > 0 && (revoked.has(id) || revoked.has(rootOf(id))) };
+  const local: Local = {
+    ...{ site: grounding.site, clock, revocations },
+    credentials: createLearnedCredentials(deps.recognisers, grounding.challenge, clock),
+    permissions: createLearnedPermissions(clock),
+    sessions: createSessionReader({
+      ...{ revocations, clock, site: grounding.site, lifetimeMs: grounding.sessionMs },
+      verifiers: new Map(grounding.keys.map(([kid, { publicKey }]) => [kid, createPublicKey(publicKey)])),
+      current: (principal) => currentOf(grounding.owner, principal),
+    }),
+  };
+  const live = startLive({
+    ...{ clock, logger: deps.logger, isRevoked: revocations.has },
+    mayStay: (session, route) => local.permissions.peek(route, session.principal) !== false,
+    prolong: (session, route) => link.ask(PROLONG, { session, route }, AbortSignal.timeout(PROLONG_TIME_MS)),
+  });
+  link.hear(REVOKED, (id) => {
+    revoked.add(id);
+    local.credentials.forget();
+    live.cut(id);
+  });
+  const reporting = reportUsage(live, deps);
+  return {
+    check: (route, head) => checkLocally(local, route, head),
+    admit: (route, head, signal) => admit(local, { ...deps, route, head }, signal),
+    opened: (session, route, cut) => live.opened(session, route, cut),
+    [Symbol.dispose]() {
+      reporting[Symbol.dispose]();
+      live[Symbol.dispose]();
+    },
+  };
+}
+
+interface Local extends LocalDeps {
+  readonly credentials: LearnedCredentials;
+  readonly permissions: LearnedPermissions;
+}
+
+interface Asked extends WorkerGatekeeperDeps {
+  readonly route: Route;
+  readonly head: RequestHead;
+}
+
+async function admit(local: Local, { link, logger, route, head }: Asked, signal: AbortSignal): Promise<Decision> {
+  try {
+    const decision = await link.ask(ADMIT, { route, head: plainHead(head) }, signal);
+    if (decision.kind === "allow" && decision.session !== null) learn(local, route, head, decision);
+    return decision;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    logger.warn({ err: error, service: route.service }, "could not decide about a request");
+    const reason = "who may come in cannot be found out now: try again";
+    return { kind: "deny", status: 503, code: "unavailable", reason };
+  }
+}
+
+/** So that the next request of the same visitor need not ask. An answer that sets a cookie is this request's alone. */
+function learn(local: Local, route: Route, head: RequestHead, allowed: Extract<Decision, { kind: "allow" }>): void {
+  const { session, respond } = allowed;
+  if (session === null || respond.length > 0) return;
+  local.permissions.learn(route, session.principal);
+  if (local.credentials.recognised(head).length > 0) {
+    const { id, principal, expiresAt } = session;
+    local.credentials.learn(head, { id, principal, expiresAt, respond });
+    return;
+  }
+  const own = local.sessions.find(route, head, ownCookies(head));
+  if (own !== null && local.clock.now() >= own.renewAt) local.sessions.postpone(own);
+}
+
+/** Tells the gate every second what services were used for, those that were. */
+function reportUsage(live: LiveSessions, { clock, link }: WorkerGatekeeperDeps): Disposable {
+  let told = new Map<string, Usage>();
+  let timer: Disposable;
+  const look = (): void => {
+    const usage = live.usage();
+    const news = [...usage].filter(([service, now]) => !isSame(told.get(service), now));
+    if (news.length > 0) link.tell(USED, news);
+    told = new Map(usage);
+    timer = clock.after(USAGE_EVERY_MS, look);
+  };
+  timer = clock.after(USAGE_EVERY_MS, look);
+  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}
+
+function isSame(one: Usage | undefined, other: Usage): boolean {
+  return one?.lastUsed === other.lastUsed && one.open === other.open && one.bytesOut === other.bytesOut;
+}
