@@ -32,6 +32,7 @@ import type { Gate } from "./gate.ts";
 import { createGateProvider } from "./gate-provider.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { keepOwnerToken } from "./owner-token.ts";
+import { keepPlaneSecret } from "./plane-secret.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
 import { tellProviders } from "./tell-providers.ts";
 
@@ -91,6 +92,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const { gatekeeper } = auth;
   const dialRules = { loopback: loopbackProviders(config), ownPorts };
   const planeDeps = {
+    secret: await keepPlaneSecret(store),
     listener,
     limits: config.limits,
     site,

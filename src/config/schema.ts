@@ -32,6 +32,29 @@ export const LimitsConfig = z.strictObject({
     ),
   connections: count(1, 1_000_000).prefault(20_000).describe("Client connections open at once; more are refused."),
   upstreamIdle: count(0, 10_000).prefault(32).describe("Idle connections kept to each endpoint."),
+  tries: count(1, 100)
+    .prefault(3)
+    .describe("Endpoints that one request is tried at, where nothing that was sent can have happened twice."),
+  ejectAfter: count(1, 1000)
+    .prefault(3)
+    .describe(
+      "Failures in a row (no connection, or one that breaks before an answer) from which on an endpoint is passed over.",
+    ),
+  ejectFirst: duration("10ms", "1h")
+    .prefault("1s")
+    .describe("How long an endpoint is passed over at first; each time again doubles it."),
+  ejectLongest: duration("10ms", "1d").prefault("30s").describe("The longest that an endpoint is passed over."),
+  ejectShare: count(0, 100)
+    .prefault(80)
+    .describe(
+      "The most of a service's endpoints, in percent, that are passed over at once. One may always be, the last one never is; 0 turns it off.",
+    ),
+  slowStart: duration("0ms", "1h")
+    .prefault("0ms")
+    .describe(
+      "How long an endpoint that joins others, or is well again, gets less than its share, rising from a tenth; 0ms turns it off. " +
+        "A service's policy may say otherwise.",
+    ),
 });
 export type LimitsConfig = z.output<typeof LimitsConfig>;
 

@@ -30,6 +30,7 @@ const READERS: Readers = {
   idleTimeoutMs: timeout,
   activeHealth: readActiveHealth,
   sticky: readBoolean,
+  slowStartMs: (value, what) => readInteger(value, what, 0, DAY_MS),
   rewriteHost: readBoolean,
   upstreamTls: readUpstreamTls,
   authorization: (value, what) => readChoice(value, what, ["gate", "app"] as const),

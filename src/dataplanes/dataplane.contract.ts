@@ -14,6 +14,7 @@ import { describe, expect, test } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
 import { describeReplicas } from "./contract/replicas.ts";
+import { describeSticky } from "./contract/sticky.ts";
 import { endpointKey } from "./dataplane.ts";
 import { echo, freePort, startHttpApp, startTcpApp, type App } from "./testing/apps.ts";
 import { ask, echoed, RawClient } from "./testing/clients.ts";
@@ -1658,6 +1659,7 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
   });
 
   describeReplicas(name, start);
+  describeSticky(name, start);
 
   describe(`${name} data plane: endpoints`, () => {
     const named = (text: string) => startHttpApp((_req, res) => res.end(text));

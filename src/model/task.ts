@@ -28,7 +28,10 @@ export interface Policy {
   /** Longest silence, both ways, before a connection is closed. There is no overall deadline. */
   readonly idleTimeoutMs?: number;
   readonly activeHealth?: ActiveHealth;
+  /** A browser stays with the replica that it came to, for as long as that is well. HTTP only. */
   readonly sticky?: boolean;
+  /** How long an endpoint that joins others, or is well again, gets less than its share; 0: not at all. */
+  readonly slowStartMs?: number;
   /** The job sees its own address as Host (and as Origin where it was the gate's), for programs that check. */
   readonly rewriteHost?: boolean;
   readonly upstreamTls?: {

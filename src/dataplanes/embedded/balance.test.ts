@@ -1,13 +1,20 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Health } from "../../model/index.ts";
-import { systemClock } from "../../platform/clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { pickTarget } from "./balance.ts";
-import { Target } from "./target.ts";
+import { Target, type TargetDeps } from "./target.ts";
 
-function target(port: number, weight = 1, health: Health = "healthy", forbidden: string | null = null): Target {
+let now = 0;
+const clock: Clock = { now: () => now, after: () => ({ [Symbol.dispose]: () => undefined }) };
+
+function target(port: number, weight = 1, health: Health = "healthy", more: Partial<TargetDeps> = {}): Target {
   const endpoint = { address: { ip: "127.0.0.1", port }, replica: String(port), weight, health };
-  const bounds = { connectMs: 1000, upstreamIdle: 1, headerBytes: 1000 };
-  return new Target({ endpoint, forbidden, ...bounds, clock: systemClock, changed: () => undefined });
+  return new Target({
+    ...{ endpoint, forbidden: null, connectMs: 1000, upstreamIdle: 1, headerBytes: 1000, clock },
+    ...{ ejection: { after: 3, firstMs: 1000, longestMs: 30_000 }, mayEject: () => true, slowStartMs: 0, joins: false },
+    ...{ stickyId: (replica) => `id of ${replica}`, changed: () => undefined },
+    ...more,
+  });
 }
 
 const NONE = new Set<Target>();
@@ -34,32 +41,89 @@ test("takes idle equals by lot", () => {
 
 test("never takes what drains, is declared unhealthy, is forbidden or was tried", () => {
   const tried = target(4);
-  const targets = [target(1, 1, "draining"), target(2, 1, "unhealthy"), target(3, 1, "healthy", "no"), tried];
+  const targets = [
+    target(1, 1, "draining"),
+    target(2, 1, "unhealthy"),
+    target(3, 1, "healthy", { forbidden: "no" }),
+    tried,
+  ];
   expect(pickTarget(targets, new Set([tried]), 0)).toBeNull();
   expect(pickTarget(targets, NONE, 0)).toBe(tried);
   expect(pickTarget([], NONE, 0)).toBeNull();
 });
 
 test("passes over what fails, and where all fail takes the one whose time comes first", () => {
+  now = 1000;
   const [first, second, well] = [target(1), target(2), target(3, 1, "unknown")];
-  for (let failure = 0; failure < 3; failure += 1) first.failed();
-  for (let failure = 0; failure < 6; failure += 1) second.failed();
+  fail(first, 3);
+  fail(second, 3);
+  now += 2000;
+  fail(second, 1);
+  fail(first, 1);
+  now += 500;
+  first.succeeded();
+  fail(first, 3);
   well.active = 100;
-  const now = Date.now();
   expect(pickTarget([first, second, well], NONE, now)).toBe(well);
-  expect(pickTarget([second, first], NONE, now)).toBe(first);
-  expect(pickTarget([first, second], NONE, now + 60_000)).not.toBeNull();
-  second.checked("healthy");
   expect(pickTarget([first, second], NONE, now)).toBe(second);
+  expect(pickTarget([first, second], NONE, now + 60_000)).not.toBeNull();
+  first.checked("healthy");
+  expect(pickTarget([first, second], NONE, now)).toBe(first);
 });
 
 test("starts an endpoint that is declared healthy anew with a clean sheet", () => {
   const one = target(1);
-  for (let failure = 0; failure < 3; failure += 1) one.failed();
+  fail(one, 3);
   const declare = (health: Health) => one.update({ address: one.address, replica: "1", weight: 1, health });
   declare("healthy");
   expect(one.verdict).toBe("unhealthy");
   declare("unhealthy");
   declare("healthy");
-  expect([one.verdict, one.isWell(Date.now())]).toEqual(["unknown", true]);
+  expect([one.verdict, one.isWell(now)]).toEqual(["unknown", true]);
 });
+
+test("shares what comes one by one by weight too", () => {
+  const [light, heavy] = [target(1), target(2, 9)];
+  const picks = Array.from({ length: 2000 }, () => pickTarget([light, heavy], NONE, now));
+  const share = picks.filter((picked) => picked === light).length / picks.length;
+  expect(share).toBeGreaterThan(0.06);
+  expect(share).toBeLessThan(0.15);
+});
+
+test("spreads over many endpoints by looking at two, and finds the few that are well", () => {
+  const targets = Array.from({ length: 200 }, (_, index) => target(index + 1));
+  const counts = fill(targets, 20_000);
+  expect(Math.min(...counts)).toBeGreaterThan(90);
+  expect(Math.max(...counts)).toBeLessThan(110);
+  const looks = vi.spyOn(targets[0]!, "isWell");
+  for (let pick = 0; pick < 200; pick += 1) pickTarget(targets, NONE, now);
+  expect(looks.mock.calls.length).toBeLessThan(40);
+  const [well, ...bad] = targets;
+  for (const one of bad) fail(one, 3);
+  for (let pick = 0; pick < 50; pick += 1) expect(pickTarget(targets, null, now)).toBe(well);
+});
+
+test("gives an endpoint that joins others, or is well again, a share that rises from a tenth", () => {
+  now = 10_000;
+  const slow = { slowStartMs: 10_000 };
+  const [old, joining] = [target(1, 1, "healthy", slow), target(2, 1, "healthy", { ...slow, joins: true })];
+  expect([old.weightAt(now), joining.weightAt(now)]).toEqual([1, 0.1]);
+  expect(fill([old, joining], 110)).toEqual([100, 10]);
+  now += 5000;
+  expect(joining.weightAt(now)).toBe(0.5);
+  now += 5000;
+  expect(joining.weightAt(now)).toBe(1);
+  fail(old, 3);
+  expect(old.weightAt(now)).toBe(1);
+  now += 1000;
+  old.succeeded();
+  expect(old.weightAt(now)).toBe(0.1);
+  const declare = (health: Health) => joining.update({ address: joining.address, replica: "2", weight: 3, health });
+  declare("draining");
+  declare("healthy");
+  expect(joining.weightAt(now)).toBeCloseTo(0.3);
+});
+
+function fail(one: Target, times: number): void {
+  for (let failure = 0; failure < times; failure += 1) one.failed();
+}

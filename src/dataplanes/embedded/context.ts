@@ -4,6 +4,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Explain, PlaneMetrics } from "../dataplane.ts";
 import type { RouteIndex } from "./route-index.ts";
+import type { Sticky } from "./sticky.ts";
 import type { Traffic } from "./traffic.ts";
 import type { Upstreams } from "./upstreams.ts";
 
@@ -18,6 +19,7 @@ export interface PlaneContext {
   readonly logger: Logger;
   readonly index: RouteIndex;
   readonly upstreams: Upstreams;
+  readonly sticky: Sticky;
   readonly traffic: Traffic;
   /** This gate's name in Via, of this life: a request that carries it already has come round in a circle. */
   readonly via: string;

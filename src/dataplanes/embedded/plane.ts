@@ -11,6 +11,7 @@ import type { DialRules } from "./forbidden-target.ts";
 import type { BoundListener } from "./listener.ts";
 import { RouteIndex } from "./route-index.ts";
 import { StatusBoard } from "./status-board.ts";
+import { Sticky } from "./sticky.ts";
 import { TcpPorts } from "./tcp-ports.ts";
 import { Traffic } from "./traffic.ts";
 import { Upstreams } from "./upstreams.ts";
@@ -21,6 +22,8 @@ export interface EmbeddedPlaneDeps {
   readonly limits: LimitsConfig;
   readonly site: Site;
   readonly dialRules: DialRules;
+  /** The same in every process and life of the gate: what nobody but the gate may be able to make (ids in cookies). Never logged. */
+  readonly secret: string;
   readonly gatekeeper: Gatekeeper;
   readonly explain: Explain;
   readonly metrics: PlaneMetrics;
@@ -57,12 +60,13 @@ class EmbeddedPlane implements DataPlane {
     this.#board = new StatusBoard(clock, () => this.#status());
     const changed = () => this.#board.changed();
     this.#index = new RouteIndex(site.domain);
-    this.#upstreams = new Upstreams({ limits, clock, changed, dialRules: deps.dialRules });
+    const sticky = new Sticky({ site, secret: deps.secret });
+    this.#upstreams = new Upstreams({ limits, clock, changed, dialRules: deps.dialRules, stickyId: sticky.idOf });
     this.#traffic = new Traffic({ gatekeeper, metrics, clock, used: (service, at) => this.#used(service, at) });
     this.#connections = new Connections(limits.connections);
     const context: PlaneContext = {
       ...{ limits, site, gatekeeper, explain, metrics, clock, logger },
-      ...{ index: this.#index, upstreams: this.#upstreams, traffic: this.#traffic },
+      ...{ index: this.#index, upstreams: this.#upstreams, sticky, traffic: this.#traffic },
       via: `taskgate-${randomBytes(6).toString("hex")}`,
     };
     this.#tcp = new TcpPorts({ address: listener.address, context, connections: this.#connections, changed });

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import type { Route } from "../../model/index.ts";
-import { pickTarget } from "./balance.ts";
 import type { PlaneContext } from "./context.ts";
 import type { DialFailure } from "./dial.ts";
 import type { Target } from "./target.ts";
@@ -12,14 +11,12 @@ export async function reachTarget(
   signal: AbortSignal,
 ): Promise<{ readonly socket: Socket; readonly target: Target } | DialFailure | "no_endpoint"> {
   const tried = new Set<Target>();
+  const { tries } = context.limits;
   let failure: DialFailure | "no_endpoint" = "no_endpoint";
   for (;;) {
-    const target = pickTarget(
-      context.upstreams.get(route.upstream)?.targetsOf(route) ?? [],
-      tried,
-      context.clock.now(),
-    );
-    if (target === null || signal.aborted) return failure;
+    const upstream = context.upstreams.get(route.upstream);
+    const target = tried.size < tries ? upstream?.pick(route, { tried, now: context.clock.now() }) : null;
+    if (target == null || signal.aborted) return failure;
     const result = await target.dial(signal);
     if (typeof result !== "string") {
       target.succeeded();

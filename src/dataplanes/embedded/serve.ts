@@ -2,7 +2,6 @@ import { constants } from "node:http2";
 import type { Decision } from "../../model/index.ts";
 import type { Explanation, TrafficKind } from "../dataplane.ts";
 import { answerNotice, answerRedirect } from "./answer.ts";
-import { pickTarget } from "./balance.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { failed, type Call, type Failure, type Outcome } from "./forward.ts";
@@ -140,12 +139,15 @@ function unableNotice({ exchange, route }: Call, upstream: UpstreamState | undef
 
 /** Tries endpoints for as long as nothing can have happened twice. null: the visitor has its answer, or left. */
 async function forward(call: Call, upstream: UpstreamState | undefined): Promise<Failure | null> {
+  const { clock, limits, sticky } = call.context;
   const tried = new Set<Target>();
+  const stickyIds = sticky.idsFor(call.route, call.exchange.head);
   let failure: Failure = "no_endpoint";
   for (;;) {
-    const target = pickTarget(upstream?.targetsOf(call.route) ?? [], tried, call.context.clock.now());
-    if (target === null) return failure;
-    const outcome = await tryTarget(call, target);
+    const target =
+      tried.size < limits.tries ? upstream?.pick(call.route, { tried, now: clock.now(), stickyIds }) : null;
+    if (target == null) return failure;
+    const outcome = await tryTarget(sticky.callFor(call, target), target);
     if (call.exchange.gone.aborted || outcome.kind === "answered") return null;
     failure = outcome.failure;
     if (outcome.again !== "other") return failure;

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { addressText, type Address, type Endpoint } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { dial, type DialFailure } from "./dial.ts";
-import { afterFailure, afterSuccess, UNTRIED, type PassiveHealth } from "./passive-health.ts";
+import { afterFailure, afterSuccess, UNTRIED, type EjectionRules, type PassiveHealth } from "./passive-health.ts";
 import { SessionPool } from "./session-pool.ts";
 
 export interface TargetDeps {
@@ -14,12 +14,24 @@ export interface TargetDeps {
   readonly upstreamIdle: number;
   readonly headerBytes: number;
   readonly clock: Clock;
+  readonly ejection: EjectionRules;
+  /** How long it gets less than its share once it is well again, or where it `joins` others; 0: not at all. */
+  readonly slowStartMs: number;
+  /** Others were there before it. */
+  readonly joins: boolean;
+  /** Whether it may be passed over, considering how many of its service are. */
+  mayEject(): boolean;
+  /** What cookies name a replica of its service by. */
+  stickyId(replica: string): string;
   /** Its verdict changed. */
   changed(target: Target): void;
 }
 
 /** Shorter than what common servers keep idle connections for (5 s), so that requests seldom meet one that is just being closed. */
 const IDLE_MS = 4000;
+
+/** Part of its weight that an endpoint starts with when it starts slowly. */
+const SLOWEST = 0.1;
 
 /** One endpoint as the plane sees it: what is known of its health, what is open to it. */
 export class Target {
@@ -33,6 +45,9 @@ export class Target {
   #endpoint: Endpoint;
   #passive: PassiveHealth = UNTRIED;
   #checked: "unknown" | "healthy" | "unhealthy" = "unknown";
+  /** Epoch ms since when it starts slowly; -Infinity: it has had its time. */
+  #risingSince = -Infinity;
+  #stickyId: string | null = null;
   #agent: Agent | null = null;
   #sessions: SessionPool | null = null;
 
@@ -43,14 +58,25 @@ export class Target {
     this.address = deps.endpoint.address;
     this.forbidden = deps.forbidden;
     this.connectMs = deps.connectMs;
+    if (deps.joins) this.#rise();
   }
 
   get endpoint(): Endpoint {
     return this.#endpoint;
   }
 
-  get weight(): number {
-    return Math.max(1, this.#endpoint.weight);
+  /** Its part of what comes, relative to others': less than its own weight for as long as it starts slowly. */
+  weightAt(now: number): number {
+    const weight = Math.max(1, this.#endpoint.weight);
+    if (this.#risingSince === -Infinity) return weight;
+    const risen = (now - this.#risingSince) / this.#deps.slowStartMs;
+    if (risen >= 1) this.#risingSince = -Infinity;
+    return weight * Math.min(1, Math.max(SLOWEST, risen));
+  }
+
+  /** What a cookie says of its replica: the same in every process and life of a gate, and nothing to anybody else. */
+  get stickyId(): string {
+    return (this.#stickyId ??= this.#deps.stickyId(this.#endpoint.replica));
   }
 
   /** May get something new at all. */
@@ -75,24 +101,31 @@ export class Target {
 
   /** Takes over what its provider says of it now. One that is declared healthy anew starts with a clean sheet. */
   update(endpoint: Endpoint): void {
-    const recovered = endpoint.health === "healthy" && this.#endpoint.health !== "healthy";
+    const before = this.#endpoint.health;
+    if (endpoint.replica !== this.#endpoint.replica) this.#stickyId = null;
     this.#endpoint = endpoint;
-    if (recovered) this.#judge(() => (this.#passive = UNTRIED));
+    if (before === "healthy" || endpoint.health !== "healthy") return;
+    if (before !== "unknown") this.#rise();
+    this.#judge(() => (this.#passive = UNTRIED));
   }
 
   succeeded(): void {
-    this.#judge(() => (this.#passive = afterSuccess(this.#passive)));
+    const health = this.#passive;
+    if (health.failures === 0 && health.verdict === "healthy") return; // as nearly always
+    this.#judge(() => (this.#passive = afterSuccess(health, this.#deps.clock.now())));
   }
 
   failed(): void {
-    this.#judge(() => (this.#passive = afterFailure(this.#passive, this.#deps.clock.now(), Math.random())));
+    const { clock, ejection, mayEject } = this.#deps;
+    const failure = { now: clock.now(), rules: ejection, random: Math.random() };
+    this.#judge(() => (this.#passive = afterFailure(this.#passive, { ...failure, mayEject })));
   }
 
   /** What an active check found. A well one lets an ejected endpoint back in at once. */
   checked(result: "healthy" | "unhealthy"): void {
     this.#judge(() => {
       this.#checked = result;
-      if (result === "healthy") this.#passive = afterSuccess(this.#passive);
+      if (result === "healthy") this.#passive = afterSuccess(this.#passive, this.#deps.clock.now());
     });
   }
 
@@ -137,6 +170,12 @@ export class Target {
   #judge(change: () => void): void {
     const before = this.verdict;
     change();
-    if (this.verdict !== before) this.#deps.changed(this);
+    if (this.verdict === before) return;
+    if (before === "unhealthy") this.#rise();
+    this.#deps.changed(this);
+  }
+
+  #rise(): void {
+    if (this.#deps.slowStartMs > 0) this.#risingSince = this.#deps.clock.now();
   }
 }

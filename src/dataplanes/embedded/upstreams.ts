@@ -1,6 +1,7 @@
 import type { LimitsConfig } from "../../config/schema.ts";
 import {
   addressText,
+  type Endpoint,
   type Endpoints,
   type Policy,
   type Protocol,
@@ -11,6 +12,7 @@ import {
 import type { Clock } from "../../platform/clock.ts";
 import { endpointKey } from "../dataplane.ts";
 import { watchHealth } from "./active-health.ts";
+import { pickTarget } from "./balance.ts";
 import { type DialRules, forbiddenTarget, ownAddresses } from "./forbidden-target.ts";
 import { Target } from "./target.ts";
 
@@ -18,6 +20,8 @@ export interface UpstreamsDeps {
   readonly limits: LimitsConfig;
   readonly dialRules: DialRules;
   readonly clock: Clock;
+  /** `Target.stickyId` of a replica. */
+  stickyId(upstream: string, replica: string): string;
   /** What is known of somebody's health changed. */
   changed(): void;
 }
@@ -27,8 +31,17 @@ export interface UpstreamState {
   readonly protocol: Protocol;
   readonly policy: Policy;
   readonly targets: readonly Target[];
-  /** Those that a route may use: of its replica where it names one, else all. */
-  targetsOf(route: Pick<Route, "replica">): readonly Target[];
+  /** The endpoint for one more request, as `pickTarget` says; of the route's replica where it names one. */
+  pick(route: Pick<Route, "replica">, choice: Choice): Target | null;
+}
+
+export interface Choice {
+  /** Not these again. */
+  readonly tried: ReadonlySet<Target> | null;
+  /** Epoch ms. */
+  readonly now: number;
+  /** `Target.stickyId` of the replica that the visitor was with (the first that there is): that one for as long as it is well. */
+  readonly stickyIds?: readonly string[];
 }
 
 const NO_TARGETS: readonly Target[] = Object.freeze([]);
@@ -40,16 +53,37 @@ class Entry implements UpstreamState {
   readonly checks = new Map<Target, Disposable>();
   /** Made when somebody first asks for one replica. */
   #byReplica: Map<string, Target[]> | null = null;
+  #byStickyId: Map<string, Target[]> | null = null;
 
   constructor({ protocol, policy }: Pick<Upstream, "protocol" | "policy">) {
     this.protocol = protocol;
     this.policy = policy;
   }
 
-  targetsOf({ replica }: Pick<Route, "replica">): readonly Target[] {
-    if (replica === undefined) return this.targets;
-    this.#byReplica ??= Map.groupBy(this.targets, ({ endpoint }) => endpoint.replica);
-    return this.#byReplica.get(replica) ?? NO_TARGETS;
+  pick({ replica }: Pick<Route, "replica">, { tried, now, stickyIds = [] }: Choice): Target | null {
+    if (replica !== undefined) {
+      this.#byReplica ??= Map.groupBy(this.targets, ({ endpoint }) => endpoint.replica);
+      return pickTarget(this.#byReplica.get(replica) ?? NO_TARGETS, tried, now);
+    }
+    for (const id of stickyIds) {
+      this.#byStickyId ??= Map.groupBy(this.targets, (target) => target.stickyId);
+      const kept = pickTarget(this.#byStickyId.get(id) ?? NO_TARGETS, tried, now);
+      if (kept?.isWell(now) === true) return kept;
+    }
+    return pickTarget(this.targets, tried, now);
+  }
+
+  /** One may always be passed over, the last one never is, and in between the share (in percent) decides. */
+  mayEject(share: number, now: number): boolean {
+    let usable = 0;
+    let ejected = 0;
+    for (const target of this.targets) {
+      if (!target.usable) continue;
+      usable += 1;
+      if (target.ejectedUntil > now) ejected += 1;
+    }
+    const most = Math.min(usable - 1, Math.max(1, Math.floor((usable * share) / 100)));
+    return share > 0 && ejected < most;
   }
 
   /** Puts these in place of all, and gives back who is gone. */
@@ -58,6 +92,7 @@ class Entry implements UpstreamState {
     const gone = this.targets.filter((target) => !staying.has(target));
     this.targets.splice(0, this.targets.length, ...staying);
     this.#byReplica = null;
+    this.#byStickyId = null;
     return gone;
   }
 }
@@ -123,19 +158,20 @@ export class Upstreams implements Disposable {
       return;
     }
     const before = new Map(entry.targets.map((target) => [target.key, target]));
+    const joins = entry.targets.some(({ usable }) => usable);
     const after = new Map<string, Target>();
     for (const endpoint of endpoints.list) {
       const key = addressText(endpoint.address);
       const kept = before.get(key);
       kept?.update(endpoint);
-      after.set(key, kept ?? this.#createTarget(endpoints.upstream, entry, endpoint));
+      after.set(key, kept ?? this.#createTarget(endpoints.upstream, entry, { endpoint, joins }));
     }
     this.#retire(endpoints.upstream, entry, entry.replace(after.values()));
     this.#deps.changed();
   }
 
-  #createTarget(upstream: string, entry: Entry, endpoint: Endpoints["list"][number]): Target {
-    const { limits, clock, changed, dialRules } = this.#deps;
+  #createTarget(upstream: string, entry: Entry, { endpoint, joins }: { endpoint: Endpoint; joins: boolean }): Target {
+    const { limits, clock, changed, dialRules, stickyId } = this.#deps;
     const rules = { ...dialRules, ownAddresses: this.#ownAddresses };
     const target = new Target({
       endpoint,
@@ -144,6 +180,11 @@ export class Upstreams implements Disposable {
       upstreamIdle: limits.upstreamIdle,
       headerBytes: limits.headerBytes,
       clock,
+      joins,
+      slowStartMs: entry.policy.slowStartMs ?? limits.slowStart,
+      ejection: { after: limits.ejectAfter, firstMs: limits.ejectFirst, longestMs: limits.ejectLongest },
+      mayEject: () => entry.mayEject(limits.ejectShare, clock.now()),
+      stickyId: (replica) => stickyId(upstream, replica),
       changed: ({ key, verdict }) => {
         // One that was retired has no say any more: its key may be another's by now.
         if (!entry.targets.includes(target)) return;

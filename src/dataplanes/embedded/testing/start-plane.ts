@@ -21,6 +21,7 @@ export const startTestPlane: StartPlane = async ({ limits, tls, ...deps }) => {
   const plane = await startEmbeddedPlane({
     ...{ ...deps, listener, site, clock: systemClock, logger: silentLogger },
     limits: { ...LimitsConfig.parse({}), ...limits },
+    secret: "secret of a test",
     dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
   });
   return { plane, site, port, address: "127.0.0.1", [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };

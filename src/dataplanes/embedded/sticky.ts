@@ -1,0 +1,82 @@
+import { createHmac, hash } from "node:crypto";
+import type { RequestHead, Route, Site } from "../../model/index.ts";
+import type { Call } from "./forward.ts";
+import type { Target } from "./target.ts";
+
+export interface StickyDeps {
+  readonly site: Site;
+  /** The same in every process and life of a gate; who does not have it cannot tell which replica a cookie names. */
+  readonly secret: string;
+}
+
+/** Bytes of the id: what no two replicas share by chance. */
+const ID_BYTES = 12;
+/** Cookies of the one name that are looked at: a sibling may toss copies (over http any host of a domain can). */
+const MAX_CANDIDATES = 4;
+
+const NO_IDS: readonly string[] = Object.freeze([]);
+
+/**
+ * Keeps a browser with the replica that it came to, for services that ask for it (`Policy.sticky`), by a cookie of the gate's own: an id
+ * that says nothing of names or addresses, for the session of the browser. When its replica is gone, drains or is passed over, the visitor
+ * is given another and stays with that. A job neither sees the cookie nor can set it.
+ */
+export class Sticky {
+  readonly #deps: StickyDeps;
+
+  constructor(deps: StickyDeps) {
+    this.#deps = deps;
+  }
+
+  /** What `Target.stickyId` is. */
+  readonly idOf = (upstream: string, replica: string): string => {
+    const mac = createHmac("sha256", this.#deps.secret).update(JSON.stringify(["replica", upstream, replica]));
+    return mac.digest().subarray(0, ID_BYTES).toString("base64url");
+  };
+
+  /** Whether the visitors of this route stay. gRPC clients keep no cookies, and a route to one replica needs none. */
+  static concerns({ policy, protocol, replica }: Route): boolean {
+    return policy.sticky === true && protocol === "http" && replica === undefined;
+  }
+
+  /** `Target.stickyId` of where this visitor was, by what its cookies claim. */
+  idsFor(route: Route, head: RequestHead): readonly string[] {
+    if (!Sticky.concerns(route)) return NO_IDS;
+    return cookieValues(head.header("cookie") ?? "", stickyCookie(this.#deps.site, route));
+  }
+
+  /** The call as it goes to this endpoint: the job does not get the cookie, and the visitor gets one where it has none for that replica. */
+  callFor(call: Call, target: Target): Call {
+    const { route, allowed, exchange } = call;
+    if (!Sticky.concerns(route)) return call;
+    const { site } = this.#deps;
+    const name = stickyCookie(site, route);
+    const stays = this.idsFor(route, exchange.head).includes(target.stickyId);
+    const field = ["set-cookie", setStickyCookie(site, route, target.stickyId)] as const;
+    const respond = stays ? allowed.respond : [...allowed.respond, field];
+    return { ...call, allowed: { ...allowed, respond, stripCookies: [...allowed.stripCookies, name] } };
+  }
+}
+
+/**
+ * The cookie's name. Over TLS `__Host-`, which no sibling can set; in plain HTTP cookies do not know ports, so the port is in the name;
+ * path mode shares a host, so the service's hash is, and `__Host-` would forbid the path (RFC 6265bis §4.1.3.2). All begin as the gate's
+ * other cookies do, which no job may set.
+ */
+export function stickyCookie(site: Site, route: Route): string {
+  const ofService = route.match.by === "path" ? `-${hash("sha256", route.service, "hex").slice(0, 20)}` : "";
+  if (!site.secure) return `taskgate-replica-${String(site.port)}${ofService}`;
+  return `${ofService === "" ? "__Host-" : "__Secure-"}taskgate-replica${ofService}`;
+}
+
+function setStickyCookie(site: Site, route: Route, id: string): string {
+  const path = route.match.by === "path" ? route.match.prefix : "/";
+  return `${stickyCookie(site, route)}=${id}; Path=${path}; HttpOnly; SameSite=Lax${site.secure ? "; Secure" : ""}`;
+}
+
+function cookieValues(field: string, name: string): string[] {
+  if (!field.includes(name)) return [];
+  const pairs = field.split(";").map((pair) => pair.trim());
+  const own = pairs.filter((pair) => pair.startsWith(`${name}=`)).slice(0, MAX_CANDIDATES);
+  return own.map((pair) => pair.slice(name.length + 1));
+}
