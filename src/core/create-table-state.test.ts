@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { problemKey, type Claim, type Exposure, type Route, type Task } from "../model/index.ts";
-import { applyDiff, wholeDiff } from "./apply-diff.ts";
+import { applyDiff, wholeDiff, problemKey, type Claim, type Exposure, type Route, type Task } from "../model/index.ts";
 import type { Built, TableState } from "./table-state.ts";
 import { change, makeEndpoint, makeService, makeState, makeTask, OPTIONS, whole } from "./testing/make.ts";
 

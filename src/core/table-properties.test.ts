@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { matchKey, type Claim, type Exposure, type Service, type SourceUpdate, type Task } from "../model/index.ts";
-import { applyDiff, type TableCopy } from "./apply-diff.ts";
+import {
+  applyDiff,
+  type TableCopy,
+  matchKey,
+  type Claim,
+  type Exposure,
+  type Service,
+  type SourceUpdate,
+  type Task,
+} from "../model/index.ts";
 import type { Built, TableOptions, TableState } from "./table-state.ts";
 import { change, makeEndpoint, makeService, makeState, makeTask, whole } from "./testing/make.ts";
 

@@ -1,16 +1,6 @@
-import type { Decision, Principal, RequestHead, Route, Session, SessionKey, Site } from "../../model/index.ts";
+import type { Decision, PlainHead, Principal, Route, Session, SessionKey, Site } from "../../model/index.ts";
 import type { Notice, Question } from "../../platform/process-link.ts";
 import type { Usage } from "../usage.ts";
-
-/** A request's head as plain data. */
-export interface PlainHead {
-  readonly method: string;
-  readonly host: string;
-  readonly path: string;
-  readonly peer: string;
-  readonly secure: boolean;
-  readonly fields: readonly (readonly [name: string, value: string])[];
-}
 
 /** What a worker's gatekeeper knows from the start. */
 export interface Grounding {
@@ -40,16 +30,3 @@ export const REVOKED: Notice<string> = { name: "auth.revoked" };
 
 /** From a worker, by service: what it was used for since that worker started, where that changed. */
 export const USED: Notice<readonly (readonly [service: string, usage: Usage])[]> = { name: "auth.used" };
-
-/** Every field that the plane read, names in lower case. */
-export function plainHead(head: RequestHead): PlainHead {
-  const { method, host, path, peer, secure } = head;
-  const fields = [...(head.names?.() ?? [])].map((name) => [name, head.header(name) ?? ""] as const);
-  return { method, host, path, peer, secure, fields };
-}
-
-/** The head again. */
-export function readHead({ fields, ...base }: PlainHead): RequestHead {
-  const byName = new Map(fields);
-  return { ...base, header: (name) => byName.get(name), names: () => byName.keys() };
-}

@@ -1,11 +1,11 @@
-import type { Gatekeeper, Principal, Site } from "../../model/index.ts";
+import { type Gatekeeper, type Principal, readHead, type Site } from "../../model/index.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import type { Credentials } from "../credentials.ts";
 import type { Keys } from "../keys.ts";
 import type { LiveDeps } from "../live.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Usage } from "../usage.ts";
-import { ADMIT, type Grounding, PROLONG, readHead, REVOKED, USED } from "./messages.ts";
+import { ADMIT, type Grounding, PROLONG, REVOKED, USED } from "./messages.ts";
 
 /** The gate's half of what decides in worker processes. */
 export interface WorkerAuth {

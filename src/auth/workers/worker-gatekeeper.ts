@@ -1,5 +1,5 @@
 import { createPublicKey } from "node:crypto";
-import type { Decision, Gatekeeper, RequestHead, Route } from "../../model/index.ts";
+import { type Decision, type Gatekeeper, plainHead, type RequestHead, type Route } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
@@ -17,7 +17,7 @@ import {
   type LearnedPermissions,
   type Recognise,
 } from "./learned.ts";
-import { ADMIT, type Grounding, plainHead, PROLONG, REVOKED, USED } from "./messages.ts";
+import { ADMIT, type Grounding, PROLONG, REVOKED, USED } from "./messages.ts";
 
 export interface WorkerGatekeeperDeps {
   /** To the gate's process: see `serveWorker`. */

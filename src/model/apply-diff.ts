@@ -1,13 +1,6 @@
-import {
-  problemKey,
-  type Changed,
-  type Endpoints,
-  type Problem,
-  type Route,
-  type RouteTable,
-  type TableDiff,
-  type Upstream,
-} from "../model/index.ts";
+import { problemKey, type Problem } from "./problem.ts";
+import type { Endpoints, Route, Upstream } from "./route.ts";
+import type { Changed, RouteTable, TableDiff } from "./table.ts";
 
 /** A copy of what a table holds, kept by diffs. */
 export interface TableCopy {
