@@ -70,13 +70,24 @@ export async function run(command: readonly string[], withinMs: number): Promise
 }
 
 /** Ends one that `start` started, and all of its group. */
-export async function stop(process: Started): Promise<void> {
-  const child = [...running].find(({ pid }) => pid === process.pid);
+export async function stop({ pid }: Pick<Started, "pid">): Promise<void> {
+  const child = [...running].find((each) => each.pid === pid);
   if (child === undefined) return;
+  const ended = new Promise((resolve) => child.once("close", resolve));
   killGroup(child, "SIGTERM");
   const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
-  await process.ended;
+  await ended;
   clearTimeout(timer);
+}
+
+/** Processor time (seconds) that a proxy takes for some work. */
+export async function cpuOf<T>(
+  pid: number,
+  work: () => Promise<T>,
+): Promise<{ readonly done: T; readonly cpu: number }> {
+  const before = cpuSeconds(pid);
+  const done = await work();
+  return { done, cpu: Math.max(cpuSeconds(pid) - before, TICK_SECONDS) };
 }
 
 /** Ends whatever still runs, without waiting: the last thing before the bench itself ends. */

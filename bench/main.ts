@@ -1,5 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { benchBody } from "./body.ts";
+import { benchGrpc } from "./grpc.ts";
+import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
 import { stopAll } from "./machine.ts";
 import { PEERS } from "./peers/peers.ts";
@@ -7,7 +10,10 @@ import { benchStart } from "./start.ts";
 import type { Row, Suite, SuiteOptions } from "./suite.ts";
 import { benchTable } from "./table.ts";
 
-const SUITES: Readonly<Record<string, Suite>> = { http: benchHttp, start: benchStart, table: benchTable };
+const SUITES: Readonly<Record<string, Suite>> = {
+  ...{ http: benchHttp, h2: benchH2, grpc: benchGrpc, body: benchBody },
+  ...{ start: benchStart, table: benchTable },
+};
 
 const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]
 Suites: ${Object.keys(SUITES).join(", ")}. Names: ${PEERS.map(({ name }) => name).join(", ")}.

@@ -17,12 +17,10 @@ const PROGRESS_MS = 20_000;
  * builds. `what` is told on standard error, and that it goes on. Put versions and recipes into the name.
  */
 export async function buildOnce(name: string, what: string, build: (folder: string) => Promise<void>): Promise<string> {
-  const set = process.env.TASKGATE_TEST_CACHE;
-  const cache = set === undefined || set === "" ? join(homedir(), ".cache", "taskgate") : set;
-  const folder = join(cache, name);
-  const complete = (): boolean => existsSync(join(folder, COMPLETE));
+  const folder = join(cacheFolder(), name);
+  const complete = (): boolean => isBuilt(name);
   if (complete()) return folder;
-  mkdirSync(cache, { recursive: true });
+  mkdirSync(cacheFolder(), { recursive: true });
   const held = await lock(`${folder}.lock`, what, complete);
   try {
     if (!complete()) await buildNow(folder, what, build);
@@ -30,6 +28,16 @@ export async function buildOnce(name: string, what: string, build: (folder: stri
     held[Symbol.dispose]();
   }
   return folder;
+}
+
+/** Whether `buildOnce` has it. */
+export function isBuilt(name: string): boolean {
+  return existsSync(join(cacheFolder(), name, COMPLETE));
+}
+
+function cacheFolder(): string {
+  const set = process.env.TASKGATE_TEST_CACHE;
+  return set === undefined || set === "" ? join(homedir(), ".cache", "taskgate") : set;
 }
 
 async function buildNow(folder: string, what: string, build: (folder: string) => Promise<void>): Promise<void> {

@@ -10,19 +10,22 @@ export interface HttpLoad {
   readonly connections: number;
   readonly seconds: number;
   readonly path?: string;
+  /** A file with Lua that says what is sent (wrk's SCRIPTING); null: GETs. */
+  readonly script?: string | null;
 }
 
 export function wrkProgram(): string {
   return debianProgram("wrk", ["/usr/bin/wrk", "/usr/local/bin/wrk"]);
 }
 
-/** Keep-alive GETs, as many as get through. Number of answers. Throws if any was not a 2xx, or was lost. */
+/** Keep-alive requests, as many as get through. Number of answers. Throws if any was not a 2xx, or was lost. */
 export async function wrk(load: HttpLoad): Promise<{ readonly requests: number; readonly seconds: number }> {
   const headers = [["Host", load.authority], ["Connection", "keep-alive"], ...load.headers];
   const output = await run(
     [
       wrkProgram(),
       ...["-t", "1", "-c", String(load.connections), "-d", `${load.seconds}s`, "--timeout", "30s"],
+      ...(load.script === undefined || load.script === null ? [] : ["-s", load.script]),
       ...headers.flatMap(([name = "", value = ""]) => ["-H", `${name}: ${value}`]),
       `http://127.0.0.1:${load.port}${load.path ?? "/"}`,
     ],

@@ -29,7 +29,6 @@ export interface Comparison {
   readonly without?: (peer: Peer) => boolean;
   readonly rounds: number;
   readonly seconds: number;
-  /** Told what it is of the backends that run. */
   readonly measure: Measure;
 }
 
@@ -49,47 +48,65 @@ export async function compare(
     const peers = await prepare(say, options, comparison);
     say(describeMachine());
     const backends = await startBackends(comparison.kinds);
-    const folder = scope.folder;
-    const field: { readonly peer: Peer; readonly running: Running }[] = [];
+    const field: Runner[] = [];
     for (const peer of peers) {
-      say(`${peer.name}: starting`);
-      const own = join(folder, peer.name);
+      const own = join(scope.folder, peer.name);
       mkdirSync(own);
-      field.push({ peer, running: await peer.start(backends, own) });
+      say(`${peer.name}: starting`);
+      const running = await orTold(say, peer, () => peer.start(backends, own));
+      if (running !== null) field.push({ peer, running, figures: new Map() });
     }
-    const figures = new Map<string, Map<string, Figure[]>>(peers.map(({ name }) => [name, new Map()]));
-    for (const { peer, running } of field) await warmUp(say, comparison.measure, peer, running);
+    for (const runner of field) await warmUp(say, comparison.measure, runner);
     for (let round = 1; round <= rounds; round++) {
       say(`round ${round} of ${rounds}, load average ${loadAverage()}`);
-      for (const { peer, running } of field) {
-        const found = await comparison.measure(running, peer, seconds);
+      for (const { peer, running, figures } of field) {
+        const found = await orTold(say, peer, () => comparison.measure(running, peer, seconds));
+        if (found === null) continue;
         say(`  ${peer.name}: ${found.map(({ value, unit }) => `${value.toPrecision(3)} ${unit}`).join(", ")}`);
-        keep(figures.get(peer.name), found);
+        keep(figures, found);
       }
     }
-    return asRows(figures);
+    return asRows(field);
   } finally {
     scope.close();
   }
 }
 
-/** Until it has used some processor time, which on a busy machine takes longer: compilers work by counts, not by clocks. */
-async function warmUp(say: (line: string) => void, measure: Measure, peer: Peer, running: Running): Promise<void> {
-  say(`${peer.name}: warming up`);
-  const from = cpuSeconds(running.pid);
-  for (let turn = 0; turn < WARM_UP_TURNS && cpuSeconds(running.pid) - from < WARM_UP_CPU_SECONDS; turn++) {
-    await measure(running, peer, 1);
+interface Runner {
+  readonly peer: Peer;
+  readonly running: Running;
+  /** By what they are of. */
+  readonly figures: Map<string, Figure[]>;
+}
+
+/** null, and told: it failed. The others go on. */
+export async function orTold<T>(say: (line: string) => void, peer: Peer, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    say(`  ${peer.name} FAILED: ${error instanceof Error ? error.message : String(error)}`);
+    return null;
   }
 }
 
-function keep(kept: Map<string, Figure[]> | undefined, found: readonly Figure[]): void {
-  for (const figure of found) kept?.set(figure.of, [...(kept.get(figure.of) ?? []), figure]);
+/** Until it has used some processor time, which on a busy machine takes longer: compilers work by counts, not by clocks. */
+async function warmUp(say: (line: string) => void, measure: Measure, { peer, running }: Runner): Promise<void> {
+  say(`${peer.name}: warming up`);
+  const from = cpuSeconds(running.pid);
+  for (let turn = 0; turn < WARM_UP_TURNS && cpuSeconds(running.pid) - from < WARM_UP_CPU_SECONDS; turn++) {
+    if ((await orTold(say, peer, () => measure(running, peer, 1))) === null) return;
+  }
 }
 
-async function prepare(
+export function keep(kept: Map<string, Figure[]>, found: readonly Figure[]): void {
+  for (const figure of found) kept.set(figure.of, [...(kept.get(figure.of) ?? []), figure]);
+}
+
+/** Those that are wanted and can be had, fetched where they were not there. Throws where that is nobody. */
+export async function prepare(
   say: (line: string) => void,
   options: SuiteOptions,
-  { kinds, without }: Comparison,
+  { kinds, without }: Pick<Comparison, "kinds" | "without">,
 ): Promise<readonly Peer[]> {
   const wanted = PEERS.filter((peer) => kinds.every((kind) => peer.kinds.includes(kind)))
     .filter((peer) => without?.(peer) !== true)
@@ -107,23 +124,24 @@ async function prepare(
   return had;
 }
 
-/** Rows of one kind of figure together, each peer's in the order of the peers. */
-function asRows(figures: ReadonlyMap<string, ReadonlyMap<string, readonly Figure[]>>): readonly Row[] {
-  const kinds = new Set([...figures.values()].flatMap((own) => [...own.keys()]));
-  return [...kinds].flatMap((of) => {
-    const medianOf = (name: string): number => median((figures.get(name)?.get(of) ?? []).map(({ value }) => value));
-    return [...figures].flatMap(([name, own]) => {
-      const unit = own.get(of)?.[0]?.unit;
-      if (unit === undefined) return [];
-      const [value, yardstick] = [medianOf(name), medianOf(YARDSTICK)];
-      const ratio = Number.isFinite(value / yardstick) ? value / yardstick : null;
-      return [{ name: of === "" ? name : `${name}, ${of}`, value, unit, ratio }];
-    });
-  });
+/** Medians; rows of one kind of figure together, each peer's in the order of the peers. */
+export function asRows(field: readonly Pick<Runner, "peer" | "figures">[]): readonly Row[] {
+  const kinds = new Set(field.flatMap(({ figures }) => [...figures.keys()]));
+  const medianOf = (figures: readonly Figure[]): number => median(figures.map(({ value }) => value));
+  const yardsticks = field.find(({ peer }) => peer.name === YARDSTICK)?.figures;
+  return [...kinds].flatMap((of) =>
+    field.flatMap(({ peer, figures }) => {
+      const own = figures.get(of);
+      if (own?.[0] === undefined) return [];
+      const [value, ratio] = [medianOf(own), medianOf(own) / medianOf(yardsticks?.get(of) ?? [])];
+      const name = of === "" ? peer.name : `${peer.name}, ${of}`;
+      return [{ name, value, unit: own[0].unit, ratio: Number.isFinite(ratio) ? ratio : null }];
+    }),
+  );
 }
 
 /** A folder that goes, and processes that end, with the suite or with the bench. */
-function openScope(): { readonly folder: string; close(): void } {
+export function openScope(): { readonly folder: string; close(): void } {
   const folder = mkdtempSync(join(tmpdir(), "tg-bench-"));
   const clean = (): void => {
     stopAll();

@@ -1,9 +1,20 @@
 import { envoy } from "./envoy.ts";
 import { haproxy } from "./haproxy.ts";
 import { configurableHttpProxy } from "./http-proxy.ts";
+import { nodeSockets } from "./node-sockets.ts";
 import { nodeUndici } from "./node-undici.ts";
 import type { Peer } from "./peer.ts";
 import { taskgate, taskgateLogin } from "./taskgate.ts";
+import { traefik } from "./traefik.ts";
 
 /** In the order in which they are measured and printed. */
-export const PEERS: readonly Peer[] = [taskgate, taskgateLogin, envoy, haproxy, nodeUndici, configurableHttpProxy];
+export const PEERS: readonly Peer[] = [
+  taskgate,
+  taskgateLogin,
+  envoy,
+  haproxy,
+  traefik,
+  nodeUndici,
+  nodeSockets,
+  configurableHttpProxy,
+];

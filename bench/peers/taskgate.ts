@@ -17,16 +17,15 @@ export const taskgate: Peer = makePeer("taskgate", ["http", "grpc", "tcp"], "ope
 export const taskgateLogin: Peer = makePeer("taskgate-login", ["http"], "closed");
 
 /** One gate serves both peers: they are never measured at the same time. */
-let shared: Promise<Gate> | null = null;
+let shared: Gate | null = null;
 
 function makePeer(name: string, kinds: readonly Kind[], task: "open" | "closed"): Peer {
   return {
     ...{ name, kinds, http2: true },
     prepare: () => Promise.resolve(),
     start: async (backends) => {
-      shared ??= startGate(backends);
-      const gate = await shared;
-      return task === "open" ? gate.open : gate.closed;
+      if (shared?.running() !== true) shared = await startGate(backends);
+      return shared[task];
     },
   };
 }
@@ -34,6 +33,7 @@ function makePeer(name: string, kinds: readonly Kind[], task: "open" | "closed")
 interface Gate {
   readonly open: Running;
   readonly closed: Running;
+  running(): boolean;
 }
 
 /** By the command line, with a state folder, a config and tasks of its own, all of which go with the bench. */
@@ -58,7 +58,8 @@ async function startGate(backends: Backends): Promise<Gate> {
   });
   await until(started, async () => (await ask(file, "open", "/")).statusCode === 200);
   const token = readFileSync(homeAt(env).token, "utf8").trim();
-  return { open: of("open", null), closed: of("closed", await logIn(file, token)) };
+  const closed = of("closed", await logIn(file, token));
+  return { open: of("open", null), closed, running: () => started.running() };
 }
 
 /** Settings of a gate that the caller has are not this one's. */
