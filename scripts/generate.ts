@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { openApiDocument } from "../src/api/openapi.ts";
 import { cliReference } from "../src/cli/reference.ts";
+import { metricReference } from "../src/app/metric-table.ts";
 import { describeConfig } from "../src/config/describe-config.ts";
 
 /** One file of `docs/generated/`, made from the code. */
@@ -16,6 +17,7 @@ const GENERATORS: readonly Generator[] = [
   { file: "cli.md", generate: cliReference },
   { file: "config.md", generate: () => describeConfig().markdown },
   { file: "config.schema.json", generate: () => toJson(describeConfig().jsonSchema) },
+  { file: "metrics.md", generate: metricReference },
   { file: "openapi.json", generate: () => toJson(openApiDocument()) },
 ];
 

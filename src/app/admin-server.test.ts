@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type AdminServer, startAdminServer } from "./admin-server.ts";
+import { MetricsConfig } from "../config/schema.ts";
 import { createMetrics } from "./metrics.ts";
 
 let admin: AdminServer;
@@ -10,7 +11,7 @@ beforeEach(async () => {
   missing = null;
   admin = await startAdminServer({
     address: { host: "127.0.0.1", port: 0 },
-    metrics: createMetrics(),
+    metrics: createMetrics(MetricsConfig.parse({})),
     notReady: () => missing,
   });
 });
@@ -49,7 +50,7 @@ test("a page of a name that was turned to loopback reads nothing", async () => {
 });
 
 test("a port that is taken is said with the key that changes it", async () => {
-  const deps = { metrics: createMetrics(), notReady: () => null };
+  const deps = { metrics: createMetrics(MetricsConfig.parse({})), notReady: () => null };
   const taken = startAdminServer({ ...deps, address: { host: "127.0.0.1", port: admin.port } });
   await expect(taken).rejects.toMatchObject({
     code: "conflict",

@@ -15,6 +15,7 @@ import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
+import { startObservation } from "../dataplanes/embedded/observe/observation.ts";
 import { bindListener, type BoundListener } from "../dataplanes/embedded/listener.ts";
 import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
@@ -63,7 +64,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const listener = scope.use(await bindListener(config.listen));
   const site = siteOf(config, listener.port);
   const state = createTableState(tableOptions(config, site), await readClaims(store));
-  const metrics = createMetrics();
+  const metrics = createMetrics(config.metrics);
   const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
 
   // Who may pass, and what exists.
@@ -92,18 +93,13 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const { gatekeeper } = auth;
   const dialRules = { loopback: loopbackProviders(config), ownPorts };
   const planeDeps = {
+  const observation = await startObservation({ config, logger, rotatesLog: true });
     secret: await keepPlaneSecret(store),
-    listener,
-    limits: config.limits,
-    site,
-    dialRules,
-    gatekeeper,
-    explain,
-    metrics: metrics.plane,
-    ...base,
+    ...{ listener, limits: config.limits, site, dialRules, gatekeeper, explain, observation, ...base },
   };
   const plane = scope.use(await startEmbeddedPlane(planeDeps));
   scope.use(plane.observe(takeStatus(seen, directory)));
+  metrics.observePlane(plane);
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   state.setKeys(auth.keys());
   const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));

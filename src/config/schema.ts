@@ -1,5 +1,10 @@
 import { z } from "zod";
-import { count, duration, filePath, flag, hostName, hostPort, portRange, size } from "./units.ts";
+import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
+
+const CertificateFiles = z.strictObject({
+  certificate: filePath.describe("File with a certificate chain, PEM. Files are read again when they change."),
+  key: filePath.describe("File with its private key, PEM; for its owner alone to read."),
+});
 
 export const ListenConfig = z.strictObject({
   address: hostPort.prefault("127.0.0.1:7080").describe("Where the gate listens: one port for everything."),
@@ -90,6 +95,58 @@ export const LoginConfig = z.strictObject({
     .describe("How long a browser's session of one service lasts before it is renewed through the gate."),
   code: duration("1s", "60s")
     .prefault("60s")
+export const AccessLogConfig = z.strictObject({
+  mode: z
+    .enum(["off", "sampled", "full"])
+    .prefault("off")
+    .describe("Log no requests, a share of them and every failure (5xx), or all."),
+  sample: share.prefault(0.01).describe("Share of the requests that `sampled` logs."),
+  file: filePath.optional().describe("File that lines are appended to. Without it they go to standard output."),
+  maxBytes: size("1MiB", "100GiB").prefault("100MiB").describe("Size at which the file is moved to FILE.1."),
+  files: count(2, 1000).prefault(5).describe("Files kept, the current one included."),
+  bufferBytes: size("64KiB", "1GiB")
+    .prefault("4MiB")
+    .describe(
+      "Lines that wait to be written. Beyond that they are dropped and counted: requests never wait for the log.",
+    ),
+  query: flag.prefault(false).describe("Log the query of paths too; tokens are often in there."),
+  principal: flag.prefault(true).describe("Log who was let in."),
+});
+export type AccessLogConfig = z.output<typeof AccessLogConfig>;
+
+export const TracingConfig = z.strictObject({
+  otlp: z
+    .url({ protocol: /^https?$/, error: "expected a URL such as http://127.0.0.1:4318/v1/traces" })
+    .optional()
+    .describe(
+      "Send spans there, by OTLP over HTTP: the whole URL, mostly ending in /v1/traces. Without it none are made.",
+    ),
+  sample: share.prefault(0.05).describe("Share of the traces that start here which are kept."),
+  followParent: flag
+    .prefault(true)
+    .describe("Where a request is part of a trace already, keep what its sender keeps. Otherwise `sample` decides."),
+  serviceName: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,200}$/, { error: "expected 1 to 200 visible characters" })
+    .prefault("taskgate")
+    .describe("service.name of the spans."),
+});
+export type TracingConfig = z.output<typeof TracingConfig>;
+
+export const RequestIdConfig = z
+  .enum(["keep", "replace"])
+  .prefault("keep")
+  .describe("Whether a visitor's own X-Request-Id, if well-formed, is what logs and the job get, or always a new one.");
+export type RequestIdConfig = z.output<typeof RequestIdConfig>;
+
+export const MetricsConfig = z.strictObject({
+  perService: flag.prefault(true).describe("Have figures of each service, beside those of all."),
+  services: count(1, 10_000)
+    .prefault(200)
+    .describe("Services that have figures of their own; those of all others are summed as `other`."),
+});
+export type MetricsConfig = z.output<typeof MetricsConfig>;
+
     .describe("How long the single-use code between the gate's host and a service's host is good."),
 });
 export type LoginConfig = z.output<typeof LoginConfig>;
@@ -163,3 +220,9 @@ export const Config = z.strictObject({
     .describe("The gate's own log."),
 });
 export type Config = z.output<typeof Config>;
+  metrics: MetricsConfig.prefault({}).describe("What /metrics of the admin port tells."),
+  accessLog: AccessLogConfig.prefault({}).describe(
+    "One line of JSON for each request and connection, when it is over.",
+  ),
+  tracing: TracingConfig.prefault({}).describe("OpenTelemetry. Trace context (W3C) is passed on in any case."),
+  requestId: RequestIdConfig,

@@ -46,6 +46,11 @@ export function count(least: number, most: number) {
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
+const SHARE_ERROR = "expected a number from 0 to 1";
+
+/** 0: none; 1: all. */
+export const share = z.number({ error: SHARE_ERROR }).min(0, { error: SHARE_ERROR }).max(1, { error: SHARE_ERROR });
+
 /** true or false, and nothing that looks like it. */
 export const flag = z.boolean({ error: "expected true or false" });
 

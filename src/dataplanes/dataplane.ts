@@ -1,4 +1,5 @@
 import type { Problem, RequestHead, Route, RouteTable, Session, TableDiff } from "../model/index.ts";
+import type { PlaneFigures } from "./figures.ts";
 
 /** What a plane knows and the control plane does not. */
 export interface PlaneStatus {
@@ -21,6 +22,8 @@ export interface DataPlane extends AsyncDisposable {
   apply(table: RouteTable, diff: TableDiff): void;
   /** Calls at once with the present status, then on change (settled, at most every 100 ms). */
   observe(listener: (status: PlaneStatus) => void): Disposable;
+  /** What it counted since it started, of all its processes. For whoever scrapes: nothing of it is kept ready. */
+  figures(): Promise<PlaneFigures>;
   /** Takes no new connections, ends idle ones, waits for the others until `deadline` (epoch ms), then cuts them. */
   drain(deadline: number): Promise<void>;
 }
@@ -43,20 +46,9 @@ export type Explain = (question: {
   readonly route: Route | null;
   readonly head: RequestHead;
   readonly session: Session | null;
-  /** What the plane saw, if it tried: `connect_failed`, `connect_timeout`, `reset`, `no_endpoint`, `idle_timeout`. */
+  /** What the plane saw, if it tried: `connect_failed`, `connect_timeout`, `tls_failed`, `reset`, `no_endpoint`, `idle_timeout`. */
   readonly failure: string | null;
 }) => Promise<Explanation>;
-
-export type TrafficKind = "http" | "websocket" | "grpc" | "tcp" | "forward";
-
-/** Counters that a plane keeps current; called on its hot path, so implementations only add. */
-export interface PlaneMetrics {
-  opened(kind: TrafficKind): void;
-  /** Of a request, stream or connection; bytes are of its bodies, in from the visitor, out to it. */
-  closed(kind: TrafficKind, seconds: number, bytesIn: number, bytesOut: number): void;
-  /** `source`: whose answer it was. */
-  answered(kind: TrafficKind, status: number, source: "app" | "gate"): void;
-}
 
 /** The one spelling of an endpoint in a status; `address` as `addressText` spells it. */
 export function endpointKey(upstream: string, address: string): string {

@@ -3,8 +3,8 @@ import type { Exchange, Fields } from "./exchange.ts";
 import { formFor, renderNotice, type Notice } from "./pages.ts";
 
 /** Answers with the gate's own words, in the form that was asked for. Does nothing once an answer is on its way. */
-export function answerNotice(exchange: Exchange, notice: Notice): void {
-  const { status, fields, body } = renderNotice(notice, formFor(exchange.head, exchange.version));
+export function answerNotice(exchange: Exchange, notice: Notice, requestId: string): void {
+  const { status, fields, body } = renderNotice({ ...notice, requestId }, formFor(exchange.head, exchange.version));
   answerWhole(exchange, { status, fields, body });
 }
 

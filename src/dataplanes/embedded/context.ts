@@ -2,7 +2,7 @@ import type { LimitsConfig } from "../../config/schema.ts";
 import type { Gatekeeper, Site } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { Explain, PlaneMetrics } from "../dataplane.ts";
+import type { Explain } from "../dataplane.ts";
 import type { RouteIndex } from "./route-index.ts";
 import type { Sticky } from "./sticky.ts";
 import type { Traffic } from "./traffic.ts";
@@ -14,7 +14,6 @@ export interface PlaneContext {
   readonly site: Site;
   readonly gatekeeper: Gatekeeper;
   readonly explain: Explain;
-  readonly metrics: PlaneMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly index: RouteIndex;

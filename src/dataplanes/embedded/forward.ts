@@ -17,8 +17,6 @@ export interface Call {
   readonly idleMs: number;
   readonly context: PlaneContext;
   readonly flow: Flow;
-  /** The job answered, with this status. */
-  answered(status: number): void;
 }
 
 export type Failure =
@@ -53,8 +51,8 @@ export function upstreamPath({ exchange, prefix }: Call): string {
 
 /** Fields and Host as the job at this endpoint gets them. */
 export function upstreamHead(call: Call, target: Target): { fields: string[]; host: string } {
-  const { exchange, route, allowed, prefix, context } = call;
-  const input = { exchange, route, allowed, prefix, address: target.address, site: context.site, via: context.via };
+  const { exchange, route, allowed, prefix, context, flow } = call;
+  const input = { exchange, route, allowed, prefix, flow, address: target.address, site: context.site, via: context.via };
   return { fields: requestFields(input), host: upstreamHost(input) };
 }
 
@@ -76,6 +74,6 @@ export function beginAnswer(
     address: target.address,
   });
   const out = exchange.begin({ status, message: answer.message, fields, only: answer.only });
-  call.answered(status);
+  call.flow.answered(status);
   return out;
 }

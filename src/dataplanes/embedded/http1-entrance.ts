@@ -16,7 +16,7 @@ export interface Http1EntranceDeps {
   /** CONNECT: the exchange answers until the tunnel stands. */
   tunnel(exchange: Exchange): void;
   /** The gate's own answer to what was no request. */
-  refused(status: number): void;
+  refused(notice: Notice, peer: string): void;
 }
 
 /** Requests that one connection may have sent without waiting for answers. */
@@ -98,7 +98,7 @@ export class Http1Entrance implements Disposable {
     // In the middle of an answer there is no place for another one.
     const silent = !socket.writable || this.#isBusy(socket) || error.code === "ECONNRESET";
     if (silent) return void socket.destroy();
-    this.#deps.refused(notice.status);
+    this.#deps.refused(notice, this.#deps.client(socket).peer);
     sayGoodbye(socket, notice);
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { HeaderFields, RequestHead } from "../../model/index.ts";
-import { ERROR_HEADER } from "./response-fields.ts";
+import { ERROR_HEADER } from "./http1/field-name.ts";
 
 /** Something that the gate itself says to a visitor. */
 export interface Notice {
@@ -15,6 +15,8 @@ export interface Notice {
   readonly retryAfterSeconds?: number;
   /** WWW-Authenticate. */
   readonly challenge?: string;
+  /** Names the request in the gate's logs, and to the job. */
+  readonly requestId?: string;
   /** More fields of the answer. */
   readonly respond?: HeaderFields;
 }

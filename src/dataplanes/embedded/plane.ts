@@ -3,16 +3,19 @@ import type { LimitsConfig } from "../../config/schema.ts";
 import type { Gatekeeper, Problem, RouteTable, Site, TableDiff, Upstream } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { DataPlane, Explain, PlaneMetrics, PlaneStatus } from "../dataplane.ts";
+import type { DataPlane, Explain, PlaneStatus } from "../dataplane.ts";
+import type { PlaneFigures } from "../figures.ts";
+import type { WatchHealth } from "./active-health.ts";
 import { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
 import { startEntrance } from "./entrance.ts";
 import type { DialRules } from "./forbidden-target.ts";
 import type { BoundListener } from "./listener.ts";
+import type { Observation } from "./observe/observation.ts";
 import { RouteIndex } from "./route-index.ts";
 import { StatusBoard } from "./status-board.ts";
 import { Sticky } from "./sticky.ts";
-import { TcpPorts } from "./tcp-ports.ts";
+import { TcpPorts, type TcpPortsDeps } from "./tcp-ports.ts";
 import { Traffic } from "./traffic.ts";
 import { Upstreams } from "./upstreams.ts";
 
@@ -26,9 +29,21 @@ export interface EmbeddedPlaneDeps {
   readonly secret: string;
   readonly gatekeeper: Gatekeeper;
   readonly explain: Explain;
-  readonly metrics: PlaneMetrics;
+  /** Access log and traces. Owned by the plane from now on. */
+  readonly observation: Observation;
+  /** This gate's name in Via: the same in all its processes. Absent: one of this plane alone. */
+  readonly via?: string;
+  /** For a worker: see `TcpPortsDeps.listen`. */
+  readonly listenPort?: TcpPortsDeps["listen"];
+  /** For a worker: see `UpstreamsDeps.watchHealth`. */
+  readonly watchHealth?: WatchHealth;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** A name for Via. */
+export function newVia(): string {
+  return `taskgate-${randomBytes(6).toString("hex")}`;
 }
 
 const NAME = "embedded";
@@ -45,6 +60,7 @@ class EmbeddedPlane implements DataPlane {
   readonly #index: RouteIndex;
   readonly #upstreams: Upstreams;
   readonly #traffic: Traffic;
+  readonly #observation: Observation;
   readonly #connections: Connections;
   readonly #entrance: ReturnType<typeof startEntrance>;
   readonly #tcp: TcpPorts;
@@ -55,21 +71,29 @@ class EmbeddedPlane implements DataPlane {
   #applied = 0;
 
   constructor(deps: EmbeddedPlaneDeps) {
-    const { listener, limits, site, gatekeeper, explain, metrics, clock, logger } = deps;
+    const { listener, limits, site, gatekeeper, explain, observation, clock, logger } = deps;
     this.#clock = clock;
     this.#board = new StatusBoard(clock, () => this.#status());
     const changed = () => this.#board.changed();
     this.#index = new RouteIndex(site.domain);
     const sticky = new Sticky({ site, secret: deps.secret });
-    this.#upstreams = new Upstreams({ limits, clock, changed, dialRules: deps.dialRules, stickyId: sticky.idOf });
-    this.#traffic = new Traffic({ gatekeeper, metrics, clock, used: (service, at) => this.#used(service, at) });
+    this.#upstreams = new Upstreams({
+      ...{ limits, clock, changed, dialRules: deps.dialRules },
+      ...{ stickyId: sticky.idOf, watchHealth: deps.watchHealth },
+    });
+    this.#observation = observation;
+    const used = (service: string, at: number) => this.#used(service, at);
+    this.#traffic = new Traffic({ gatekeeper, observer: observation, clock, used });
     this.#connections = new Connections(limits.connections);
     const context: PlaneContext = {
-      ...{ limits, site, gatekeeper, explain, metrics, clock, logger },
+      ...{ limits, site, gatekeeper, explain, clock, logger },
       ...{ index: this.#index, upstreams: this.#upstreams, sticky, traffic: this.#traffic },
-      via: `taskgate-${randomBytes(6).toString("hex")}`,
+      via: deps.via ?? newVia(),
     };
-    this.#tcp = new TcpPorts({ address: listener.address, context, connections: this.#connections, changed });
+    this.#tcp = new TcpPorts({
+      ...{ address: listener.address, context, connections: this.#connections },
+      ...{ listen: deps.listenPort, changed },
+    });
     this.#entrance = startEntrance(listener, context, this.#connections);
   }
 
@@ -81,7 +105,9 @@ class EmbeddedPlane implements DataPlane {
     this.#tcp.apply(this.#index.ports);
     for (const { id, service } of lost) {
       this.#traffic.cut(id);
-      if (!this.#index.hasService(service)) this.#lastUsed.delete(service);
+      if (this.#index.hasService(service)) continue;
+      this.#lastUsed.delete(service);
+      this.#traffic.forget(service);
     }
     this.#applied = table.revision.seq;
     this.#board.changed();
@@ -89,6 +115,10 @@ class EmbeddedPlane implements DataPlane {
 
   observe(listener: (status: PlaneStatus) => void): Disposable {
     return this.#board.observe(listener);
+  }
+
+  figures(): Promise<PlaneFigures> {
+    return Promise.resolve(this.#traffic.figures);
   }
 
   async drain(deadline: number): Promise<void> {
@@ -101,13 +131,13 @@ class EmbeddedPlane implements DataPlane {
     this.#connections[Symbol.dispose]();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#tcp[Symbol.dispose]();
     this.#entrance[Symbol.dispose]();
     this.#connections[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
     this.#board[Symbol.dispose]();
-    return Promise.resolve();
+    await this.#observation[Symbol.asyncDispose]();
   }
 
   /** Answers are on their way to the last visitors; connections on which nobody ever asked are not waited for. */

@@ -4,10 +4,18 @@ import type { PlaneContext } from "./context.ts";
 import type { DialFailure } from "./dial.ts";
 import type { Target } from "./target.ts";
 
+import type { Flow } from "./traffic.ts";
+
+export interface ReachInput {
+  readonly route: Route;
+  readonly flow: Flow;
+  /** Of the visitor that it is for. */
+  readonly ends?: ConnectionEnds | null;
+}
 /** A raw connection to some endpoint that a route leads to, the best one first; else why there is none. Whoever gets it closes it. */
 export async function reachTarget(
   context: PlaneContext,
-  route: Route,
+  { route, flow, ends = null }: ReachInput,
   signal: AbortSignal,
 ): Promise<{ readonly socket: Socket; readonly target: Target } | DialFailure | "no_endpoint"> {
   const tried = new Set<Target>();
@@ -17,7 +25,8 @@ export async function reachTarget(
     const upstream = context.upstreams.get(route.upstream);
     const target = tried.size < tries ? upstream?.pick(route, { tried, now: context.clock.now() }) : null;
     if (target == null || signal.aborted) return failure;
-    const result = await target.dial(signal);
+    flow.attempt(target);
+    const result = await target.dial(signal, ends);
     if (typeof result !== "string") {
       target.succeeded();
       return { socket: result, target };

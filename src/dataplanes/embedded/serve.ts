@@ -1,6 +1,7 @@
 import { constants } from "node:http2";
 import type { Decision } from "../../model/index.ts";
-import type { Explanation, TrafficKind } from "../dataplane.ts";
+import type { Explanation } from "../dataplane.ts";
+import type { TrafficKind } from "../figures.ts";
 import { answerNotice, answerRedirect } from "./answer.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -12,46 +13,49 @@ import type { Notice } from "./pages.ts";
 import type { Allowed } from "./request-fields.ts";
 import type { Found } from "./route-index.ts";
 import type { Target } from "./target.ts";
+import type { Flow } from "./traffic.ts";
 import type { UpstreamState } from "./upstreams.ts";
 
 type FoundRoute = Extract<Found, { kind: "route" }>;
 
 /** Takes one request from its head to the end of its answer. Never throws. */
 export async function serve(context: PlaneContext, exchange: Exchange): Promise<void> {
+  const flow = context.traffic.begin(kindOf(exchange), exchange);
+  exchange.onClose(() => flow.close());
   try {
-    await route(context, exchange);
+    await route(context, exchange, flow);
   } catch (error) {
     if (exchange.gone.aborted) return; // the visitor left: whatever broke off because of it is no news
     context.logger.error({ err: error }, "request failed in the gate");
     if (exchange.begun) exchange.abort();
-    else sayNotice(context, exchange, NOTICES.internal);
+    else sayNotice(exchange, flow, NOTICES.internal);
   }
 }
 
-async function route(context: PlaneContext, exchange: Exchange): Promise<void> {
+async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Promise<void> {
   const { head, fault } = exchange;
   if (fault !== null) {
     const notice = { ...NOTICES.bad_request, status: fault.status, message: fault.message };
-    sayNotice(context, exchange, fault.status === 501 ? { ...notice, code: "unsupported" } : notice);
+    sayNotice(exchange, flow, fault.status === 501 ? { ...notice, code: "unsupported" } : notice);
     return;
   }
   if (head.header("via")?.includes(context.via) === true) {
-    sayNotice(context, exchange, NOTICES.loop);
+    sayNotice(exchange, flow, NOTICES.loop);
     return;
   }
   const found = context.index.find(head);
   if (found.kind === "misdirected") {
-    sayNotice(context, exchange, NOTICES.misdirected);
+    sayNotice(exchange, flow, NOTICES.misdirected);
     return;
   }
   if (found.kind === "unknown") {
-    sayNotice(context, exchange, await context.explain({ route: null, head, session: null, failure: null }));
+    sayNotice(exchange, flow, await context.explain({ route: null, head, session: null, failure: null }));
     return;
   }
   const decision = await decide(context, exchange, found);
   if (exchange.gone.aborted) return;
-  if (decision.kind === "allow") return pass(context, exchange, { found, allowed: decision });
-  refuse(context, exchange, decision);
+  if (decision.kind === "allow") return pass(context, exchange, { found, allowed: decision, flow });
+  refuse(exchange, flow, decision);
 }
 
 /** What belongs to the gate is always asked the slow way: logins are answered there. */
@@ -65,17 +69,17 @@ async function decide(context: PlaneContext, exchange: Exchange, found: FoundRou
   return gatekeeper.admit(found.route, head, gone);
 }
 
-function refuse(context: PlaneContext, exchange: Exchange, decision: Exclude<Decision, { kind: "allow" }>): void {
+function refuse(exchange: Exchange, flow: Flow, decision: Exclude<Decision, { kind: "allow" }>): void {
   if (decision.kind === "redirect") {
-    context.metrics.answered(kindOf(exchange), 302, "gate");
+    flow.refused(302, null);
     return answerRedirect(exchange, decision);
   }
-  sayNotice(context, exchange, denial(decision));
+  sayNotice(exchange, flow, denial(decision));
 }
 
-function sayNotice(context: PlaneContext, exchange: Exchange, notice: Notice): void {
-  context.metrics.answered(kindOf(exchange), notice.status, "gate");
-  answerNotice(exchange, notice);
+function sayNotice(exchange: Exchange, flow: Flow, notice: Notice): void {
+  flow.refused(notice.status, notice.code);
+  answerNotice(exchange, notice, flow.requestId);
 }
 
 function kindOf(exchange: Exchange): TrafficKind {
@@ -86,46 +90,43 @@ function kindOf(exchange: Exchange): TrafficKind {
 interface Entry {
   readonly found: FoundRoute;
   readonly allowed: Allowed;
+  readonly flow: Flow;
 }
 
 /** Somebody was let in: what the gate still answers itself, else the job. */
-async function pass(context: PlaneContext, exchange: Exchange, { found, allowed }: Entry): Promise<void> {
+async function pass(context: PlaneContext, exchange: Exchange, { found, allowed, flow }: Entry): Promise<void> {
   const { route, strip, bare, gatePath } = found;
   if (gatePath) {
-    sayNotice(context, exchange, NOTICES.not_found);
+    sayNotice(exchange, flow, NOTICES.not_found);
     return;
   }
   if (bare !== null) {
-    context.metrics.answered(kindOf(exchange), 308, "gate");
+    flow.refused(308, null);
     const query = exchange.head.path.indexOf("?");
     const location = bare + (query < 0 ? "" : exchange.head.path.slice(query));
     answerRedirect(exchange, { location, respond: allowed.respond }, 308);
     return;
   }
-  const kind = kindOf(exchange);
-  const flow = context.traffic.open({ kind, route, session: allowed.session, cut: () => exchange.abort() });
-  exchange.onClose(() => flow.close());
-  const { metrics, limits } = context;
+  flow.enter(route, allowed.session, () => exchange.abort());
   const call: Call = {
     exchange,
     route,
     allowed,
     prefix: strip,
-    idleMs: route.policy.idleTimeoutMs ?? limits.idleTime,
+    idleMs: route.policy.idleTimeoutMs ?? context.limits.idleTime,
     context,
     flow,
-    answered: (status) => metrics.answered(kind, status, "app"),
   };
   const upstream = context.upstreams.get(route.upstream);
   const unable = unableNotice(call, upstream);
   if (unable !== null) {
-    sayNotice(context, exchange, unable);
+    sayNotice(exchange, flow, unable);
     return;
   }
   const failure = await forward(call, upstream);
   if (failure === null || exchange.gone.aborted) return;
   if (failure === "refused") exchange.abort(constants.NGHTTP2_REFUSED_STREAM);
-  else sayNotice(context, exchange, await failureNotice(call, failure));
+  else sayNotice(exchange, flow, await failureNotice(call, failure));
 }
 
 /** What this plane cannot carry, and says so. */
@@ -144,8 +145,7 @@ async function forward(call: Call, upstream: UpstreamState | undefined): Promise
   const stickyIds = sticky.idsFor(call.route, call.exchange.head);
   let failure: Failure = "no_endpoint";
   for (;;) {
-    const target =
-      tried.size < limits.tries ? upstream?.pick(call.route, { tried, now: clock.now(), stickyIds }) : null;
+    const target = tried.size < limits.tries ? upstream?.pick(call.route, { tried, now: clock.now(), stickyIds }) : null;
     if (target == null) return failure;
     const outcome = await tryTarget(sticky.callFor(call, target), target);
     if (call.exchange.gone.aborted || outcome.kind === "answered") return null;
@@ -165,6 +165,7 @@ async function tryTarget(call: Call, target: Target): Promise<Outcome> {
 }
 
 function attempt(call: Call, target: Target, fresh: boolean): Promise<Outcome> {
+  call.flow.attempt(target);
   if (call.route.protocol === "grpc") return forwardHttp2(call, target);
   if (call.exchange.head.method === "CONNECT") return Promise.resolve(failed("bad_request"));
   return forwardHttp1(call, target, fresh);

@@ -30,6 +30,6 @@ export function sendSwitch(call: Call, target: Target, response: IncomingMessage
     return false;
   }
   upgrade.socket.write(`${head}\r\n`, "latin1");
-  call.answered(101);
+  call.flow.answered(101);
   return true;
 }

@@ -1,74 +1,213 @@
-import type { Gatekeeper, Route, Session } from "../../model/index.ts";
+import { GATE_PROVIDER, type Gatekeeper, type RequestHead, type Route, type Session } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { PlaneMetrics, TrafficKind } from "../dataplane.ts";
+import { add, addTime, SLOT, type Block, type PlaneFigures, type Source, type TrafficKind } from "../figures.ts";
+import { Counters } from "./counters.ts";
 
 export interface TrafficDeps {
   readonly gatekeeper: Gatekeeper;
-  readonly metrics: PlaneMetrics;
+  readonly observer: Observer;
   readonly clock: Clock;
   /** Somebody used a service just now. */
   used(service: string, at: number): void;
 }
 
-/** One request, stream or connection that somebody was let in with, while it lives. Bytes are added by whoever moves them. */
-export interface Flow {
-  bytesIn: number;
-  bytesOut: number;
-  /** It is over. Only the first call counts. */
-  close(): void;
+/** Who is told of each flow: access log, traces. Called on the hot path. */
+export interface Observer {
+  /** Fields of the request that the job gets: name, value, name, value. */
+  upstreamFields(flow: Flow): readonly string[];
+  requestId(flow: Flow): string;
+  /** It is over. */
+  closed(flow: Flow): void;
+  readonly dropped: PlaneFigures["dropped"];
 }
 
-export interface FlowInput {
-  readonly kind: TrafficKind;
+/** What is known of a request when its head was read. */
+export interface Asked {
+  readonly version: "1.0" | "1.1" | "2";
+  readonly head: RequestHead;
+  /** Aborts when the exchange ends before it is whole. */
+  readonly gone: { readonly aborted: boolean };
+}
+
+/** A flow's part of a trace. */
+export interface FlowSpan {
+  readonly traceId: string;
+  /** What the job is told: it continues the trace from here. */
+  readonly traceparent: string;
+  end(flow: Flow): void;
+}
+
+/** What a flow tells of where it was sent. */
+export interface Tried {
+  /** Its address. */
+  readonly key: string;
+}
+
+interface Open {
   readonly route: Route;
-  readonly session: Session | null;
-  /** Ends it at once; may be called at any time, also twice. */
+  readonly block: Block;
+  readonly record: ReturnType<Gatekeeper["opened"]>;
   readonly cut: () => void;
 }
 
-/** What is open now, by route: told to the gatekeeper and the metrics, and found again when a route goes away. */
+const GATE_SERVICES = `${GATE_PROVIDER}/`;
+
+/**
+ * One request, stream or connection, from its first moment to its last: begun → (let in → tried at endpoints) → answered or refused →
+ * closed. Bytes are added by whoever moves them.
+ */
+export class Flow {
+  bytesIn = 0;
+  bytesOut = 0;
+  /** Of the answer; 0: there was none. */
+  status = 0;
+  source: Source = "app";
+  /** Why the gate answered itself. */
+  code: string | null = null;
+  route: Route | null = null;
+  session: Session | null = null;
+  /** The last endpoint tried. */
+  tried: Tried | null = null;
+  tries = 0;
+  /** Of `performance.now()`, as all its times. */
+  readonly startedAt = performance.now();
+  /** The head of the job's answer; 0: none came. */
+  firstByteAt = 0;
+  closedAt = 0;
+  readonly kind: TrafficKind;
+  /** null: what came speaks no HTTP. */
+  readonly asked: Asked | null;
+  readonly peer: string;
+  /** The observer's own: its part of a trace. */
+  span: FlowSpan | null = null;
+  /** The traffic's own: what is known of it since it was let in. */
+  open: Open | null = null;
+  readonly #traffic: Traffic;
+  #fields: readonly string[] | null = null;
+  #requestId: string | null = null;
+
+  /** By `Traffic.begin` alone. */
+  constructor(traffic: Traffic, kind: TrafficKind, from: Asked | string) {
+    this.#traffic = traffic;
+    this.kind = kind;
+    this.asked = typeof from === "string" ? null : from;
+    this.peer = typeof from === "string" ? from : from.head.peer;
+  }
+
+  /** It ended before its answer was whole. */
+  get aborted(): boolean {
+    return this.asked?.gone.aborted === true;
+  }
+
+  /** Names it in logs, on pages and to the job. */
+  get requestId(): string {
+    return (this.#requestId ??= this.#traffic.observer.requestId(this));
+  }
+
+  /** What the job gets besides: request id and trace context. The visitor's own are never passed on. The same on every try. */
+  get upstreamFields(): readonly string[] {
+    return (this.#fields ??= this.#traffic.observer.upstreamFields(this));
+  }
+
+  /**
+   * Somebody was let in. From now on it counts as open. `cut` ends it at once, when its route goes away or the session is revoked; it may
+   * be called at any time, also twice.
+   */
+  enter(route: Route, session: Session | null, cut: () => void): void {
+    this.route = route;
+    this.session = session;
+    this.open = this.#traffic.enter(this, route, cut);
+  }
+
+  /** Before each try at an endpoint. */
+  attempt(tried: Tried): void {
+    this.tried = tried;
+    this.tries += 1;
+    if (this.tries > 1) this.#traffic.retried(this);
+  }
+
+  /** The head of the job's answer is on its way. */
+  answered(status: number): void {
+    this.firstByteAt = performance.now();
+    this.status = status;
+    if (this.route?.service.startsWith(GATE_SERVICES) === true) this.source = "gate";
+    this.#traffic.answered(this);
+  }
+
+  /** The gate answers itself. `code`: see docs/errors.md; null: nothing is wrong (a redirect). `status` 0: nothing could be said. */
+  refused(status: number, code: string | null): void {
+    this.status = status;
+    this.source = "gate";
+    this.code = code;
+    this.#traffic.answered(this);
+  }
+
+  /** It is over. Only the first call counts. */
+  close(): void {
+    if (this.closedAt !== 0) return;
+    this.closedAt = performance.now();
+    this.#traffic.close(this);
+  }
+}
+
+/** What is open now, by route: told to the gatekeeper and counted, and found again when a route goes away. */
 export class Traffic {
+  readonly observer: Observer;
   readonly #deps: TrafficDeps;
-  readonly #byRoute = new Map<string, Set<FlowInput>>();
+  readonly #counters = new Counters();
+  readonly #byRoute = new Map<string, Set<Flow>>();
   #count = 0;
   readonly #idle: (() => void)[] = [];
 
   constructor(deps: TrafficDeps) {
     this.#deps = deps;
+    this.observer = deps.observer;
   }
 
   get count(): number {
     return this.#count;
   }
 
-  open(input: FlowInput): Flow {
-    const { gatekeeper, metrics, clock, used } = this.#deps;
-    const { kind, route } = input;
-    const startedAt = clock.now();
-    this.#add(input);
-    metrics.opened(kind);
-    used(route.service, startedAt);
-    const record = gatekeeper.opened(input.session, route, input.cut);
-    let open = true;
-    const flow: Flow = {
-      bytesIn: 0,
-      bytesOut: 0,
-      close: () => {
-        if (!open) return;
-        open = false;
-        this.#remove(input);
-        const now = clock.now();
-        used(route.service, now);
-        metrics.closed(kind, (now - startedAt) / 1000, flow.bytesIn, flow.bytesOut);
-        record.closed(flow.bytesIn, flow.bytesOut);
-      },
-    };
-    return flow;
+  get figures(): PlaneFigures {
+    return this.#counters.figures(this.observer.dropped);
+  }
+
+  /** The first moment of every request. Whoever begins one closes it. */
+  begin(kind: TrafficKind, asked: Asked): Flow {
+    return new Flow(this, kind, asked);
+  }
+
+  /** The first moment of a connection that speaks no HTTP. `peer`: IP address of who connected. */
+  beginRaw(kind: TrafficKind, peer: string): Flow {
+    return new Flow(this, kind, peer);
+  }
+
+  /** What came was no request that anybody could be asked about, and was refused with this answer. */
+  rejected(kind: TrafficKind, answer: { readonly status: number; readonly code: string; readonly peer: string }): void {
+    const flow = this.beginRaw(kind, answer.peer);
+    flow.refused(answer.status, answer.code);
+    flow.close();
+  }
+
+  /** A connection to an endpoint of this service was tried. */
+  dialled(service: string, seconds: number, failure: "connect_failed" | "connect_timeout" | null): void {
+    addDial(this.#counters.upstreams, seconds, failure);
+    addDial(this.#counters.service(service), seconds, failure);
+  }
+
+  /** Something was refused because this bound was reached. */
+  limited(bound: string): void {
+    this.#counters.limited(bound);
   }
 
   /** Ends all that came by this route. */
   cut(routeId: string): void {
-    for (const { cut } of [...(this.#byRoute.get(routeId) ?? [])]) cut();
+    for (const { open } of [...(this.#byRoute.get(routeId) ?? [])]) open?.cut();
+  }
+
+  /** The service left the table. */
+  forget(service: string): void {
+    this.#counters.forget(service);
   }
 
   /** Resolves when nothing is open. */
@@ -76,18 +215,62 @@ export class Traffic {
     return this.#count === 0 ? Promise.resolve() : new Promise((resolve) => void this.#idle.push(resolve));
   }
 
-  #add(input: FlowInput): void {
+  /** By `Flow` alone, as all that follow. */
+  enter(flow: Flow, route: Route, cut: () => void): Open {
+    const { gatekeeper, clock, used } = this.#deps;
+    const block = this.#counters.service(route.service);
     this.#count += 1;
-    let flows = this.#byRoute.get(input.route.id);
-    if (flows === undefined) this.#byRoute.set(input.route.id, (flows = new Set()));
-    flows.add(input);
+    add(block, SLOT.open, 1);
+    add(this.#counters.kind(flow.kind), SLOT.open, 1);
+    let flows = this.#byRoute.get(route.id);
+    if (flows === undefined) this.#byRoute.set(route.id, (flows = new Set()));
+    flows.add(flow);
+    used(route.service, clock.now());
+    return { route, block, cut, record: gatekeeper.opened(flow.session, route, cut) };
   }
 
-  #remove(input: FlowInput): void {
+  retried({ kind, open }: Flow): void {
+    add(this.#counters.kind(kind), SLOT.retries, 1);
+    if (open !== null) add(open.block, SLOT.retries, 1);
+  }
+
+  answered(flow: Flow): void {
+    this.#counters.answered(flow, flow.open?.block ?? null);
+    if (flow.firstByteAt === 0) return;
+    addTime(this.#counters.kind(flow.kind), SLOT.firstByte, (flow.firstByteAt - flow.startedAt) / 1000);
+  }
+
+  close(flow: Flow): void {
+    if (flow.open !== null) this.#leave(flow, flow.open);
+    this.observer.closed(flow);
+  }
+
+  #leave(flow: Flow, { block, record, route: { id, service } }: Open): void {
+    const { kind } = flow;
+    const flows = this.#byRoute.get(id);
+    flows?.delete(flow);
+    if (flows?.size === 0) this.#byRoute.delete(id);
     this.#count -= 1;
-    const flows = this.#byRoute.get(input.route.id);
-    flows?.delete(input);
-    if (flows?.size === 0) this.#byRoute.delete(input.route.id);
+    const seconds = (flow.closedAt - flow.startedAt) / 1000;
+    const sums = this.#counters.kind(kind);
+    addEnd(sums, flow);
+    addEnd(block, flow);
+    addTime(sums, SLOT.duration, seconds);
+    if (kind === "http" || kind === "grpc") addTime(block, SLOT.duration, seconds);
+    this.#deps.used(service, this.#deps.clock.now());
+    record.closed(flow.bytesIn, flow.bytesOut);
     if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function addDial(block: Block, seconds: number, failure: "connect_failed" | "connect_timeout" | null): void {
+  if (failure === null) addTime(block, SLOT.connect, seconds);
+  else add(block, failure === "connect_failed" ? SLOT.connectFailed : SLOT.connectTimeout, 1);
+}
+
+function addEnd(block: Block, flow: Flow): void {
+  add(block, SLOT.open, -1);
+  add(block, SLOT.bytesIn, flow.bytesIn);
+  add(block, SLOT.bytesOut, flow.bytesOut);
+  if (flow.aborted) add(block, SLOT.aborted, 1);
 }

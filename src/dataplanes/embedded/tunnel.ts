@@ -7,6 +7,7 @@ import type { Notice } from "./pages.ts";
 import { reachTarget } from "./reach-target.ts";
 import { parseHost } from "./request-head.ts";
 import { splice } from "./splice.ts";
+import type { Flow } from "./traffic.ts";
 
 const NO_TUNNEL: Notice = {
   status: 404,
@@ -23,23 +24,25 @@ const REFUSED: Notice = {
 
 /** CONNECT to a service's host, with login: what `taskgate forward` does. Never throws. */
 export async function serveTunnel(context: PlaneContext, exchange: Exchange): Promise<void> {
+  const flow = context.traffic.begin("forward", exchange);
+  exchange.onClose(() => flow.close());
   try {
-    const notice = await openTunnel(context, exchange);
-    if (notice !== null) say(context, exchange, notice);
+    const notice = await openTunnel(context, exchange, flow);
+    if (notice !== null) say(exchange, flow, notice);
   } catch (error) {
     if (exchange.gone.aborted) return; // the visitor left: whatever broke off because of it is no news
     context.logger.error({ err: error }, "tunnel failed in the gate");
-    say(context, exchange, NOTICES.internal);
+    say(exchange, flow, NOTICES.internal);
   }
 }
 
-function say(context: PlaneContext, exchange: Exchange, notice: Notice): void {
-  context.metrics.answered("forward", notice.status, "gate");
-  answerNotice(exchange, notice);
+function say(exchange: Exchange, flow: Flow, notice: Notice): void {
+  flow.refused(notice.status, notice.code);
+  answerNotice(exchange, notice, flow.requestId);
 }
 
 /** null: the tunnel stands, or the visitor left. */
-async function openTunnel(context: PlaneContext, exchange: Exchange): Promise<Notice | null> {
+async function openTunnel(context: PlaneContext, exchange: Exchange, flow: Flow): Promise<Notice | null> {
   const { head, gone, fault } = exchange;
   if (fault !== null) return { ...NOTICES.bad_request, message: fault.message };
   const route = context.index.findHost(parseHost(head.host) ?? "");
@@ -49,7 +52,7 @@ async function openTunnel(context: PlaneContext, exchange: Exchange): Promise<No
   const decision = checked.kind === "ask" ? await context.gatekeeper.admit(route, head, gone) : checked;
   if (gone.aborted) return null;
   if (decision.kind !== "allow") return refusal(decision);
-  return join(context, exchange, { route, allowed: decision });
+  return join(context, exchange, { route, allowed: decision, flow });
 }
 
 /** A program that opens tunnels follows no redirect to a login page. */
@@ -61,15 +64,15 @@ function refusal(decision: Exclude<Decision, { kind: "allow" }>): Notice {
 interface Entry {
   readonly route: Route;
   readonly allowed: Extract<Decision, { kind: "allow" }>;
+  readonly flow: Flow;
 }
 
-async function join(context: PlaneContext, exchange: Exchange, { route, allowed }: Entry): Promise<Notice | null> {
+async function join(context: PlaneContext, exchange: Exchange, { route, allowed, flow }: Entry): Promise<Notice | null> {
   const { head, gone, upgrade } = exchange;
   if (upgrade === null) return NO_TUNNEL;
   const { session } = allowed;
-  const flow = context.traffic.open({ kind: "forward", route, session, cut: () => exchange.abort() });
-  exchange.onClose(() => flow.close());
-  const reached = await reachTarget(context, route, gone);
+  flow.enter(route, session, () => exchange.abort());
+  const reached = await reachTarget(context, { route, flow }, gone);
   if (typeof reached === "string") {
     return gone.aborted ? null : context.explain({ route, head, session, failure: reached });
   }
@@ -79,7 +82,7 @@ async function join(context: PlaneContext, exchange: Exchange, { route, allowed 
     return null;
   }
   target.active += 1;
-  context.metrics.answered("forward", 200, "gate");
+  flow.refused(200, null);
   upgrade.socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
   const idleMs = route.policy.idleTimeoutMs ?? context.limits.idleTime;
   await splice({ near: upgrade.socket, far, nearHead: upgrade.take(), idleMs, counted: flow });

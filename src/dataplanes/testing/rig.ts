@@ -1,14 +1,16 @@
 import type { LimitsConfig } from "../../config/schema.ts";
 import type { Site } from "../../model/index.ts";
-import type { DataPlane, Explain, PlaneMetrics, PlaneStatus, TrafficKind } from "../dataplane.ts";
+import type { DataPlane, Explain, PlaneStatus } from "../dataplane.ts";
+import { KINDS, SLOT, type TrafficKind } from "../figures.ts";
 import { TableBuilder } from "./table-builder.ts";
 import { TestGatekeeper } from "./test-gatekeeper.ts";
 
 export interface PlaneOptions {
   readonly gatekeeper: TestGatekeeper;
   readonly explain: Explain;
-  readonly metrics: PlaneMetrics;
   readonly limits: Partial<LimitsConfig>;
+  /** As in a config file; what is left out is off. */
+  readonly observe: { readonly accessLog?: object; readonly tracing?: object; readonly requestId?: "keep" | "replace" };
   /** Files, PEM; null: plain. */
   readonly tls: { readonly certificate: string; readonly key: string } | null;
 }
@@ -23,28 +25,13 @@ export interface RunningPlane extends AsyncDisposable {
 
 export type StartPlane = (options: PlaneOptions) => Promise<RunningPlane>;
 
-/** Metrics that add up. */
-export class TestMetrics implements PlaneMetrics {
-  readonly open = new Map<TrafficKind, number>();
-  readonly answers: string[] = [];
-
-  opened(kind: TrafficKind): void {
-    this.open.set(kind, (this.open.get(kind) ?? 0) + 1);
-  }
-
-  closed(kind: TrafficKind): void {
-    this.open.set(kind, (this.open.get(kind) ?? 0) - 1);
-  }
-
-  answered(kind: TrafficKind, status: number, source: "app" | "gate"): void {
-    this.answers.push(`${kind} ${String(status)} ${source}`);
-  }
-}
-
 /** A plane with all that a test gives it and asks it. */
 export interface Rig extends AsyncDisposable, RunningPlane {
   readonly gatekeeper: TestGatekeeper;
-  readonly metrics: TestMetrics;
+  /** Answers that the plane counted, as `KIND STATUS SOURCE`. */
+  answers(): Promise<string[]>;
+  /** What it has open of a kind. */
+  open(kind: TrafficKind): Promise<number>;
   readonly table: TableBuilder;
   /** Failures that were asked about. */
   readonly explained: (string | null)[];
@@ -57,10 +44,9 @@ export interface Rig extends AsyncDisposable, RunningPlane {
 
 export async function startRig(
   start: StartPlane,
-  options: Partial<Pick<PlaneOptions, "limits" | "tls">> = {},
+  options: Partial<Pick<PlaneOptions, "limits" | "observe" | "tls">> = {},
 ): Promise<Rig> {
   const gatekeeper = new TestGatekeeper();
-  const metrics = new TestMetrics();
   const explained: (string | null)[] = [];
   const explain: Explain = ({ route, failure }) => {
     explained.push(failure);
@@ -72,7 +58,7 @@ export async function startRig(
     }
     return Promise.resolve({ ...base, status: 502, code: "unreachable" });
   };
-  const running = await start({ limits: {}, tls: null, ...options, gatekeeper, metrics, explain });
+  const running = await start({ limits: {}, observe: {}, tls: null, ...options, gatekeeper, explain });
   const table = new TableBuilder();
   let latest: PlaneStatus | null = null;
   const observing = running.plane.observe((status) => (latest = status));
@@ -83,8 +69,10 @@ export async function startRig(
     return diff.to.seq;
   };
   return {
-    ...{ ...running, gatekeeper, metrics, table, explained, status },
+    ...{ ...running, gatekeeper, table, explained, status },
     apply,
+    answers: async () => (await running.plane.figures()).answers.map(([answer]) => answer),
+    open: async (kind) => (await running.plane.figures()).kinds[KINDS.indexOf(kind)]?.[SLOT.open] ?? 0,
     async publish() {
       const seq = apply();
       await until(() => [...status().instances.values()].every(({ applied }) => applied >= seq));

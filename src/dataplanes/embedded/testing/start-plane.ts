@@ -3,10 +3,11 @@ import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
 import type { StartPlane } from "../../testing/rig.ts";
 import { bindListener } from "../listener.ts";
+import { startObservation } from "../observe/observation.ts";
 import { startEmbeddedPlane } from "../plane.ts";
 
 /** A real plane of one process, at a free port of the loopback: what every suite about the embedded plane attacks. */
-export const startTestPlane: StartPlane = async ({ limits, tls, ...deps }) => {
+export const startTestPlane: StartPlane = async ({ limits, tls, observe, ...deps }) => {
   const listener = await bindListener(
     ListenConfig.parse({
       address: "127.0.0.1:0",
@@ -19,7 +20,16 @@ export const startTestPlane: StartPlane = async ({ limits, tls, ...deps }) => {
     ...{ secure: tls !== null, port, dial: "127.0.0.1" },
   };
   const plane = await startEmbeddedPlane({
-    ...{ ...deps, listener, site, clock: systemClock, logger: silentLogger },
+  const observation = await startObservation({
+    config: {
+      accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
+      tracing: TracingConfig.parse(observe.tracing ?? {}),
+      requestId: RequestIdConfig.parse(observe.requestId),
+    },
+    logger: silentLogger,
+    rotatesLog: true,
+  });
+    ...{ ...deps, listener, site, observation, clock: systemClock, logger: silentLogger },
     limits: { ...LimitsConfig.parse({}), ...limits },
     secret: "secret of a test",
     dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },

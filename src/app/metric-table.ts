@@ -1,0 +1,98 @@
+/** Every metric of the admin port: the one place of names and meanings, for /metrics, the reference and the dashboard. */
+export interface MetricRow {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+const row = (type: MetricRow["type"], labels: readonly string[], help: string): MetricRow => ({ type, labels, help });
+
+export const METRICS = {
+  taskgate_requests_total: row(
+    "counter",
+    ["kind", "status", "source"],
+    "Answers, by status, and by whose they were: the job's (app) or the gate's own (gate).",
+  ),
+  taskgate_refusals_total: row(
+    "counter",
+    ["code"],
+    "The gate's own answers in a job's place, by code; also connections that ended without any answer.",
+  ),
+  taskgate_limited_total: row("counter", ["bound"], "Connections and requests refused because a bound was reached."),
+  taskgate_request_duration_seconds: row(
+    "histogram",
+    ["kind"],
+    "From the head of a request that was let in to the end of its answer; of a connection, its life.",
+  ),
+  taskgate_first_byte_seconds: row(
+    "histogram",
+    ["kind"],
+    "From the head of a request to the head of the job's answer.",
+  ),
+  taskgate_bytes_total: row(
+    "counter",
+    ["kind", "direction"],
+    "Bytes of bodies and connections: in from visitors, out to them.",
+  ),
+  taskgate_open_connections: row("gauge", ["kind"], "Requests, streams and connections open now."),
+  taskgate_aborted_total: row(
+    "counter",
+    ["kind"],
+    "Requests and connections that ended before they were whole, whoever ended them.",
+  ),
+  taskgate_retries_total: row("counter", ["kind"], "Tries at endpoints after the first of a request."),
+  taskgate_connect_seconds: row("histogram", [], "Time to connect to an endpoint, where that worked."),
+  taskgate_connect_failures_total: row(
+    "counter",
+    ["reason"],
+    "Connections to endpoints that failed: refused or broken (failed), or not there in time (timeout).",
+  ),
+  taskgate_service_requests_total: row(
+    "counter",
+    ["service", "class", "source"],
+    "As taskgate_requests_total, by service and class of status (2xx).",
+  ),
+  taskgate_service_request_duration_seconds: row(
+    "histogram",
+    ["service"],
+    "As taskgate_request_duration_seconds, by service: HTTP and gRPC, no connections.",
+  ),
+  taskgate_service_bytes_total: row("counter", ["service", "direction"], "As taskgate_bytes_total, by service."),
+  taskgate_service_open_connections: row("gauge", ["service"], "As taskgate_open_connections, by service."),
+  taskgate_service_aborted_total: row("counter", ["service"], "As taskgate_aborted_total, by service."),
+  taskgate_service_retries_total: row("counter", ["service"], "As taskgate_retries_total, by service."),
+  taskgate_service_connect_failures_total: row(
+    "counter",
+    ["service", "reason"],
+    "As taskgate_connect_failures_total, by service.",
+  ),
+  taskgate_access_log_dropped_total: row(
+    "counter",
+    [],
+    "Lines of the access log given up, rather than that requests waited.",
+  ),
+  taskgate_spans_dropped_total: row("counter", [], "Spans given up, because the collector did not take them."),
+  taskgate_table_revision: row("gauge", [], "Revision of the route table."),
+  taskgate_table_build_seconds: row("histogram", [], "Time of one build of the route table."),
+  taskgate_table_entries: row("gauge", ["entry"], "Entries of the route table by what they are."),
+} as const satisfies Readonly<Record<string, MetricRow>>;
+
+export type MetricName = keyof typeof METRICS;
+
+/** The reference: docs/generated/metrics.md. */
+export function metricReference(): string {
+  const rows = Object.entries(METRICS).map(([name, { type, labels, help }]) => {
+    const labelled = labels.map((label) => `\`${label}\``).join(", ");
+    return `| \`${name}\` | ${type} | ${labelled} | ${help} |`;
+  });
+  const text = [
+    "# Metrics",
+    "",
+    "What `/metrics` of the admin port tells, in Prometheus' text format. Generated from the code.",
+    "",
+    "| Name | Type | Labels | What it is |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+  ];
+  return `${text.join("\n")}\n`;
+}

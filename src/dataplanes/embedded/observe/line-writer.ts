@@ -1,0 +1,167 @@
+import { close, fstat, open, rename, stat, write, type Stats } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { GatewayError } from "../../../model/index.ts";
+import type { Logger } from "../../../platform/logger.ts";
+
+const fs = {
+  open: promisify(open),
+  close: promisify(close),
+  fstat: promisify(fstat) as (fd: number) => Promise<Stats>,
+  stat: promisify(stat) as (path: string) => Promise<Stats>,
+  rename: promisify(rename),
+  write: promisify(write) as (fd: number, data: Buffer) => Promise<{ bytesWritten: number }>,
+};
+
+export interface LineWriterOptions {
+  /** null: standard output. */
+  readonly file: string | null;
+  /** Bytes that may wait; lines beyond are dropped. */
+  readonly bufferBytes: number;
+  /** null: somebody else moves the file. */
+  readonly rotation: { readonly maxBytes: number; readonly files: number } | null;
+  readonly logger: Logger;
+}
+
+/** Appends whole lines without ever making its caller wait. Disposing writes what waits, for as long as `LAST_MS`. */
+export interface LineWriter extends AsyncDisposable {
+  /** `line` with its end. */
+  write(line: string): void;
+  readonly dropped: number;
+}
+
+const STDOUT = 1;
+/** Longest that a line waits for others to be written with it. */
+const GATHER_MS = 200;
+const GATHER_BYTES = 65_536;
+/** How often it looks whether the file was moved away, which is how log rotation asks for a new one. */
+const LOOK_MS = 1000;
+const RETRY_MS = 50;
+const LAST_MS = 2000;
+/** Owner, and who is in the group: what people visit is theirs. */
+const MODE = 0o640;
+
+/** Throws GatewayError `bad_request` if the file cannot be opened. */
+export async function openLineWriter(options: LineWriterOptions): Promise<LineWriter> {
+  const writer = new BufferedWriter(options);
+  try {
+    await writer.open();
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? "unknown";
+    throw new GatewayError("bad_request", `accessLog.file cannot be opened: the system says ${why}.`, { cause });
+  }
+  return writer;
+}
+
+/** Idle → gathering (a timer runs) → writing (a loop runs until nothing waits) → idle. */
+class BufferedWriter implements LineWriter {
+  readonly #options: LineWriterOptions;
+  #fd = STDOUT;
+  #lines: string[] = [];
+  #waiting = 0;
+  #dropped = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #writing: Promise<void> | null = null;
+  #lookedAt = 0;
+  #failing = false;
+  #closed = false;
+
+  constructor(options: LineWriterOptions) {
+    this.#options = options;
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  async open(): Promise<void> {
+    const { file } = this.#options;
+    if (file !== null) this.#fd = await fs.open(file, "a", MODE);
+  }
+
+  write(line: string): void {
+    if (this.#closed || this.#waiting + line.length > this.#options.bufferBytes) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#lines.push(line);
+    this.#waiting += line.length;
+    if (this.#writing !== null) return;
+    if (this.#waiting >= GATHER_BYTES) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), GATHER_MS).unref();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#writing === null) this.#start();
+    await Promise.race([this.#writing, sleep(LAST_MS, undefined, { ref: false })]);
+    if (this.#options.file !== null) await fs.close(this.#fd);
+  }
+
+  #start(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#writing = this.#drain().finally(() => (this.#writing = null));
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#lines.length > 0) {
+      const lines = this.#lines;
+      const data = Buffer.from(lines.join(""));
+      this.#lines = [];
+      try {
+        await this.#followFile();
+        await this.#append(data);
+        if (this.#failing) this.#options.logger.info("access log is written again");
+        this.#failing = false;
+      } catch (err) {
+        this.#dropped += lines.length;
+        if (!this.#failing) this.#options.logger.error({ err }, "access log cannot be written, its lines are dropped");
+        this.#failing = true;
+      }
+      this.#waiting = this.#lines.reduce((sum, line) => sum + line.length, 0);
+    }
+  }
+
+  async #append(data: Buffer): Promise<void> {
+    let rest = data;
+    while (rest.length > 0) {
+      try {
+        const { bytesWritten } = await fs.write(this.#fd, rest);
+        rest = rest.subarray(bytesWritten);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error; // a pipe that is full now
+        await sleep(RETRY_MS, undefined, { ref: false });
+      }
+    }
+  }
+
+  /** Moves a full file away where that is ours to do, and opens a new one where somebody has moved it. */
+  async #followFile(): Promise<void> {
+    const { file, rotation } = this.#options;
+    if (file === null || performance.now() - this.#lookedAt < LOOK_MS) return;
+    this.#lookedAt = performance.now();
+    const own = await fs.fstat(this.#fd);
+    const there = await fs.stat(file).catch(() => null);
+    if (there !== null && there.ino === own.ino && there.dev === own.dev) {
+      if (rotation === null || own.size < rotation.maxBytes) return;
+      await moveAway(file, rotation.files);
+    }
+    const fd = await fs.open(file, "a", MODE);
+    await fs.close(this.#fd);
+    this.#fd = fd;
+  }
+}
+
+/** FILE becomes FILE.1, that FILE.2, and so on; the last goes. */
+async function moveAway(file: string, files: number): Promise<void> {
+  for (let at = files - 1; at >= 1; at -= 1) {
+    const from = at === 1 ? file : `${file}.${String(at - 1)}`;
+    await fs.rename(from, `${file}.${String(at)}`).catch(ignoreMissing);
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
+}
