@@ -72,6 +72,7 @@ const FAILURES: ReadonlyMap<string | null, Explanation> = new Map([
   ["connect_timeout", timeout("The task runs, but it did not take the connection in time.")],
   ["idle_timeout", timeout("The task runs, but it was silent for too long.")],
   ["reset", unreachable("The task runs, but it closed the connection without an answer.")],
+  ["tls_failed", unreachable("The task runs, but no TLS with it came about that its service's settings allow.")],
   ["connect_failed", unreachable("The task runs, but nothing takes connections on its port just now.")],
 ]);
 

@@ -10,13 +10,14 @@ import type { VersionView } from "../api/wire.ts";
 import { startAuth } from "../auth/auth.ts";
 import { type GateFile, type Home, makeHome, removeGateFile, writeGateFile } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
-import { siteOf } from "../config/site.ts";
+import { hostsOf, siteOf } from "../config/site.ts";
 import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
 import { startObservation } from "../dataplanes/embedded/observe/observation.ts";
 import { bindListener, type BoundListener } from "../dataplanes/embedded/listener.ts";
+import { openLocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
 import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -61,7 +62,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const store = scope.use(await startEmbeddedStore({ file: home.database, ...base }));
   const leadership = startSoleLeadership({ store, ...base });
   const claims = scope.use(createClaimsBook({ store, logger }));
-  const listener = scope.use(await bindListener(config.listen));
+  const listener = scope.use(await startListener(config, home, base));
   const site = siteOf(config, listener.port);
   const state = createTableState(tableOptions(config, site), await readClaims(store));
   const metrics = createMetrics(config.metrics);
@@ -92,14 +93,14 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const explain = createExplain({ state, control, clock });
   const { gatekeeper } = auth;
   const dialRules = { loopback: loopbackProviders(config), ownPorts };
-  const planeDeps = {
   const observation = await startObservation({ config, logger, rotatesLog: true });
+  const planeDeps = {
     secret: await keepPlaneSecret(store),
     ...{ listener, limits: config.limits, site, dialRules, gatekeeper, explain, observation, ...base },
   };
   const plane = scope.use(await startEmbeddedPlane(planeDeps));
-  scope.use(plane.observe(takeStatus(seen, directory)));
   metrics.observePlane(plane);
+  scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   state.setKeys(auth.keys());
   const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));
@@ -107,11 +108,25 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   await keepOwnerToken(home, auth, owner);
-  const file = gateFile(site, { listener, admin, certificate: config.listen.tls?.certificate });
+  const file = gateFile(site, { listener, admin, certificate: listener.tls?.trustFile(site.gateHost) });
   writeGateFile(home, file);
   scope.defer(() => removeGateFile(home));
   logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
   return running({ file, plane, clock, loginLink: () => auth.login.link(owner) }, scope.move());
+}
+
+/** With an authority of its own where the configuration asks for one. */
+async function startListener(
+  config: Config,
+  home: Home,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<BoundListener> {
+  const { domain, gateHost, pathHost } = hostsOf(config);
+  const names = [domain, gateHost, pathHost] as const;
+  const options = { folder: home.authority, names, now: clock.now() };
+  const authority = config.listen.tls?.local === true ? await openLocalAuthority(options) : null;
+  if (authority?.isNew === true) logger.info({ file: authority.file }, "made an authority: trust its certificate");
+  return bindListener(config.listen, { authority, ticketSecret: null, clock, logger });
 }
 
 function takeStatus(seen: { plane: PlaneStatus | null }, directory: TaskDirectory): (status: PlaneStatus) => void {

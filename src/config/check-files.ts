@@ -1,4 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
+import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import { errnoOf } from "./read-layers.ts";
 import type { Config } from "./schema.ts";
@@ -6,16 +7,25 @@ import type { Config } from "./schema.ts";
 /** What is wrong with the files that a configuration names, as they are now. */
 export function checkFiles({ listen }: Partial<Config>): Finding[] {
   if (listen?.tls === undefined) return [];
-  const { certificate, key } = listen.tls;
+  const { certificate, key, certificates } = listen.tls;
+  const at = ["listen", "tls"];
+  const first = certificate === undefined || key === undefined ? [] : checkPair({ certificate, key }, at);
+  return [...first, ...certificates.flatMap((pair, index) => checkPair(pair, [...at, "certificates", index]))];
+}
+
+function checkPair(
+  pair: { readonly certificate: string; readonly key: string },
+  at: readonly PropertyKey[],
+): Finding[] {
   return [
-    ...checkReadable(certificate, "certificate"),
-    ...checkReadable(key, "key"),
-    ...checkPrivate(key, ["listen", "tls", "key"]),
+    ...checkReadable(pair.certificate, [...at, "certificate"]),
+    ...checkReadable(pair.key, [...at, "key"]),
+    ...checkPrivate(pair.key, [...at, "key"]),
   ];
 }
 
-function checkReadable(file: string, name: "certificate" | "key"): Finding[] {
-  const about = { path: ["listen", "tls", name], key: `listen.tls.${name}` };
+function checkReadable(file: string, path: readonly PropertyKey[]): Finding[] {
+  const about = { path, key: dotted(path) };
   try {
     accessSync(file, constants.R_OK);
     return statSync(file).isFile() ? [] : [{ ...about, message: "is no file; expected a file in PEM" }];
@@ -25,9 +35,9 @@ function checkReadable(file: string, name: "certificate" | "key"): Finding[] {
 }
 
 /** A warning: some platforms that mount secrets can do no better. */
-function checkPrivate(file: string, path: readonly string[]): Finding[] {
+function checkPrivate(file: string, path: readonly PropertyKey[]): Finding[] {
   const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & 0o077) === 0) return [];
   const message = `others can read the file (mode ${(mode & 0o777).toString(8)}); run chmod 600 on it`;
-  return [{ path, key: path.join("."), message, severity: "warning" }];
+  return [{ path, key: dotted(path), message, severity: "warning" }];
 }

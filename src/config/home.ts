@@ -15,6 +15,8 @@ export interface Home {
   readonly apiSocket: string;
   /** Log of a gate that was started in the background. */
   readonly gateLog: string;
+  /** Folder of the authority that `listen.tls.local` makes. */
+  readonly authority: string;
   /** One folder per local task. */
   readonly tasks: string;
 }
@@ -30,6 +32,7 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     gateFile: join(directory, "gate.json"),
     apiSocket: join(directory, "api.sock"),
     gateLog: join(directory, "gate.log"),
+    authority: join(directory, "authority"),
     tasks: join(directory, "tasks"),
   };
 }
@@ -103,7 +106,7 @@ export interface GateFile {
   readonly gateHost: string;
   readonly domain: string;
   readonly secure: boolean;
-  /** Absolute: the chain that it serves, by which the command line knows it. Absent where it serves plain HTTP. */
+  /** Absolute: the chain that it serves, or its own authority, by which the command line knows it. Absent where it serves plain HTTP. */
   readonly certificateFile?: string;
   /** IP address that it listens on; `dialOf` makes of it what to dial. */
   readonly address: string;

@@ -10,11 +10,43 @@ export const ListenConfig = z.strictObject({
   address: hostPort.prefault("127.0.0.1:7080").describe("Where the gate listens: one port for everything."),
   tls: z
     .strictObject({
-      certificate: filePath.describe("File with the certificate chain, PEM."),
-      key: filePath.describe("File with the private key, PEM; for its owner alone to read."),
+      certificate: CertificateFiles.shape.certificate.optional(),
+      key: CertificateFiles.shape.key.optional(),
+      certificates: z
+        .array(CertificateFiles)
+        .max(1000)
+        .prefault([])
+        .describe("More certificates: each visitor gets the one that holds the name that it asks for, else the first."),
+      local: flag
+        .optional()
+        .describe(
+          "Make an authority in the state folder, and certificates by it for every name of the gate that no file has. " +
+            "`taskgate up --tls local` sets it.",
+        ),
+    })
+    .refine((tls) => (tls.certificate === undefined) === (tls.key === undefined), {
+      path: ["key"],
+      error: "certificate and key belong together: expected both or none",
+    })
+    .refine((tls) => tls.local === true || tls.certificate !== undefined || tls.certificates.length > 0, {
+      path: ["certificate"],
+      error: "expected a certificate with its key, certificates, or local: true",
     })
     .optional()
     .describe("Serve TLS on the address. Without it the gate speaks plain HTTP."),
+  proxyProtocol: z
+    .strictObject({
+      from: z
+        .array(network)
+        .max(1000)
+        .prefault([])
+        .describe(
+          "Addresses or networks of proxies whose connections begin with a PROXY header, version 1 or 2. One of theirs without it is " +
+            "refused, and so is the header from anybody else.",
+        ),
+    })
+    .prefault({})
+    .describe("Who stands before the gate and names the visitors' addresses."),
   plainOnPublicAddress: flag
     .prefault(false)
     .describe(
@@ -25,6 +57,11 @@ export type ListenConfig = z.output<typeof ListenConfig>;
 
 export const LimitsConfig = z.strictObject({
   headerBytes: size("4KiB", "1MiB").prefault("64KiB").describe("Largest request or response head."),
+  headerFields: count(10, 10_000).prefault(1000).describe("Most fields of a request or response head, or of trailers."),
+  headerLine: size("256B", "1MiB").prefault("64KiB").describe("Longest line of a request or response head."),
+  bodyBytes: size("0B", "999999GiB")
+    .prefault("0B")
+    .describe("Largest body of a request over HTTP/1.1; larger ones are refused with 413. 0B: any."),
   headerTime: duration("10ms", "10m")
     .prefault("20s")
     .describe("Longest time from the first byte of a request head to its last."),
@@ -63,38 +100,6 @@ export const LimitsConfig = z.strictObject({
 });
 export type LimitsConfig = z.output<typeof LimitsConfig>;
 
-export const TcpConfig = z.strictObject({
-  ports: portRange.prefault("20000-20999").describe("Range that raw TCP services get their port from."),
-  services: z
-    .record(
-      z.string().regex(/^[^/]+\/[^/]+\/[^/]+$/, { error: "expected PROVIDER/TASK/SERVICE" }),
-      z.union([z.literal("auto"), count(1, 65_535)], { error: "expected a port from 1 to 65535, or auto" }),
-    )
-    .meta({ title: "map of PROVIDER/TASK/SERVICE to a port, or auto" })
-    .prefault({})
-    .describe(
-      "TCP services, as PROVIDER/TASK/SERVICE, that get a port though their access is not public; the value is the port, or auto. " +
-        "A raw port carries no login: whoever reaches it is in.",
-    ),
-});
-export type TcpConfig = z.output<typeof TcpConfig>;
-
-export const AccessConfig = z.strictObject({
-  ceiling: z
-    .enum(["nobody", "authenticated", "public"])
-    .prefault("public")
-    .describe("The most open that anyone may make a service: nobody, authenticated or public."),
-});
-export type AccessConfig = z.output<typeof AccessConfig>;
-
-export const LoginConfig = z.strictObject({
-  link: duration("1s", "7d").prefault("15m").describe("How long a printed login link is good. It works once."),
-  gateSession: duration("1s", "365d").prefault("30d").describe("How long a browser stays logged in to the gate."),
-  session: duration("1s", "30d")
-    .prefault("12h")
-    .describe("How long a browser's session of one service lasts before it is renewed through the gate."),
-  code: duration("1s", "60s")
-    .prefault("60s")
 export const AccessLogConfig = z.strictObject({
   mode: z
     .enum(["off", "sampled", "full"])
@@ -147,6 +152,38 @@ export const MetricsConfig = z.strictObject({
 });
 export type MetricsConfig = z.output<typeof MetricsConfig>;
 
+export const TcpConfig = z.strictObject({
+  ports: portRange.prefault("20000-20999").describe("Range that raw TCP services get their port from."),
+  services: z
+    .record(
+      z.string().regex(/^[^/]+\/[^/]+\/[^/]+$/, { error: "expected PROVIDER/TASK/SERVICE" }),
+      z.union([z.literal("auto"), count(1, 65_535)], { error: "expected a port from 1 to 65535, or auto" }),
+    )
+    .meta({ title: "map of PROVIDER/TASK/SERVICE to a port, or auto" })
+    .prefault({})
+    .describe(
+      "TCP services, as PROVIDER/TASK/SERVICE, that get a port though their access is not public; the value is the port, or auto. " +
+        "A raw port carries no login: whoever reaches it is in.",
+    ),
+});
+export type TcpConfig = z.output<typeof TcpConfig>;
+
+export const AccessConfig = z.strictObject({
+  ceiling: z
+    .enum(["nobody", "authenticated", "public"])
+    .prefault("public")
+    .describe("The most open that anyone may make a service: nobody, authenticated or public."),
+});
+export type AccessConfig = z.output<typeof AccessConfig>;
+
+export const LoginConfig = z.strictObject({
+  link: duration("1s", "7d").prefault("15m").describe("How long a printed login link is good. It works once."),
+  gateSession: duration("1s", "365d").prefault("30d").describe("How long a browser stays logged in to the gate."),
+  session: duration("1s", "30d")
+    .prefault("12h")
+    .describe("How long a browser's session of one service lasts before it is renewed through the gate."),
+  code: duration("1s", "60s")
+    .prefault("60s")
     .describe("How long the single-use code between the gate's host and a service's host is good."),
 });
 export type LoginConfig = z.output<typeof LoginConfig>;
@@ -205,6 +242,12 @@ export const Config = z.strictObject({
     })
     .prefault({})
     .describe("The admin port: /metrics, /healthz, /readyz."),
+  metrics: MetricsConfig.prefault({}).describe("What /metrics of the admin port tells."),
+  accessLog: AccessLogConfig.prefault({}).describe(
+    "One line of JSON for each request and connection, when it is over.",
+  ),
+  tracing: TracingConfig.prefault({}).describe("OpenTelemetry. Trace context (W3C) is passed on in any case."),
+  requestId: RequestIdConfig,
   tcp: TcpConfig.prefault({}).describe("Raw TCP ports."),
   access: AccessConfig.prefault({}).describe("Bounds on who may be let in."),
   login: LoginConfig.prefault({}).describe("Lifetimes of logins and sessions."),
@@ -220,9 +263,3 @@ export const Config = z.strictObject({
     .describe("The gate's own log."),
 });
 export type Config = z.output<typeof Config>;
-  metrics: MetricsConfig.prefault({}).describe("What /metrics of the admin port tells."),
-  accessLog: AccessLogConfig.prefault({}).describe(
-    "One line of JSON for each request and connection, when it is over.",
-  ),
-  tracing: TracingConfig.prefault({}).describe("OpenTelemetry. Trace context (W3C) is passed on in any case."),
-  requestId: RequestIdConfig,

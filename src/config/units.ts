@@ -73,6 +73,17 @@ export const hostPort = textLike("IP:PORT", /^(\[[0-9a-fA-F:.]+\]|[0-9.]+|localh
   .refine((value) => value.host === "localhost" || isIP(value.host) !== 0, { error: HOST_PORT_ERROR })
   .refine((value) => value.port <= 65_535, { error: "port must be 0 to 65535" });
 
+const NETWORK_ERROR = "expected an address or a network, such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32";
+
+/** `10.0.0.5`, `10.0.0.0/8`, `2001:db8::/32`. */
+export const network = textLike("IP or IP/BITS", /^[0-9a-fA-F:.]+(\/\d{1,3})?$/, NETWORK_ERROR).refine(
+  (text) => {
+    const [ip = "", bits = "0"] = text.split("/");
+    return isIP(ip) !== 0 && Number(bits) <= (isIP(ip) === 4 ? 32 : 128);
+  },
+  { error: NETWORK_ERROR },
+);
+
 /** Ports from one to another. */
 export interface PortRange {
   readonly from: number;

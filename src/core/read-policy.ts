@@ -20,6 +20,11 @@ const NO_POLICY: Policy = Object.freeze({});
 export const PATH = { is: /^\/(?!\/)[\u0021-\u005b\u005d-\u007e]{0,2047}$/, example: "a path such as /lab" };
 const ORIGIN = { is: /^https?:\/\/[^\s/?#@\\"<>]{1,255}$/, example: "an origin such as https://example.com" };
 
+/** What a certificate may hold and a ClientHello may say: a host name or an IP address. */
+const SERVER_NAME = { is: /^[A-Za-z0-9_.:-]{1,253}$/, example: "a name such as db.example.com" };
+const PEM = /^(\s*-----BEGIN [A-Z0-9 ]{1,40}-----[A-Za-z0-9+/=\s]+-----END [A-Z0-9 ]{1,40}-----)+\s*$/;
+const LONGEST_PEM = 64 * 1024;
+
 type Readers = { readonly [K in keyof Policy]-?: (value: unknown, what: string) => Policy[K] };
 
 const timeout = (value: unknown, what: string) => readInteger(value, what, 1, 365 * DAY_MS);
@@ -33,6 +38,7 @@ const READERS: Readers = {
   slowStartMs: (value, what) => readInteger(value, what, 0, DAY_MS),
   rewriteHost: readBoolean,
   upstreamTls: readUpstreamTls,
+  proxyProtocol: (value, what) => readChoice(value, what, ["v1", "v2"] as const),
   authorization: (value, what) => readChoice(value, what, ["gate", "app"] as const),
   allowedOrigins: (value, what) =>
     Object.freeze(readList(value, what, LIMITS.originsPerPolicy).map((origin) => readWord(origin, what, ORIGIN))),
@@ -71,10 +77,21 @@ function readActiveHealth(value: unknown, what: string): ActiveHealth {
 
 function readUpstreamTls(value: unknown, what: string): NonNullable<Policy["upstreamTls"]> {
   const fields = readFields(value, what);
-  const verify = readChoice(fields.verify, `${what}.verify`, ["full", "authority", "none"]);
-  const rest = (["serverName", "authority", "identity"] as const)
-    .map((name) => [name, own(fields, name)] as const)
-    .filter(([, field]) => field !== undefined)
-    .map(([name, field]) => [name, readText(field, `${what}.${name}`, 16_384)]);
-  return Object.freeze({ verify, ...(Object.fromEntries(rest) as { serverName?: string }) });
+  const serverName = own(fields, "serverName");
+  return Object.freeze({
+    verify: readChoice(fields.verify, `${what}.verify`, ["full", "authority", "none"]),
+    ...(serverName !== undefined && { serverName: readWord(serverName, `${what}.serverName`, SERVER_NAME) }),
+    ...readPems(fields, what),
+  });
+}
+
+function readPems(fields: Readonly<Record<string, unknown>>, what: string): { authority?: string; identity?: string } {
+  const given = (["authority", "identity"] as const).flatMap((name) => {
+    const text = own(fields, name);
+    if (text === undefined) return [];
+    // What was given is not shown: it may be a key.
+    if (typeof text === "string" && text.length <= LONGEST_PEM && PEM.test(text)) return [[name, text] as const];
+    throw new Unusable(`${what}.${name} is no PEM of at most ${LONGEST_PEM} characters.`);
+  });
+  return Object.fromEntries(given);
 }

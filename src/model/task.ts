@@ -34,12 +34,19 @@ export interface Policy {
   readonly slowStartMs?: number;
   /** The job sees its own address as Host (and as Origin where it was the gate's), for programs that check. */
   readonly rewriteHost?: boolean;
+  /** TLS between the gate and the job. Services of protocol `tls` bring their own and take none of this. */
   readonly upstreamTls?: {
+    /** Sent as server name, and looked for in the job's certificate; absent: its IP address is looked for, and no name sent. */
     readonly serverName?: string;
+    /** `full`: authority and name; `authority`: any name; `none`: anybody. */
     readonly verify: "full" | "authority" | "none";
+    /** PEM: whom to believe instead of the authorities that Node knows. */
     readonly authority?: string;
+    /** PEM: certificate chain and private key that the gate shows. Never logged. */
     readonly identity?: string;
   };
+  /** Connections to the job begin with a PROXY header that names the visitor. HTTP services then get a connection for each request. */
+  readonly proxyProtocol?: "v1" | "v2";
   /** Whose the Authorization header is; "gate" headers never reach the job, even refused ones. */
   readonly authorization?: "gate" | "app";
   readonly allowedOrigins?: readonly string[];

@@ -1,15 +1,20 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import tls, { type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
+import { carryRaw } from "./carry-raw.ts";
 import type { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
-import { Http1Entrance, sayGoodbye } from "./http1-entrance.ts";
+import { Http1Entrance } from "./http1/entrance.ts";
+import { sayGoodbye } from "./http1/send-off.ts";
 import { createHttp2Entrance } from "./http2-entrance.ts";
 import type { BoundListener } from "./listener.ts";
 import type { Notice } from "./pages.ts";
+import { endsOf, peerOf } from "./peer.ts";
+import type { ConnectionEnds } from "./proxy-protocol.ts";
 import type { Client } from "./request-head.ts";
 import { serve } from "./serve.ts";
-import { sniff } from "./sniff.ts";
+import { sniff, type Opening } from "./sniff.ts";
+import { Terminator } from "./tls/terminate.ts";
 import { serveTunnel } from "./tunnel.ts";
 
 export interface Entrance extends Disposable {
@@ -30,71 +35,117 @@ const TLS_NEEDED: Notice = {
   title: "TLS needed",
   message: "This port speaks https only.",
 };
+const UNKNOWN_CLIENT: Client = Object.freeze({ peer: "unknown", secure: false });
+
+/** A fatal alert, unrecognized_name (RFC 6066 §3): the client says so, instead of taking the gate for gone. */
+const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
 
 /** The one port: tells by the first bytes what a connection speaks and hands it to who speaks that. */
 export function startEntrance(listener: BoundListener, context: PlaneContext, connections: Connections): Entrance {
-  const { limits, clock, metrics, logger } = context;
-  const clients = new WeakMap<Duplex, Client>();
-  const deps = {
-    limits,
-    client: (socket: Duplex) => clients.get(socket) ?? UNKNOWN_CLIENT,
-    serve: (exchange: Parameters<typeof serve>[1]) => void serve(context, exchange),
-    tunnel: (exchange: Parameters<typeof serve>[1]) => void serveTunnel(context, exchange),
-    refused: (status: number) => metrics.answered("http", status, "gate"),
-  };
-  const http1 = new Http1Entrance(deps);
-  const http2 = createHttp2Entrance(deps);
-  const secure = listener.tls === null ? null : startTls(listener.tls, limits.headerTime);
-  const enter = (socket: Duplex, isHttp2: boolean) => (isHttp2 ? http2 : http1).take(socket);
-
-  secure?.on("secureConnection", (socket: TLSSocket) => {
-    socket.on("error", () => undefined); // `close` follows
-    clients.set(socket, { peer: peerOf(socket), secure: true });
-    enter(socket, socket.alpnProtocol === "h2");
-  });
-  secure?.on("tlsClientError", (error, socket: TLSSocket) => {
-    logger.debug({ err: error }, "TLS handshake failed");
-    socket.destroy();
-  });
-
-  listener.accept((socket) => {
-    if (!connections.add(socket)) return turnAway(socket, secure === null ? OVERLOADED : null);
-    void sniff(socket, limits.headerTime, clock).then((spoken) => {
-      if (spoken === null) return;
-      if (spoken === "tls" && secure !== null) return void secure.emit("connection", socket);
-      if (spoken === "tls") return void socket.destroy();
-      if (secure !== null) return turnAway(socket, spoken === "http1" ? TLS_NEEDED : null);
-      clients.set(socket, { peer: peerOf(socket), secure: context.site.secure });
-      enter(socket, spoken === "http2");
-    });
-  });
-  return {
-    drain() {
-      listener.close();
-      http1.drain();
-      http2.drain();
-    },
-    [Symbol.dispose]() {
-      listener.close();
-      http1[Symbol.dispose]();
-      http2[Symbol.dispose]();
-    },
-  };
+  return new OnePort(listener, context, connections);
 }
 
-const UNKNOWN_CLIENT: Client = Object.freeze({ peer: "unknown", secure: false });
+class OnePort implements Entrance {
+  readonly #listener: BoundListener;
+  readonly #context: PlaneContext;
+  readonly #connections: Connections;
+  readonly #clients = new WeakMap<Duplex, Client>();
+  readonly #http1: Http1Entrance;
+  readonly #http2: ReturnType<typeof createHttp2Entrance>;
+  readonly #terminator: Terminator | null;
+  /** By what both the raw socket and the one of TLS on it know: what the PROXY header said. */
+  readonly #proxied = new Map<string, ConnectionEnds>();
 
-/** IPv4 as such, also where the listener is an IPv6 one. */
-function peerOf(socket: Socket): string {
-  return (socket.remoteAddress ?? "unknown").replace(/^::ffff:(?=\d+\.)/, "");
+  constructor(listener: BoundListener, context: PlaneContext, connections: Connections) {
+    this.#listener = listener;
+    this.#context = context;
+    this.#connections = connections;
+    const { limits, clock, refusals, traffic, logger } = context;
+    const deps = {
+      ...{ limits, clock, refusals },
+      client: (socket: Duplex) => this.#clients.get(socket) ?? UNKNOWN_CLIENT,
+      serve: (exchange: Parameters<typeof serve>[1]) => void serve(context, exchange),
+      tunnel: (exchange: Parameters<typeof serve>[1]) => void serveTunnel(context, exchange),
+      refused: ({ status, code }: Notice, peer: string) => traffic.rejected("http", { status, code, peer }),
+    };
+    this.#http1 = new Http1Entrance(deps);
+    this.#http2 = createHttp2Entrance(deps);
+    const secured = (socket: TLSSocket) => this.#secured(socket);
+    const { tls: certificates } = listener;
+    this.#terminator =
+      certificates === null ? null : new Terminator({ certificates, handshakeMs: limits.headerTime, logger, secured });
+    listener.accept((socket) => void this.#meet(socket));
+  }
+
+  drain(): void {
+    this.#listener.close();
+    this.#http1.drain();
+    this.#http2.drain();
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+    this.#http1[Symbol.dispose]();
+    this.#http2[Symbol.dispose]();
+  }
+
+  async #meet(socket: Socket): Promise<void> {
+    const proxied = this.#listener.isProxy(peerOf(socket));
+    if (!this.#connections.add(socket)) {
+      turnAway(socket, this.#terminator === null && !proxied ? OVERLOADED : null);
+      return;
+    }
+    const { limits, clock } = this.#context;
+    const opening = await sniff(socket, { timeoutMs: limits.headerTime, clock, proxied });
+    if (opening !== null && !socket.destroyed) this.#enter(socket, opening);
+  }
+
+  #enter(socket: Socket, { spoken, serverName, ends }: Opening): void {
+    if (spoken === "tls") return this.#enterTls(socket, serverName, ends);
+    if (this.#terminator !== null) return turnAway(socket, spoken === "http1" ? TLS_NEEDED : null);
+    this.#clients.set(socket, clientOf(ends ?? endsOf(socket), this.#context.site.secure));
+    this.#speak(socket, spoken === "http2");
+  }
+
+  #enterTls(socket: Socket, serverName: string | null, proxied: ConnectionEnds | null): void {
+    const route = serverName === null ? null : this.#context.index.findServerName(serverName);
+    if (route !== null) {
+      return void carryRaw(this.#context, { near: socket, route, ends: proxied ?? endsOf(socket) });
+    }
+    if (this.#terminator === null) return void socket.end(UNRECOGNIZED_NAME, () => socket.destroy());
+    if (proxied !== null) {
+      const key = pairKey(socket);
+      this.#proxied.set(key, proxied);
+      socket.once("close", () => this.#proxied.delete(key));
+    }
+    this.#terminator.take(socket);
+  }
+
+  #secured(socket: TLSSocket): void {
+    const ends = this.#proxied.get(pairKey(socket)) ?? endsOf(socket);
+    const { servername, alpnProtocol } = socket as TLSSocket & { readonly servername?: string | false };
+    const { tls } = this.#listener;
+    const named = typeof servername === "string" ? servername.toLowerCase() : null;
+    const mayAsk = named === null || tls === null ? {} : { mayAsk: (host: string) => tls.sameFor(named, host) };
+    this.#clients.set(socket, { ...clientOf(ends, true), ...mayAsk });
+    this.#speak(socket, alpnProtocol === "h2");
+  }
+
+  #speak(socket: Duplex, isHttp2: boolean): void {
+    (isHttp2 ? this.#http2 : this.#http1).take(socket);
+  }
+}
+
+function clientOf(ends: ConnectionEnds, secure: boolean): Client {
+  return { peer: ends.source.ip, secure, ends };
+}
+
+/** Names a connection for as long as it is open. */
+function pairKey({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return [remoteAddress, remotePort, localAddress, localPort].join(" ");
 }
 
 function turnAway(socket: Socket, notice: Notice | null): void {
   if (notice === null) socket.destroy();
   else sayGoodbye(socket, notice);
-}
-
-/** Listens to nothing: connections are handed in. */
-function startTls({ cert, key }: NonNullable<BoundListener["tls"]>, handshakeTimeout: number): tls.Server {
-  return tls.createServer({ cert, key, handshakeTimeout, ALPNProtocols: ["h2", "http/1.1"], minVersion: "TLSv1.2" });
 }

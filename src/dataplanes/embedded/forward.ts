@@ -22,6 +22,7 @@ export interface Call {
 export type Failure =
   | "connect_failed"
   | "connect_timeout"
+  | "tls_failed"
   | "reset"
   | "idle_timeout"
   | "no_endpoint"

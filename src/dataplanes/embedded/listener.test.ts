@@ -5,13 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ListenConfig } from "../../config/schema.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { silentLogger } from "../../platform/logger.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { bindListener } from "./listener.ts";
 
+const DEPS = { authority: null, ticketSecret: null, clock: systemClock, logger: silentLogger };
 const FREE = ListenConfig.parse({ address: "127.0.0.1:0" });
 
 test("keeps connections that come before anybody takes them", async () => {
-  await using listener = await bindListener(FREE);
+  await using listener = await bindListener(FREE, DEPS);
   const early = net.connect(listener.port, listener.address);
   await once(early, "connect");
   const taken: string[] = [];
@@ -25,13 +28,13 @@ test("keeps connections that come before anybody takes them", async () => {
 });
 
 test("says that a port is taken, that an address is not this machine's, and that a certificate is none", async () => {
-  await using listener = await bindListener(FREE);
+  await using listener = await bindListener(FREE, DEPS);
   const taken = ListenConfig.parse({ address: `127.0.0.1:${String(listener.port)}` });
-  await expect(bindListener(taken)).rejects.toMatchObject({
+  await expect(bindListener(taken, DEPS)).rejects.toMatchObject({
     code: "conflict",
     message: `listen.address: 127.0.0.1:${String(listener.port)} is taken by another program`,
   });
-  await expect(bindListener(ListenConfig.parse({ address: "192.0.2.1:0" }))).rejects.toMatchObject({
+  await expect(bindListener(ListenConfig.parse({ address: "192.0.2.1:0" }), DEPS)).rejects.toMatchObject({
     code: "bad_request",
   });
   const folder = await mkdtemp(join(tmpdir(), "taskgate-listener-"));
@@ -39,18 +42,18 @@ test("says that a port is taken, that an address is not this machine's, and that
   const other = selfSigned(["a.localhost"]);
   const files = { certificate: join(folder, "certificate.pem"), key: join(folder, "key.pem") };
   const withTls = ListenConfig.parse({ address: "127.0.0.1:0", tls: files });
-  await expect(bindListener(withTls)).rejects.toMatchObject({ code: "bad_request" });
+  await expect(bindListener(withTls, DEPS)).rejects.toMatchObject({ code: "bad_request" });
   await writeFile(files.certificate, pem.certificate);
   await writeFile(files.key, other.key);
-  await expect(bindListener(withTls)).rejects.toMatchObject({ code: "bad_request" });
+  await expect(bindListener(withTls, DEPS)).rejects.toMatchObject({ code: "bad_request" });
   await writeFile(files.key, pem.key);
-  await using good = await bindListener(withTls);
+  await using good = await bindListener(withTls, DEPS);
   expect(good.tls).not.toBeNull();
   await rm(folder, { recursive: true });
 });
 
 test("takes no more connections once it is closed", async () => {
-  await using listener = await bindListener(FREE);
+  await using listener = await bindListener(FREE, DEPS);
   listener.accept((socket) => socket.end());
   listener.close();
   const [error] = (await once(net.connect(listener.port, listener.address), "error")) as [NodeJS.ErrnoException];

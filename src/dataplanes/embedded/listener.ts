@@ -1,29 +1,37 @@
-import { readFile } from "node:fs/promises";
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createSecureContext } from "node:tls";
+import { BlockList, createServer, isIP, type AddressInfo, type Server, type Socket } from "node:net";
 import type { ListenConfig } from "../../config/schema.ts";
-import { GatewayError } from "../../model/index.ts";
 import { bindError } from "../../platform/bind-error.ts";
+import { startCertificates, type Certificates, type CertificatesDeps } from "./tls/certificates.ts";
 
 /** The gate's port, taken before there is anything behind it, so that everybody can be told which it is. */
 export interface BoundListener extends AsyncDisposable {
   readonly port: number;
   /** IP address. */
   readonly address: string;
-  /** PEM; null: plain. */
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+  /** null: plain. */
+  readonly tls: Certificates | null;
+  /** Whether connections from this address must begin with a PROXY header; from all others it is refused. */
+  isProxy(ip: string): boolean;
   /** From now on connections go here; those that came before are the first. Call it once. */
   accept(call: (socket: Socket) => void): void;
   /** Takes no more connections; open ones stay. */
   close(): void;
 }
 
+export interface ListenerDeps extends Omit<CertificatesDeps, "config"> {
+  /** Starts the server listening instead of binding `listen.address`: on a handle that another process bound. Errors go to the server. */
+  readonly listenOn?: (server: Server, ready: () => void) => void;
+}
+
 /** Connections kept waiting while the gate starts. */
 const WAITING_MAX = 256;
 
-/** Binds. Throws GatewayError `conflict` (taken), `denied` (not allowed), `bad_request` (unusable address or TLS files). */
-export async function bindListener(listen: ListenConfig): Promise<BoundListener> {
-  const tls = listen.tls === undefined ? null : await readTls(listen.tls);
+/**
+ * Binds, and reads the certificates. Throws GatewayError `conflict` (taken), `denied` (not allowed), `bad_request` (unusable address or TLS
+ * files).
+ */
+export async function bindListener(listen: ListenConfig, deps: ListenerDeps): Promise<BoundListener> {
+  const tls = listen.tls === undefined ? null : await startCertificates({ ...deps, config: listen.tls });
   const waiting: Socket[] = [];
   let take: ((socket: Socket) => void) | null = null;
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
@@ -31,14 +39,17 @@ export async function bindListener(listen: ListenConfig): Promise<BoundListener>
     if (take !== null) take(socket);
     else if (waiting.push(socket) > WAITING_MAX) waiting.shift()?.destroy();
   });
-  await listening(server, listen.address);
+  try {
+    await listening(server, listen.address, deps.listenOn);
+  } catch (error) {
+    tls?.[Symbol.dispose]();
+    throw error;
+  }
   const { port, address } = server.address() as AddressInfo;
   const close = () => void server.close();
   return {
-    port,
-    address,
-    tls,
-    close,
+    ...{ port, address, tls, close },
+    isProxy: proxyCheck(listen.proxyProtocol.from),
     accept(call) {
       take = call;
       for (const socket of waiting.splice(0)) if (!socket.destroyed) call(socket);
@@ -46,29 +57,40 @@ export async function bindListener(listen: ListenConfig): Promise<BoundListener>
     [Symbol.asyncDispose]() {
       for (const socket of waiting) socket.destroy();
       close();
+      tls?.[Symbol.dispose]();
       return Promise.resolve();
     },
   };
 }
 
-async function readTls(files: NonNullable<ListenConfig["tls"]>): Promise<NonNullable<BoundListener["tls"]>> {
-  try {
-    const [cert, key] = await Promise.all([readFile(files.certificate), readFile(files.key)]);
-    createSecureContext({ cert, key });
-    return { cert, key };
-  } catch (cause) {
-    const message = `Cannot use the certificate ${files.certificate} with the key ${files.key}: expected PEM files that belong together.`;
-    throw new GatewayError("bad_request", message, { cause });
+function proxyCheck(networks: readonly string[]): (ip: string) => boolean {
+  if (networks.length === 0) return () => false;
+  const list = new BlockList();
+  for (const text of networks) {
+    const [ip = "", bits] = text.split("/");
+    const family = familyOf(ip);
+    list.addSubnet(ip, bits === undefined ? (family === "ipv4" ? 32 : 128) : Number(bits), family);
   }
+  return (ip) => isIP(ip) !== 0 && list.check(ip, familyOf(ip));
 }
 
-function listening(server: Server, { host, port }: ListenConfig["address"]): Promise<void> {
+function familyOf(ip: string): "ipv4" | "ipv6" {
+  return isIP(ip) === 4 ? "ipv4" : "ipv6";
+}
+
+function listening(
+  server: Server,
+  { host, port }: ListenConfig["address"],
+  listenOn: ListenerDeps["listenOn"],
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause) => reject(bindError("listen.address", { host, port }, cause)));
-    server.listen({ host, port, backlog: 4096 }, () => {
+    const ready = () => {
       server.removeAllListeners("error");
       server.on("error", () => undefined); // accepting failed for one connection (no descriptors): the next may succeed
       resolve();
-    });
+    };
+    if (listenOn === undefined) server.listen({ host, port, backlog: 4096 }, ready);
+    else listenOn(server, ready);
   });
 }

@@ -2,8 +2,8 @@ import type { Socket } from "node:net";
 import type { Route } from "../../model/index.ts";
 import type { PlaneContext } from "./context.ts";
 import type { DialFailure } from "./dial.ts";
+import type { ConnectionEnds } from "./proxy-protocol.ts";
 import type { Target } from "./target.ts";
-
 import type { Flow } from "./traffic.ts";
 
 export interface ReachInput {
@@ -12,6 +12,7 @@ export interface ReachInput {
   /** Of the visitor that it is for. */
   readonly ends?: ConnectionEnds | null;
 }
+
 /** A raw connection to some endpoint that a route leads to, the best one first; else why there is none. Whoever gets it closes it. */
 export async function reachTarget(
   context: PlaneContext,

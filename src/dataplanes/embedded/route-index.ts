@@ -35,6 +35,7 @@ export class RouteIndex {
   readonly #routes = new Map<string, Route>();
   readonly #hosts = new Map<string, HostEntry>();
   readonly #ports = new Map<number, Route>();
+  readonly #serverNames = new Map<string, Route>();
   /** By name and value of the first pair. */
   readonly #headers = new Map<string, Set<Route>>();
   /** How many routes ask for that name as their first pair. */
@@ -84,6 +85,11 @@ export class RouteIndex {
     if (named === null) return found;
     // The header may repeat what Host says, no more: a header that wins over Host is how one service's login opens another.
     return found.kind === "route" && named !== "unknown" && sameGoal(found.route, named) ? found : MISDIRECTED;
+  }
+
+  /** Who is passed TLS through to. */
+  findServerName(name: string): Route | null {
+    return this.#serverNames.get(name) ?? null;
   }
 
   /** The host's own route, for CONNECT. */
@@ -140,7 +146,8 @@ export class RouteIndex {
       case "headers":
         this.#addHeaders(route, match);
         break;
-      case "serverName": // found by TLS, before there is a request
+      case "serverName":
+        this.#serverNames.set(match.name, route);
         break;
     }
   }
@@ -167,6 +174,7 @@ export class RouteIndex {
         this.#removeHeaders(route, match);
         break;
       case "serverName":
+        this.#serverNames.delete(match.name);
         break;
     }
   }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import net, { type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { systemClock } from "../../platform/clock.ts";
+import type { ConnectionEnds } from "./proxy-protocol.ts";
 import { readSpoken, sniff, type Spoken } from "./sniff.ts";
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,20 +25,21 @@ test.each([
 async function sniffed(
   chunks: readonly string[],
   end: boolean,
-): Promise<{ spoken: Spoken | null; rest: string; socket: Socket }> {
+  proxied = false,
+): Promise<{ spoken: Spoken | null; ends: ConnectionEnds | null; rest: string; socket: Socket }> {
   const server = net.createServer({ allowHalfOpen: true });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const client = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
   client.on("error", () => undefined);
   const [socket] = (await once(server, "connection")) as [Socket];
-  const spoken = sniff(socket, 300, systemClock);
+  const sniffing = sniff(socket, { timeoutMs: 300, clock: systemClock, proxied });
   for (const chunk of chunks) {
     client.write(chunk, "latin1");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   if (end) client.end();
-  const result = await spoken;
+  const result = await sniffing;
   let rest = "";
   if (result !== null) {
     client.end();
@@ -45,7 +47,7 @@ async function sniffed(
   }
   client.destroy();
   server.close();
-  return { spoken: result, rest, socket };
+  return { spoken: result?.spoken ?? null, ends: result?.ends ?? null, rest, socket };
 }
 
 test("leaves every byte to who comes next, in whatever pieces it came", async () => {
@@ -67,4 +69,19 @@ test("ends connections that end, or say too little in time", async () => {
     const { spoken, socket } = await sniffed(chunks, end);
     expect([spoken, socket.destroyed]).toEqual([null, true]);
   }
+});
+
+test("takes a PROXY header off a connection that must have one, and refuses the rest", async () => {
+  const header = "PROXY TCP4 192.0.2.7 192.0.2.1 5000 443\r\n";
+  expect(await sniffed([header.slice(0, 9), `${header.slice(9)}GE`, "T /"], false, true)).toMatchObject({
+    spoken: "http1",
+    ends: { source: { ip: "192.0.2.7", port: 5000 }, destination: { ip: "192.0.2.1", port: 443 } },
+    rest: "GET /",
+  });
+  expect(await sniffed(["GET / HTTP/1.1\r\n\r\n"], false, true)).toMatchObject({ spoken: null, ends: null });
+  expect(await sniffed([header], false, true)).toMatchObject({ spoken: null });
+});
+
+test("refuses TLS that does not begin with a ClientHello, and names the server that one asks for", async () => {
+  expect(await sniffed(["\u0016\u0003\u0001\u0000\u0001\u0002"], false)).toMatchObject({ spoken: null });
 });

@@ -1,18 +1,24 @@
-import { Agent } from "node:http";
 import type { Socket } from "node:net";
-import { addressText, type Address, type Endpoint } from "../../model/index.ts";
+import { addressText, type Address, type Endpoint, type Policy, type Protocol } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { dial, type DialFailure } from "./dial.ts";
+import type { MessageBounds } from "./http1/upstream-connection.ts";
+import { UpstreamPool } from "./http1/upstream-pool.ts";
 import { afterFailure, afterSuccess, UNTRIED, type EjectionRules, type PassiveHealth } from "./passive-health.ts";
+import type { ConnectionEnds } from "./proxy-protocol.ts";
 import { SessionPool } from "./session-pool.ts";
+import { UpstreamTls } from "./tls/upstream-tls.ts";
 
 export interface TargetDeps {
   readonly endpoint: Endpoint;
   /** Why it may never be dialled; null: it may. */
   readonly forbidden: string | null;
+  /** Of its service: how connections to it begin. */
+  readonly protocol: Protocol;
+  readonly policy: Policy;
   readonly connectMs: number;
   readonly upstreamIdle: number;
-  readonly headerBytes: number;
+  readonly bounds: MessageBounds;
   readonly clock: Clock;
   readonly ejection: EjectionRules;
   /** How long it gets less than its share once it is well again, or where it `joins` others; 0: not at all. */
@@ -26,9 +32,6 @@ export interface TargetDeps {
   /** Its verdict changed. */
   changed(target: Target): void;
 }
-
-/** Shorter than what common servers keep idle connections for (5 s), so that requests seldom meet one that is just being closed. */
-const IDLE_MS = 4000;
 
 /** Part of its weight that an endpoint starts with when it starts slowly. */
 const SLOWEST = 0.1;
@@ -48,7 +51,8 @@ export class Target {
   /** Epoch ms since when it starts slowly; -Infinity: it has had its time. */
   #risingSince = -Infinity;
   #stickyId: string | null = null;
-  #agent: Agent | null = null;
+  readonly #tls: UpstreamTls | null;
+  #http1: UpstreamPool | null = null;
   #sessions: SessionPool | null = null;
 
   constructor(deps: TargetDeps) {
@@ -58,6 +62,9 @@ export class Target {
     this.address = deps.endpoint.address;
     this.forbidden = deps.forbidden;
     this.connectMs = deps.connectMs;
+    const { protocol, policy, endpoint } = deps;
+    const asked = protocol === "tls" ? undefined : policy.upstreamTls;
+    this.#tls = asked === undefined ? null : new UpstreamTls({ policy: asked, protocol, address: endpoint.address });
     if (deps.joins) this.#rise();
   }
 
@@ -129,26 +136,36 @@ export class Target {
     });
   }
 
-  /** A connection of its own, for what is not HTTP. */
-  dial(signal: AbortSignal): Promise<Socket | DialFailure> {
-    if (this.forbidden !== null) return Promise.resolve("connect_failed");
-    return dial({ address: this.address, timeoutMs: this.connectMs, clock: this.#deps.clock }, signal);
+  /** Every connection names its visitor to the job, so that none may serve a second one. */
+  get ownConnections(): boolean {
+    return this.#deps.policy.proxyProtocol !== undefined;
   }
 
-  /** Idle HTTP/1.1 connections to it. */
-  get agent(): Agent {
-    if (this.#agent === null) {
-      this.#agent = new Agent({ keepAlive: true, timeout: IDLE_MS });
-      this.#agent.maxFreeSockets = this.#deps.upstreamIdle; // as an option, 0 would mean node's default
-    }
-    return this.#agent;
+  /** A connection of its own, with TLS where the service asks for it. `ends`: of the visitor that it is for; null: it is for nobody alone. */
+  dial(signal: AbortSignal, ends: ConnectionEnds | null = null): Promise<Socket | DialFailure> {
+    if (this.forbidden !== null) return Promise.resolve("connect_failed");
+    const { clock, policy } = this.#deps;
+    const { proxyProtocol: version } = policy;
+    const proxy = version === undefined ? null : { version, ends };
+    return dial({ address: this.address, timeoutMs: this.connectMs, clock, tls: this.#tls, proxy }, signal);
+  }
+
+  /** HTTP/1.1 connections to it. */
+  get http1(): UpstreamPool {
+    return (this.#http1 ??= new UpstreamPool({
+      dial: (signal, ends) => this.dial(signal, ends),
+      bounds: this.#deps.bounds,
+      idleMax: this.#deps.upstreamIdle,
+      ownConnections: this.ownConnections,
+      clock: this.#deps.clock,
+    }));
   }
 
   /** HTTP/2 sessions to it. */
   get sessions(): SessionPool {
     return (this.#sessions ??= new SessionPool({
       dial: (signal) => this.dial(signal),
-      headerBytes: this.#deps.headerBytes,
+      headerBytes: this.#deps.bounds.headBytes,
       connectMs: this.connectMs,
       clock: this.#deps.clock,
     }));
@@ -157,14 +174,12 @@ export class Target {
   /** It left the table: what runs ends by itself, nothing idle is kept. */
   retire(): void {
     this.#sessions?.retire();
-    if (this.#agent === null) return;
-    this.#agent.maxFreeSockets = 0;
-    for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+    this.#http1?.retire();
   }
 
   destroy(): void {
     this.#sessions?.destroy();
-    this.#agent?.destroy();
+    this.#http1?.destroy();
   }
 
   #judge(change: () => void): void {

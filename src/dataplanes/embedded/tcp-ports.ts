@@ -1,15 +1,17 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Problem, Route } from "../../model/index.ts";
+import { carryRaw } from "./carry-raw.ts";
 import type { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
-import { reachTarget } from "./reach-target.ts";
-import { splice } from "./splice.ts";
+import { endsOf } from "./peer.ts";
 
 export interface TcpPortsDeps {
   /** IP address that ports are opened on. */
   readonly address: string;
   readonly context: PlaneContext;
   readonly connections: Connections;
+  /** Starts a server for a port in place of `server.listen`; emits on it what that would. */
+  readonly listen?: ((server: Server, port: number) => void) | undefined;
   /** Problems changed. */
   changed(): void;
 }
@@ -79,18 +81,21 @@ export class TcpPorts implements Disposable {
     open.retry?.[Symbol.dispose]();
     open.retry = null;
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
-    const server = createServer(options, (socket) => void this.#carry(socket, open));
+    const server = createServer(options, (socket) => this.#carry(socket, open));
     open.server = server;
     server.on("error", (error: NodeJS.ErrnoException) => {
       if (open.server === server && !server.listening) this.#failed(port, open, error);
     });
-    server.listen({ port, host: this.#deps.address }, () => {
+    server.on("listening", () => {
       if (open.server !== server) return void server.close();
       open.failures = 0;
       if (open.problem === null) return;
       open.problem = null;
       this.#deps.changed();
     });
+    const { address, listen } = this.#deps;
+    if (listen === undefined) server.listen({ port, host: address });
+    else listen(server, port);
   }
 
   #failed(port: number, open: OpenPort, error: NodeJS.ErrnoException): void {
@@ -108,36 +113,10 @@ export class TcpPorts implements Disposable {
     if (isNews) changed();
   }
 
-  async #carry(near: Socket, { route }: OpenPort): Promise<void> {
+  #carry(near: Socket, { route }: OpenPort): void {
     const { context, connections } = this.#deps;
     near.on("error", () => undefined); // first of all: a reset at any moment must find somebody who hears it
     if (this.#closed || !connections.add(near)) return void near.resetAndDestroy();
-    const gone = new AbortController();
-    const cut = () => near.resetAndDestroy();
-    near.once("close", () => gone.abort());
-    const flow = context.traffic.open({ kind: "tcp", route, session: null, cut });
-    try {
-      const reached = await reachTarget(context, route, gone.signal);
-      if (typeof reached === "string") {
-        cut();
-        return;
-      }
-      await this.#join(near, route, reached, flow);
-    } finally {
-      flow.close();
-    }
-  }
-
-  async #join(
-    near: Socket,
-    route: Route,
-    { socket: far, target }: Exclude<Awaited<ReturnType<typeof reachTarget>>, string>,
-    flow: ReturnType<PlaneContext["traffic"]["open"]>,
-  ): Promise<void> {
-    if (near.destroyed) return void far.destroy();
-    const idleMs = route.policy.idleTimeoutMs ?? this.#deps.context.limits.idleTime;
-    target.active += 1;
-    await splice({ near, far, idleMs, counted: flow });
-    target.active -= 1;
+    void carryRaw(context, { near, route, ends: endsOf(near) });
   }
 }

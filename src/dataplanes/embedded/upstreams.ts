@@ -11,9 +11,10 @@ import {
 } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { endpointKey } from "../dataplane.ts";
-import { watchHealth } from "./active-health.ts";
+import { watchHealth, type WatchHealth } from "./active-health.ts";
 import { pickTarget } from "./balance.ts";
 import { type DialRules, forbiddenTarget, ownAddresses } from "./forbidden-target.ts";
+import { messageBounds } from "./http1/bounds.ts";
 import { Target } from "./target.ts";
 
 export interface UpstreamsDeps {
@@ -22,6 +23,8 @@ export interface UpstreamsDeps {
   readonly clock: Clock;
   /** `Target.stickyId` of a replica. */
   stickyId(upstream: string, replica: string): string;
+  /** How endpoints are checked whose service asks for it; absent: by asking them from here. */
+  readonly watchHealth?: WatchHealth | undefined;
   /** What is known of somebody's health changed. */
   changed(): void;
 }
@@ -171,14 +174,16 @@ export class Upstreams implements Disposable {
   }
 
   #createTarget(upstream: string, entry: Entry, { endpoint, joins }: { endpoint: Endpoint; joins: boolean }): Target {
-    const { limits, clock, changed, dialRules, stickyId } = this.#deps;
+    const { limits, clock, changed, dialRules, stickyId, watchHealth: watch = watchHealth } = this.#deps;
     const rules = { ...dialRules, ownAddresses: this.#ownAddresses };
     const target = new Target({
       endpoint,
       forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), rules),
+      protocol: entry.protocol,
+      policy: entry.policy,
       connectMs: entry.policy.connectTimeoutMs ?? limits.connectTime,
       upstreamIdle: limits.upstreamIdle,
-      headerBytes: limits.headerBytes,
+      bounds: messageBounds(limits),
       clock,
       joins,
       slowStartMs: entry.policy.slowStartMs ?? limits.slowStart,
@@ -195,7 +200,7 @@ export class Upstreams implements Disposable {
     });
     const ask = entry.policy.activeHealth;
     if (ask !== undefined && target.forbidden === null) {
-      entry.checks.set(target, watchHealth({ target, ask, protocol: entry.protocol, clock }));
+      entry.checks.set(target, watch({ target, ask, protocol: entry.protocol, clock, upstream }));
     }
     return target;
   }

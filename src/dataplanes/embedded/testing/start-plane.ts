@@ -1,4 +1,4 @@
-import { LimitsConfig, ListenConfig } from "../../../config/schema.ts";
+import { AccessLogConfig, LimitsConfig, ListenConfig, RequestIdConfig, TracingConfig } from "../../../config/schema.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
 import type { StartPlane } from "../../testing/rig.ts";
@@ -13,13 +13,13 @@ export const startTestPlane: StartPlane = async ({ limits, tls, observe, ...deps
       address: "127.0.0.1:0",
       ...(tls === null ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
     }),
+    { authority: null, ticketSecret: null, clock: systemClock, logger: silentLogger },
   );
   const { port } = listener;
   const site = {
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
     ...{ secure: tls !== null, port, dial: "127.0.0.1" },
   };
-  const plane = await startEmbeddedPlane({
   const observation = await startObservation({
     config: {
       accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
@@ -29,6 +29,7 @@ export const startTestPlane: StartPlane = async ({ limits, tls, observe, ...deps
     logger: silentLogger,
     rotatesLog: true,
   });
+  const plane = await startEmbeddedPlane({
     ...{ ...deps, listener, site, observation, clock: systemClock, logger: silentLogger },
     limits: { ...LimitsConfig.parse({}), ...limits },
     secret: "secret of a test",
