@@ -45,7 +45,7 @@ export const METRICS = {
   taskgate_connect_failures_total: row(
     "counter",
     ["reason"],
-    "Connections to endpoints that failed: refused or broken (failed), or not there in time (timeout).",
+    "Connections to endpoints that failed: refused or broken (failed), not there in time (timeout), no TLS as asked for (tls).",
   ),
   taskgate_service_requests_total: row(
     "counter",

@@ -1,6 +1,7 @@
 import type { MetricsConfig } from "../config/schema.ts";
 import { CLASSES, histogramOf, KINDS, SLOT, SOURCES, sumBlocks, type PlaneFigures } from "../dataplanes/figures.ts";
 import { Exposition } from "./exposition.ts";
+import type { MetricName } from "./metric-table.ts";
 
 const OTHER = "other";
 
@@ -61,8 +62,7 @@ function addKind(out: Exposition, kind: string, block: Block): void {
 
 function addUpstreams(out: Exposition, block: Block): void {
   out.histogram("taskgate_connect_seconds", {}, histogramOf(block, SLOT.connect));
-  out.add("taskgate_connect_failures_total", { reason: "failed" }, block[SLOT.connectFailed] ?? 0);
-  out.add("taskgate_connect_failures_total", { reason: "timeout" }, block[SLOT.connectTimeout] ?? 0);
+  addFailures(out, "taskgate_connect_failures_total", { labels: {}, block });
 }
 
 function addService(out: Exposition, service: string, block: Block): void {
@@ -79,7 +79,17 @@ function addService(out: Exposition, service: string, block: Block): void {
   out.add("taskgate_service_bytes_total", { service, direction: "out" }, at(SLOT.bytesOut));
   out.add("taskgate_service_aborted_total", { service }, at(SLOT.aborted));
   out.add("taskgate_service_retries_total", { service }, at(SLOT.retries));
-  out.add("taskgate_service_connect_failures_total", { service, reason: "failed" }, at(SLOT.connectFailed));
-  out.add("taskgate_service_connect_failures_total", { service, reason: "timeout" }, at(SLOT.connectTimeout));
+  addFailures(out, "taskgate_service_connect_failures_total", { labels: { service }, block });
   out.histogram("taskgate_service_request_duration_seconds", { service }, histogramOf(block, SLOT.duration));
+}
+
+interface Labelled {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly block: Block;
+}
+
+function addFailures(out: Exposition, name: MetricName, { labels, block }: Labelled): void {
+  out.add(name, { ...labels, reason: "failed" }, block[SLOT.connectFailed] ?? 0);
+  out.add(name, { ...labels, reason: "timeout" }, block[SLOT.connectTimeout] ?? 0);
+  out.add(name, { ...labels, reason: "tls" }, block[SLOT.tlsFailed] ?? 0);
 }

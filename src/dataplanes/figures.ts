@@ -31,14 +31,15 @@ export const SLOT = Object.freeze({
   retries: 4,
   connectFailed: 5,
   connectTimeout: 6,
+  tlsFailed: 7,
   /** Five counts of the job's answers, by class; then five of the gate's own. */
-  app: 7,
-  gate: 7 + CLASSES,
+  app: 8,
+  gate: 8 + CLASSES,
   /** From the head of a request to the end of its answer; of a connection, its life. */
-  duration: 7 + 2 * CLASSES,
+  duration: 8 + 2 * CLASSES,
   /** From the head of a request to the head of the job's answer. */
-  firstByte: 7 + 2 * CLASSES + HISTOGRAM_SIZE,
-  connect: 7 + 2 * CLASSES + 2 * HISTOGRAM_SIZE,
+  firstByte: 8 + 2 * CLASSES + HISTOGRAM_SIZE,
+  connect: 8 + 2 * CLASSES + 2 * HISTOGRAM_SIZE,
 });
 const BLOCK_SIZE = SLOT.connect + HISTOGRAM_SIZE;
 

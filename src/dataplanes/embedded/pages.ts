@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { HeaderFields, RequestHead } from "../../model/index.ts";
 import { ERROR_HEADER } from "./http1/field-name.ts";
+import { proxyStatus } from "./proxy-status.ts";
 
 /** Something that the gate itself says to a visitor. */
 export interface Notice {
@@ -47,7 +48,8 @@ const TYPES = {
 
 /** Renders a notice. It is marked as the gate's own, and nobody may keep it. */
 export function renderNotice(notice: Notice, form: Form): Rendered {
-  const fields = [ERROR_HEADER, notice.code, "cache-control", "no-store"];
+  const fields = [ERROR_HEADER, notice.code, "proxy-status", proxyStatus(notice), "cache-control", "no-store"];
+  if (notice.requestId !== undefined) fields.push("x-request-id", notice.requestId);
   if (notice.challenge !== undefined) fields.push("www-authenticate", notice.challenge);
   if (notice.retryAfterSeconds !== undefined) fields.push("retry-after", String(notice.retryAfterSeconds));
   for (const [name, value] of notice.respond ?? []) fields.push(name, value);
@@ -90,8 +92,8 @@ function renderGrpc(notice: Notice, fields: string[]): Rendered {
   return { status: 200, fields, body: "" };
 }
 
-function renderJson({ code, message, lines }: Notice): string {
-  return `${JSON.stringify({ error: { code, message, ...(lines === undefined ? {} : { lines }) } })}\n`;
+function renderJson({ code, message, lines, requestId }: Notice): string {
+  return `${JSON.stringify({ error: { code, message, lines, requestId } })}\n`;
 }
 
 function renderText({ title, message, lines }: Notice): string {
@@ -112,7 +114,7 @@ const STYLE_HASH = createHash("sha256").update(STYLE).digest("base64");
 const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'`;
 
 function renderHtml(notice: Notice): string {
-  const { status, code, title, message, lines, retryAfterSeconds } = notice;
+  const { status, code, title, message, lines, retryAfterSeconds, requestId } = notice;
   const refresh =
     code === "starting" && retryAfterSeconds !== undefined
       ? `<meta http-equiv="refresh" content="${String(retryAfterSeconds)}">`
@@ -121,6 +123,7 @@ function renderHtml(notice: Notice): string {
     lines === undefined || lines.length === 0
       ? ""
       : `<h2>Last lines of its log</h2><pre tabindex="0">${escape(lines.join("\n"))}</pre>`;
+  const request = requestId === undefined ? "" : ` &middot; request <code>${escape(requestId)}</code>`;
   return (
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<meta name="robots" content="noindex">${refresh}<title>${escape(title)}</title><style>${STYLE}</style></head>` +

@@ -85,6 +85,7 @@ class EmbeddedPlane implements DataPlane {
     const used = (service: string, at: number) => this.#used(service, at);
     this.#traffic = new Traffic({ gatekeeper, observer: observation, clock, used });
     this.#connections = new Connections(limits.connections);
+      dialled: (upstream, seconds, failure) => this.#traffic.dialled(upstream, seconds, failure),
     const context: PlaneContext = {
       ...{ limits, site, gatekeeper, explain, clock, logger },
       ...{ index: this.#index, upstreams: this.#upstreams, sticky, traffic: this.#traffic },

@@ -29,6 +29,8 @@ export interface TargetDeps {
   mayEject(): boolean;
   /** What cookies name a replica of its service by. */
   stickyId(replica: string): string;
+  /** A connection was tried for somebody who still wanted it, which took that long; `failure` null: it stands. */
+  dialled?(seconds: number, failure: DialFailure | null): void;
   /** Its verdict changed. */
   changed(target: Target): void;
 }
@@ -142,12 +144,15 @@ export class Target {
   }
 
   /** A connection of its own, with TLS where the service asks for it. `ends`: of the visitor that it is for; null: it is for nobody alone. */
-  dial(signal: AbortSignal, ends: ConnectionEnds | null = null): Promise<Socket | DialFailure> {
-    if (this.forbidden !== null) return Promise.resolve("connect_failed");
-    const { clock, policy } = this.#deps;
+  async dial(signal: AbortSignal, ends: ConnectionEnds | null = null): Promise<Socket | DialFailure> {
+    if (this.forbidden !== null) return "connect_failed";
+    const { clock, policy, dialled } = this.#deps;
+    const startedAt = performance.now();
     const { proxyProtocol: version } = policy;
     const proxy = version === undefined ? null : { version, ends };
-    return dial({ address: this.address, timeoutMs: this.connectMs, clock, tls: this.#tls, proxy }, signal);
+    const result = await dial({ address: this.address, timeoutMs: this.connectMs, clock, tls: this.#tls, proxy }, signal);
+    if (!signal.aborted) dialled?.((performance.now() - startedAt) / 1000, typeof result === "string" ? result : null);
+    return result;
   }
 
   /** HTTP/1.1 connections to it. */

@@ -2,6 +2,7 @@ import { GATE_PROVIDER, type Gatekeeper, type RequestHead, type Route, type Sess
 import type { Clock } from "../../platform/clock.ts";
 import { add, addTime, SLOT, type Block, type PlaneFigures, type Source, type TrafficKind } from "../figures.ts";
 import { Counters } from "./counters.ts";
+import type { DialFailure } from "./dial.ts";
 
 export interface TrafficDeps {
   readonly gatekeeper: Gatekeeper;
@@ -25,8 +26,8 @@ export interface Observer {
 export interface Asked {
   readonly version: "1.0" | "1.1" | "2";
   readonly head: RequestHead;
-  /** Aborts when the exchange ends before it is whole. */
-  readonly gone: { readonly aborted: boolean };
+  /** The visitor left before the exchange was whole. */
+  readonly left: boolean;
 }
 
 /** A flow's part of a trace. */
@@ -96,7 +97,7 @@ export class Flow {
 
   /** It ended before its answer was whole. */
   get aborted(): boolean {
-    return this.asked?.gone.aborted === true;
+    return this.asked?.left === true;
   }
 
   /** Names it in logs, on pages and to the job. */
@@ -190,7 +191,7 @@ export class Traffic {
   }
 
   /** A connection to an endpoint of this service was tried. */
-  dialled(service: string, seconds: number, failure: "connect_failed" | "connect_timeout" | null): void {
+  dialled(service: string, seconds: number, failure: DialFailure | null): void {
     addDial(this.#counters.upstreams, seconds, failure);
     addDial(this.#counters.service(service), seconds, failure);
   }
@@ -263,9 +264,15 @@ export class Traffic {
   }
 }
 
-function addDial(block: Block, seconds: number, failure: "connect_failed" | "connect_timeout" | null): void {
+const DIAL_SLOTS = {
+  connect_failed: SLOT.connectFailed,
+  connect_timeout: SLOT.connectTimeout,
+  tls_failed: SLOT.tlsFailed,
+} as const;
+
+function addDial(block: Block, seconds: number, failure: DialFailure | null): void {
   if (failure === null) addTime(block, SLOT.connect, seconds);
-  else add(block, failure === "connect_failed" ? SLOT.connectFailed : SLOT.connectTimeout, 1);
+  else add(block, DIAL_SLOTS[failure], 1);
 }
 
 function addEnd(block: Block, flow: Flow): void {

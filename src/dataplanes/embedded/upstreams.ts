@@ -13,6 +13,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { endpointKey } from "../dataplane.ts";
 import { watchHealth, type WatchHealth } from "./active-health.ts";
 import { pickTarget } from "./balance.ts";
+import type { DialFailure } from "./dial.ts";
 import { type DialRules, forbiddenTarget, ownAddresses } from "./forbidden-target.ts";
 import { messageBounds } from "./http1/bounds.ts";
 import { Target } from "./target.ts";
@@ -25,6 +26,8 @@ export interface UpstreamsDeps {
   stickyId(upstream: string, replica: string): string;
   /** How endpoints are checked whose service asks for it; absent: by asking them from here. */
   readonly watchHealth?: WatchHealth | undefined;
+  /** See `TargetDeps.dialled`. */
+  dialled?(upstream: string, seconds: number, failure: DialFailure | null): void;
   /** What is known of somebody's health changed. */
   changed(): void;
 }
@@ -190,6 +193,7 @@ export class Upstreams implements Disposable {
       ejection: { after: limits.ejectAfter, firstMs: limits.ejectFirst, longestMs: limits.ejectLongest },
       mayEject: () => entry.mayEject(limits.ejectShare, clock.now()),
       stickyId: (replica) => stickyId(upstream, replica),
+      dialled: (seconds, failure) => this.#deps.dialled?.(upstream, seconds, failure),
       changed: ({ key, verdict }) => {
         // One that was retired has no say any more: its key may be another's by now.
         if (!entry.targets.includes(target)) return;
