@@ -16,11 +16,10 @@ import { Unusable, whyUnusable } from "./read-value.ts";
 import { withinCeiling, type TableRules } from "./table-rules.ts";
 
 /** What the routes of all services of a task are made from: the same object for as long as none of it changes. */
-export interface TaskBasis {
+export interface TaskBasis extends NamedTask {
   readonly provider: string;
   /** The task's name for people. */
   readonly name: string;
-  readonly named: NamedTask;
   readonly owner: Identity | null;
 }
 
@@ -47,6 +46,8 @@ export interface WantedRoutes {
   /** A raw port, whichever is free. */
   readonly anyPort: boolean;
   readonly problems: readonly Problem[];
+  /** What its names are made from; null for what the gate itself serves. */
+  readonly named: Named | null;
 }
 
 const NO_ROUTES: readonly Route[] = Object.freeze([]);
@@ -65,30 +66,26 @@ export function buildRoutes(basis: RouteBasis, rules: TableRules): WantedRoutes 
       `Its access is for ${basis.access.anyone}; the most that is allowed here is ${rules.ceiling}.`,
     );
   }
-  if (!isGate) wanted.addNames(nameService(task.named, service.name));
+  if (!isGate) wanted.addNames(nameService(task, service.name));
   if (service.exposures.length > 0) wanted.addExposures();
   wanted.addPorts();
   return wanted;
 }
 
-/** Routes to replicas by their own names, in the order of `replicas`. None for what the gate itself serves. */
+/** Routes to replicas by their own names, in the order of `replicas`. */
 export function buildReplicaRoutes(
   basis: RouteBasis,
-  access: Access,
+  { access, named }: Pick<WantedRoutes, "access" | "named">,
   replicas: readonly string[],
   rules: TableRules,
 ): readonly Route[] {
-  if (basis.task.provider === GATE_PROVIDER) return [];
-  const named = nameService(basis.task.named, basis.service.name);
-  return replicas.map((replica) => {
-    const spelled = labelMatch(replicaLabel(named, replica), basis.service, access, rules);
-    return makeRoute(basis, access, spelled, replica);
-  });
+  const names = named ?? nameService(basis.task, basis.service.name);
+  return replicas.map((replica) => labelRoute(basis, access, replicaLabel(names, replica), rules, replica));
 }
 
 /** A route of a service, to any of its replicas. */
 export function makeServiceRoute(basis: RouteBasis, access: Access, match: Match): Route {
-  return makeRoute(basis, access, { id: matchKey(match), match });
+  return makeRoute(basis, access, matchKey(match), match);
 }
 
 class Wanted implements WantedRoutes {
@@ -97,6 +94,7 @@ class Wanted implements WantedRoutes {
   generated: Route | null = null;
   anyPort = false;
   problems: readonly Problem[] = NO_PROBLEMS;
+  named: Named | null = null;
   readonly #basis: RouteBasis;
   readonly #rules: TableRules;
 
@@ -112,14 +110,13 @@ class Wanted implements WantedRoutes {
 
   /** The short name and the generated one. */
   addNames(named: Named): void {
-    const { service, first } = this.#basis;
-    const generated = labelMatch(serviceLabel(named), service, this.access, this.#rules);
-    this.generated = makeRoute(this.#basis, this.access, generated);
-    const label = aliasLabel(named, first);
+    this.named = named;
+    this.generated = labelRoute(this.#basis, this.access, serviceLabel(named), this.#rules);
+    const label = aliasLabel(named, this.#basis.first);
     if (label === "") return;
-    const alias = labelMatch(label, service, this.access, this.#rules);
+    const alias = labelRoute(this.#basis, this.access, label, this.#rules);
     const refusal = hostRefusal(label, nameOf(alias.match), this.#rules);
-    if (refusal === null) this.#push(makeRoute(this.#basis, this.access, alias));
+    if (refusal === null) this.#push(alias);
     else this.refuse("name_reserved", refusal);
   }
 
@@ -161,32 +158,28 @@ function isName(exposure: Exposure): exposure is NameExposure {
   return exposure.by !== "port";
 }
 
-interface Spelled {
-  readonly id: string;
-  readonly match: Match;
-}
-
 /**
- * A label as host of the domain, or as server name where the service is passed through. A tls service that leaves the login to the gate is
- * not passed through, because nobody could be asked for one: it has hosts, which `forward` connects to.
+ * By a label: as host of the domain, or as server name where the service is passed through. A tls service that leaves the login to the
+ * gate is not passed through, because nobody could be asked for one: it has hosts, which `forward` connects to.
  */
-function labelMatch(label: string, service: Service, access: Access, rules: TableRules): Spelled {
-  const { listener } = rules;
-  if (service.protocol === "tls" && needsNoLogin(service, access)) {
+function labelRoute(basis: RouteBasis, access: Access, label: string, rules: TableRules, replica?: string): Route {
+  const { listener, hostKey } = rules;
+  if (basis.service.protocol === "tls" && needsNoLogin(basis.service, access)) {
     const match = Object.freeze({ by: "serverName", listener, name: `${label}.${rules.tlsDomain}` } as const);
-    return { id: matchKey(match), match };
+    return makeRoute(basis, access, matchKey(match), match, replica);
   }
   // A key ends with its host, so the host can share the key's characters: a tenth of the table's memory, and half of the joining.
-  const id = `${rules.hostKey}${label}.${rules.domain}`;
-  return { id, match: Object.freeze({ by: "host", listener, host: id.slice(rules.hostKey.length) }) };
+  const id = hostKey + label + rules.hostEnd;
+  const match = Object.freeze({ by: "host", listener, host: id.slice(hostKey.length) } as const);
+  return makeRoute(basis, access, id, match, replica);
 }
 
 function nameOf(match: Match): string {
   return match.by === "host" ? match.host : match.by === "serverName" ? match.name : "";
 }
 
-function makeRoute(basis: RouteBasis, access: Access, { id, match }: Spelled, replica?: string): Route {
-  const { key, service, task } = basis;
+// prettier-ignore
+function makeRoute({ key, service, task }: RouteBasis, access: Access, id: string, match: Match, replica?: string): Route {
   const { protocol, guard, policy } = service;
   const { owner } = task;
   if (replica === undefined) {

@@ -68,9 +68,8 @@ export class BuiltService {
   }
 
   set(basis: RouteBasis, list: readonly Endpoint[]): void {
-    const isNewBasis = this.#basis === null || !sameBasis(this.#basis, basis);
-    if (isNewBasis) this.#setBasis(basis);
-    if (isNewBasis || this.#list !== list) this.#setEndpoints(basis, list, isNewBasis);
+    if (this.#basis === null || !sameBasis(this.#basis, basis)) this.#setEndpoints(basis, list, this.#setBasis(basis));
+    else if (this.#list !== list) this.#setEndpoints(basis, list, null);
   }
 
   /** Gives everything up: the service is gone. */
@@ -97,7 +96,7 @@ export class BuiltService {
     this.#books.endpoints.delete(this.key);
   }
 
-  #setBasis(basis: RouteBasis): void {
+  #setBasis(basis: RouteBasis): WantedRoutes {
     const { rules, problems } = this.#books;
     const wanted = buildRoutes(basis, rules);
     problems.replace(this.#problems, wanted.problems);
@@ -107,6 +106,7 @@ export class BuiltService {
     this.#setGenerated(wanted.generated);
     this.#setUpstream(basis);
     this.#basis = basis;
+    return wanted;
   }
 
   #setGenerated(route: Route | null): void {
@@ -137,10 +137,11 @@ export class BuiltService {
     return routes.find((route) => route !== null && this.#books.claims.holds(route))?.match ?? null;
   }
 
-  #setEndpoints(basis: RouteBasis, list: readonly Endpoint[], isNewBasis: boolean): void {
+  /** `wanted` of a new basis, whose routes are all made anew; null: only the list is new. */
+  #setEndpoints(basis: RouteBasis, list: readonly Endpoint[], wanted: WantedRoutes | null): void {
     // The gate's own services have no replicas with names: they are only where they ask to be.
     const names = basis.task.provider === GATE_PROVIDER ? NO_NAMES : replicaNames(list);
-    if (isNewBasis || !this.#hasReplicas(names)) this.#setReplicas(basis, names, isNewBasis);
+    if (wanted !== null || !this.#hasReplicas(names)) this.#setReplicas(basis, names, wanted);
     if (this.#list === list) return;
     this.#books.endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
     this.#books.touch(this.key);
@@ -151,18 +152,19 @@ export class BuiltService {
     return names.length === this.#replicas.length && names.every((name, at) => name === this.#replicas[at]?.replica);
   }
 
-  #setReplicas(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): void {
+  #setReplicas(basis: RouteBasis, names: readonly string[], wanted: WantedRoutes | null): void {
     if (names.length === 0 && this.#replicas.length === 0) return;
-    this.#replicas = this.#swap(this.#replicas, this.#replicaRoutes(basis, names, isNewBasis), false);
+    this.#replicas = this.#swap(this.#replicas, this.#replicaRoutes(basis, names, wanted), false);
   }
 
-  #replicaRoutes(basis: RouteBasis, names: readonly string[], isNewBasis: boolean): readonly Route[] {
+  #replicaRoutes(basis: RouteBasis, names: readonly string[], wanted: WantedRoutes | null): readonly Route[] {
     const { rules } = this.#books;
-    if (isNewBasis || this.#replicas.length === 0) return buildReplicaRoutes(basis, this.#access, names, rules);
+    if (wanted !== null) return buildReplicaRoutes(basis, wanted, names, rules);
     // Those that are there already are not made again: in a service of thousands, one more costs one more.
     const known = new Map(this.#replicas.map((route) => [route.replica, route]));
     const missing = names.filter((name) => !known.has(name));
-    for (const route of buildReplicaRoutes(basis, this.#access, missing, rules)) known.set(route.replica, route);
+    const made = buildReplicaRoutes(basis, { access: this.#access, named: null }, missing, rules);
+    for (const route of made) known.set(route.replica, route);
     return names.flatMap((name) => known.get(name) ?? []);
   }
 

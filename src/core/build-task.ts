@@ -102,7 +102,8 @@ export class BuiltTask {
   #basisOf({ id, name, owner }: Task): TaskBasis {
     const { provider } = this.place;
     if (this.#basis?.owner === owner && this.#basis.name === name) return this.#basis;
-    this.#basis = { provider, name, named: nameTask(provider, id, name), owner };
+    const { identity, text } = nameTask(provider, id, name);
+    this.#basis = { identity, text, provider, name, owner };
     return this.#basis;
   }
 

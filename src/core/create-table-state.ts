@@ -131,10 +131,11 @@ class KeptTable implements TableState {
     this.#books.problems.replace(entry.problems, noted.problems);
     entry.problems = noted.problems;
     if (noted.whole) for (const id of entry.tasks.keys()) if (!noted.tasks.has(id)) this.#removeTask(entry, id);
-    for (const [id, task] of noted.tasks) {
+    // Not for … of: it makes a pair for every task.
+    noted.tasks.forEach((task, id) => {
       if (task === GONE) this.#removeTask(entry, id);
       else this.#setTask(entry, id, task);
-    }
+    });
     if (this.#states.get(source.name) === source.state) return false;
     this.#states.set(source.name, source.state);
     return true;

@@ -31,7 +31,27 @@ test("the generated name of a service is pinned, because links hold it", () => {
 });
 
 test("the generated name of a replica is pinned, because links hold it", () => {
-  expect(replicaLabel(nameService(NB), "0")).toBe("web-nb-0-3hardqe3rwdgzdkq");
+  expect(replicaLabel(nameService(NB), "0")).toBe("web-nb-0-li365uxpse2eijn2");
+  expect(replicaLabel(nameService(NB), "Pod_0")).toBe("web-nb-pod-0-6zchoj6irjo6eou3");
+});
+
+test("no two replicas share a name, nor does one have its service's, whatever is cut or respelled", () => {
+  const replicas = [
+    "0",
+    "a-b",
+    "a.b",
+    "A-B",
+    "a--b",
+    "worker-7f9c4d-abcde",
+    "worker-7f9c4d-abcdf",
+    "x".repeat(14),
+    "x".repeat(15),
+  ];
+  for (const taskName of ["nb", "nb-0", "t".repeat(46), `${"t".repeat(40)}-0`, `${"t".repeat(38)}-a-b`, "日本語"]) {
+    const named = nameService({ ...NB, taskName });
+    const labels = [serviceLabel(named), ...replicas.map((replica) => replicaLabel(named, replica))];
+    expect(new Set(labels).size).toBe(labels.length);
+  }
 });
 
 test("the parts of an identity are kept apart: moving a letter from one to the next gives another name", () => {

@@ -24,6 +24,8 @@ export interface Named {
   /** The service's and the task's names, as hosts may hold them. */
   readonly service: string;
   readonly task: string;
+  /** Of `identity`. */
+  readonly hash: string;
 }
 
 /** `name` is the task's for people. */
@@ -32,22 +34,28 @@ export function nameTask(provider: string, id: string, name: string): NamedTask 
 }
 
 export function nameService(task: NamedTask, service: string): Named {
-  return { identity: task.identity + prefixed(service), service: hostText(service), task: task.text };
+  const identity = task.identity + prefixed(service);
+  return { identity, service: hostText(service), task: task.text, hash: nameHash(identity) };
 }
 
 /** `SERVICE-TASK-HASH`: the label that a service has by construction. Public: links hold it. */
 export function serviceLabel(named: Named): string {
   const service = cut(named.service, SERVICE_LENGTH);
   const task = cut(named.task, TEXT_LENGTH - service.length - 1);
-  return dashed(service) + dashed(task) + nameHash(named.identity);
+  return dashed(service) + dashed(task) + named.hash;
 }
 
-/** `SERVICE-TASK-REPLICA-HASH`: likewise, of one replica. */
+/**
+ * `SERVICE-TASK-REPLICA-HASH`: likewise, of one replica. The hash is the service's where the label holds all three names in full; what is
+ * cut or respelled could be two replicas' or the service's own, so there the replica is hashed too.
+ */
 export function replicaLabel(named: Named, replica: string): string {
   const service = cut(named.service, SERVICE_LENGTH);
   const which = cut(hostText(replica), REPLICA_LENGTH);
   const task = cut(named.task, TEXT_LENGTH - service.length - which.length - 2);
-  return dashed(service) + dashed(task) + dashed(which) + nameHash(named.identity + prefixed(replica));
+  const isWhole = which === replica && task === named.task && service === named.service;
+  const hash = isWhole ? named.hash : nameHash(named.identity + prefixed(replica));
+  return dashed(service) + dashed(task) + dashed(which) + hash;
 }
 
 /** The short label: `TASKNAME` for the first service of a task, `SERVICE-TASKNAME` for the others; empty where the name has no letters. */
@@ -64,16 +72,28 @@ export function isHashLabel(label: string): boolean {
 /** First 80 bits of SHA-256 over the UTF-8 of `text`, in lower-case base32 (RFC 4648, section 6): 16 characters. */
 export function nameHash(text: string): string {
   const digest = hash("sha256", text, "binary");
-  return eightLetters(digest, 0) + eightLetters(digest, 5);
+  const [a, b, c, d] = [
+    twentyBits(digest, 0),
+    lowTwentyBits(digest, 2),
+    twentyBits(digest, 5),
+    lowTwentyBits(digest, 7),
+  ];
+  // All at once: names are made by the hundred thousand, and every joining leaves an object behind.
+  // prettier-ignore
+  return String.fromCharCode(
+    letter(a >> 15), letter(a >> 10), letter(a >> 5), letter(a), letter(b >> 15), letter(b >> 10), letter(b >> 5), letter(b),
+    letter(c >> 15), letter(c >> 10), letter(c >> 5), letter(c), letter(d >> 15), letter(d >> 10), letter(d >> 5), letter(d),
+  );
 }
 
-// 40 bits from byte `at` on, in two halves because a number's bit operations have 32.
-function eightLetters(digest: string, at: number): string {
-  const middle = digest.charCodeAt(at + 2);
-  const high = (digest.charCodeAt(at) << 12) | (digest.charCodeAt(at + 1) << 4) | (middle >> 4);
-  const low = ((middle & 15) << 16) | (digest.charCodeAt(at + 3) << 8) | digest.charCodeAt(at + 4);
-  const start = String.fromCharCode(letter(high >> 15), letter(high >> 10), letter(high >> 5), letter(high));
-  return start + String.fromCharCode(letter(low >> 15), letter(low >> 10), letter(low >> 5), letter(low));
+/** Those from byte `at` on. */
+function twentyBits(digest: string, at: number): number {
+  return (digest.charCodeAt(at) << 12) | (digest.charCodeAt(at + 1) << 4) | (digest.charCodeAt(at + 2) >> 4);
+}
+
+/** Those from the middle of byte `at` on. */
+function lowTwentyBits(digest: string, at: number): number {
+  return ((digest.charCodeAt(at) & 15) << 16) | (digest.charCodeAt(at + 1) << 8) | digest.charCodeAt(at + 2);
 }
 
 function letter(bits: number): number {

@@ -1,6 +1,5 @@
 import { addressText, type Address, type Endpoint, type Health } from "../model/index.ts";
 import { addressKind } from "./check-address.ts";
-import { sameContent } from "./same-content.ts";
 import { shown, type Fields } from "./read-value.ts";
 
 const HEALTH: ReadonlySet<unknown> = new Set<Health>(["unknown", "healthy", "unhealthy", "draining"]);
@@ -11,6 +10,8 @@ const SOCKET_PATH = /^\/[^\p{Cc}\p{Cs}]+$/u;
 const MOST_SOCKET_PATH_BYTES = 107;
 const MOST_WEIGHT = 1_000_000;
 
+const NO_REASONS: readonly string[] = Object.freeze([]);
+
 export interface ReadEndpoints {
   /** Frozen; in order of replica and address, so that the order in which a provider tells does not matter. */
   readonly list: readonly Endpoint[];
@@ -20,13 +21,29 @@ export interface ReadEndpoints {
 
 /** Reads the endpoints of one service. `loopback`: the source may name addresses and sockets of this machine. */
 export function readEndpoints(values: readonly unknown[], loopback: boolean): ReadEndpoints {
+  // Of its final length from the start: lists are kept, and one that grows in place has room for sixteen more.
+  const list = new Array<Endpoint>(values.length);
+  let found = 0;
   // Reasons are returned, not thrown: ten thousand bad endpoints must not cost ten thousand stack traces.
-  const read = values.map((value) => readEndpoint(value, loopback));
-  const refused = read.filter((one) => typeof one === "string");
-  const list = refused.length === 0 ? (read as Endpoint[]) : read.filter((one) => typeof one !== "string");
-  if (!list.every((endpoint, at) => at === 0 || byReplica(list[at - 1] ?? endpoint, endpoint) <= 0))
-    list.sort(byReplica);
-  return { list: Object.freeze(hasRepeated(list) ? withoutRepeated(list, refused) : list), refused };
+  let refused: string[] | null = null;
+  for (const value of values) {
+    const read = readEndpoint(value, loopback);
+    if (typeof read === "string") (refused ??= []).push(read);
+    else list[found++] = read;
+  }
+  list.length = found;
+  if (!isInOrder(list)) list.sort(byReplica);
+  if (!hasRepeated(list)) return { list: Object.freeze(list), refused: refused ?? NO_REASONS };
+  refused ??= [];
+  return { list: Object.freeze(withoutRepeated(list, refused)), refused };
+}
+
+function isInOrder(list: readonly Endpoint[]): boolean {
+  for (let at = 1; at < list.length; at++) {
+    const [before, after] = [list[at - 1], list[at]];
+    if (before !== undefined && after !== undefined && byReplica(before, after) > 0) return false;
+  }
+  return true;
 }
 
 function readEndpoint(value: unknown, loopback: boolean): Endpoint | string {
@@ -87,10 +104,16 @@ function byReplica(a: Endpoint, b: Endpoint): number {
 // Pairs while there are few: most services have one endpoint or two, and spelling addresses out costs more than comparing them.
 function hasRepeated(list: readonly Endpoint[]): boolean {
   if (list.length > 6) return new Set(list.map((endpoint) => addressText(endpoint.address))).size < list.length;
-  return list.some((one, index) => {
-    for (let other = 0; other < index; other++) if (sameContent(one.address, list[other]?.address)) return true;
-    return false;
-  });
+  for (let one = 1; one < list.length; one++) {
+    for (let other = 0; other < one; other++) if (isSameAddress(list[one]?.address, list[other]?.address)) return true;
+  }
+  return false;
+}
+
+function isSameAddress(a: Address | undefined, b: Address | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  if ("unix" in a || "unix" in b) return "unix" in a && "unix" in b && a.unix === b.unix;
+  return a.port === b.port && a.ip === b.ip;
 }
 
 function withoutRepeated(list: readonly Endpoint[], refused: string[]): readonly Endpoint[] {

@@ -35,6 +35,7 @@ const READERS: Readers = {
   idleTimeoutMs: timeout,
   activeHealth: readActiveHealth,
   sticky: readBoolean,
+  maxRequests: (value, what) => readInteger(value, what, 1, 1_000_000),
   slowStartMs: (value, what) => readInteger(value, what, 0, DAY_MS),
   rewriteHost: readBoolean,
   upstreamTls: readUpstreamTls,

@@ -11,6 +11,8 @@ export interface TableRules {
   /** What the key of every host on the listener starts with. */
   readonly hostKey: string;
   readonly domain: string;
+  /** What every host under the domain ends with. */
+  readonly hostEnd: string;
   /** Under it live the services that are passed through. */
   readonly tlsDomain: string;
   readonly gateHost: string;
@@ -37,6 +39,7 @@ export function tableRules(options: TableOptions): TableRules {
     listener: options.listener,
     hostKey: matchKey({ by: "host", listener: options.listener, host: "" }),
     domain: options.domain,
+    hostEnd: `.${options.domain}`,
     tlsDomain: `tls.${options.domain}`,
     gateHost: options.gateHost,
     domains: new Set([options.domain, ...(options.domains ?? [])]),
