@@ -72,7 +72,25 @@ export const LimitsConfig = z.strictObject({
     .describe(
       "Longest silence, both ways, on a request, stream, WebSocket or TCP connection. There is no overall deadline.",
     ),
-  connections: count(1, 1_000_000).prefault(20_000).describe("Client connections open at once; more are refused."),
+  connections: count(1, 1_000_000)
+    .prefault(20_000)
+    .describe("Client connections open at once, of all ports; more are refused. Tunnels and TCP count here too."),
+  connectionsPerClient: count(0, 1_000_000)
+    .prefault(10_000)
+    .describe(
+      "The same from one client address (of IPv6: one /64). 0: no bound but the total. A proxy in front is one client.",
+    ),
+  requests: count(0, 1_000_000)
+    .prefault(20_000)
+    .describe(
+      "Requests under way at once; more are answered 503. Streams of HTTP/2 and open WebSockets are requests. 0: no bound.",
+    ),
+  requestsPerClient: count(0, 1_000_000)
+    .prefault(10_000)
+    .describe("The same from one client address (of IPv6: one /64). 0: no bound but the total."),
+  requestsPerService: count(0, 1_000_000)
+    .prefault(10_000)
+    .describe("The same for one service, whose policy may ask for fewer. 0: no bound but the total."),
   upstreamIdle: count(0, 10_000).prefault(32).describe("Idle connections kept to each endpoint."),
   tries: count(1, 100)
     .prefault(3)

@@ -11,7 +11,12 @@ export interface WatchHealthDeps {
   readonly ask: ActiveHealth;
   readonly protocol: Protocol;
   readonly clock: Clock;
+  /** Id of the upstream that it is of. */
+  readonly upstream: string;
 }
+
+/** Has an endpoint's `checked` called with what is found out about it, until disposed. */
+export type WatchHealth = (deps: WatchHealthDeps) => Disposable;
 
 /** So many in a row before a verdict turns; the first answer counts at once. */
 const THRESHOLD = 2;
@@ -63,17 +68,21 @@ async function askOnce({ target, ask, protocol }: WatchHealthDeps, signal: Abort
   return true;
 }
 
-function httpHealth({ address }: Target, path: string, signal: AbortSignal): Promise<boolean> {
+async function httpHealth(target: Target, path: string, signal: AbortSignal): Promise<boolean> {
+  const socket = await target.dial(signal);
+  if (typeof socket === "string") return false;
   return new Promise((resolve) => {
-    const to = "unix" in address ? { socketPath: address.unix } : { host: address.ip, port: address.port };
-    const headers = { host: hostOf(address), "user-agent": "taskgate-health", connection: "close" };
-    const request = http.request({ ...to, path, headers, agent: false, signal }, (response) => {
+    const headers = { host: hostOf(target.address), "user-agent": "taskgate-health", connection: "close" };
+    const request = http.request({ createConnection: () => socket, path, headers, signal }, (response) => {
       const status = response.statusCode ?? 0;
       resolve(status >= 200 && status < 400);
       request.destroy(); // the body is of no interest
     });
     request.on("error", () => resolve(false)); // whatever it is: not well
-    request.on("close", () => resolve(false)); // no answer came; after one this does nothing
+    request.on("close", () => {
+      resolve(false); // no answer came; after one this does nothing
+      socket.destroy();
+    });
     request.end();
   });
 }

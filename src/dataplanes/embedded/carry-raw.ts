@@ -17,7 +17,7 @@ export async function carryRaw(context: PlaneContext, { near, route, ends }: Raw
   const gone = new AbortController();
   const cut = () => near.resetAndDestroy();
   near.once("close", () => gone.abort());
-  const flow = context.traffic.beginRaw("tcp", ends.source.ip);
+  const flow = context.traffic.beginRaw(route.protocol === "tls" ? "tls" : "tcp", ends.source.ip);
   flow.enter(route, null, cut);
   try {
     const reached = await reachTarget(context, { route, flow, ends }, gone.signal);

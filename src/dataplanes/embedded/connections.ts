@@ -1,24 +1,36 @@
 import type { Socket } from "node:net";
+import type { Admission, Bound } from "./admission.ts";
 
-/** Every client connection that is open, whatever came in on it; one bound for all ports together. */
+/** Every client connection that is open, whatever came in on it; the bounds are of all ports together. */
 export class Connections implements Disposable {
-  readonly #max: number;
-  readonly #open = new Set<Socket>();
+  readonly #admission: Admission;
+  /** With whose each is; null: not known yet. */
+  readonly #open = new Map<Socket, string | null>();
   readonly #empty: (() => void)[] = [];
 
-  constructor(max: number) {
-    this.#max = max;
+  constructor(admission: Admission) {
+    this.#admission = admission;
   }
 
-  /** false: there are too many; the caller ends it. */
-  add(socket: Socket): boolean {
-    if (this.#open.size >= this.#max) return false;
-    this.#open.add(socket);
+  /** What is reached where there are too many: the caller ends it. `peer` null: whose it is is told later, by `attribute`. */
+  add(socket: Socket, peer: string | null): Bound | null {
+    const bound = this.#admission.connection(peer);
+    if (bound !== null) return bound;
+    this.#open.set(socket, peer);
     socket.once("close", () => {
+      this.#admission.connectionEnded(this.#open.get(socket) ?? null);
       this.#open.delete(socket);
       if (this.#open.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
     });
-    return true;
+    return null;
+  }
+
+  /** Says whose an open connection is. Not null: that client has too many; the caller ends it. */
+  attribute(socket: Socket, peer: string): Bound | null {
+    if (!this.#open.has(socket)) return null; // it ended meanwhile
+    const bound = this.#admission.attribute(peer);
+    if (bound === null) this.#open.set(socket, peer);
+    return bound;
   }
 
   /** Resolves when none is open. */
@@ -28,6 +40,6 @@ export class Connections implements Disposable {
 
   /** Cuts them all. */
   [Symbol.dispose](): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 }

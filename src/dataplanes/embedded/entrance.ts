@@ -1,11 +1,12 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { overloaded } from "./admission.ts";
 import { carryRaw } from "./carry-raw.ts";
 import type { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
 import { Http1Entrance } from "./http1/entrance.ts";
-import { sayGoodbye } from "./http1/send-off.ts";
+import { sayGoodbye, sendOff } from "./http1/send-off.ts";
 import { createHttp2Entrance } from "./http2-entrance.ts";
 import type { BoundListener } from "./listener.ts";
 import type { Notice } from "./pages.ts";
@@ -22,13 +23,6 @@ export interface Entrance extends Disposable {
   drain(): void;
 }
 
-const OVERLOADED: Notice = {
-  status: 503,
-  code: "overloaded",
-  title: "Too busy",
-  message: "The gate has as many connections open as it may.",
-  retryAfterSeconds: 1,
-};
 const TLS_NEEDED: Notice = {
   status: 400,
   code: "tls_needed",
@@ -91,8 +85,9 @@ class OnePort implements Entrance {
 
   async #meet(socket: Socket): Promise<void> {
     const proxied = this.#listener.isProxy(peerOf(socket));
-    if (!this.#connections.add(socket)) {
-      turnAway(socket, this.#terminator === null && !proxied ? OVERLOADED : null);
+    const bound = this.#connections.add(socket, proxied ? null : peerOf(socket));
+    if (bound !== null) {
+      turnAway(socket, this.#terminator === null && !proxied ? overloaded(bound) : null);
       return;
     }
     const { limits, clock } = this.#context;
@@ -101,6 +96,8 @@ class OnePort implements Entrance {
   }
 
   #enter(socket: Socket, { spoken, serverName, ends }: Opening): void {
+    const bound = ends === null ? null : this.#connections.attribute(socket, ends.source.ip);
+    if (bound !== null) return turnAway(socket, spoken === "http1" ? overloaded(bound) : null);
     if (spoken === "tls") return this.#enterTls(socket, serverName, ends);
     if (this.#terminator !== null) return turnAway(socket, spoken === "http1" ? TLS_NEEDED : null);
     this.#clients.set(socket, clientOf(ends ?? endsOf(socket), this.#context.site.secure));
@@ -112,7 +109,7 @@ class OnePort implements Entrance {
     if (route !== null) {
       return void carryRaw(this.#context, { near: socket, route, ends: proxied ?? endsOf(socket) });
     }
-    if (this.#terminator === null) return void socket.end(UNRECOGNIZED_NAME, () => socket.destroy());
+    if (this.#terminator === null) return sayLast(socket, UNRECOGNIZED_NAME);
     if (proxied !== null) {
       const key = pairKey(socket);
       this.#proxied.set(key, proxied);
@@ -143,6 +140,11 @@ function clientOf(ends: ConnectionEnds, secure: boolean): Client {
 /** Names a connection for as long as it is open. */
 function pairKey({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return [remoteAddress, remotePort, localAddress, localPort].join(" ");
+}
+
+function sayLast(socket: Socket, bytes: Buffer): void {
+  socket.write(bytes);
+  sendOff(socket);
 }
 
 function turnAway(socket: Socket, notice: Notice | null): void {

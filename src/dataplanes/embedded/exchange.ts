@@ -1,6 +1,9 @@
 import type { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../model/index.ts";
+import type { HeadFields } from "./http1/head-fields.ts";
+import type { Visitor } from "./http1/visitor.ts";
+import type { Client } from "./request-head.ts";
 
 /** Header fields in one flat list: name, value, name, value. Order, repetition and spelling are those of the wire. */
 export type Fields = readonly string[];
@@ -16,21 +19,38 @@ export interface AnswerHead {
   readonly only: boolean;
 }
 
+/** A visitor that wants its connection, or stream, for another protocol. */
+export interface Upgrade {
+  /** As sent: `websocket`; of CONNECT, empty. */
+  readonly protocol: string;
+  /** What came after the request's head, once; from then on nobody else reads the stream that `accept` gives. */
+  take(): Buffer;
+  /** Grants it, and gives the stream of the new protocol. Throws when a field cannot be sent; then nothing was. */
+  accept(status: 101 | 200, fields: Fields): Duplex;
+}
+
 /** One request and its answer, whatever protocol the visitor speaks. Exactly one of `begin` … `finish` and `abort` ends it. */
 export interface Exchange {
   readonly version: "1.0" | "1.1" | "2";
   readonly head: RequestHead;
+  readonly client: Client;
   readonly fields: Fields;
   readonly framing: Framing;
+  /** HTTP/1.1: the same fields as they were read. */
+  readonly wire?: HeadFields;
+  /** HTTP/1.1: how an answer gets back without streams in between. */
+  readonly visitor?: Visitor;
   /** Paused until somebody reads it. */
   readonly body: Readable;
   readonly expectsContinue: boolean;
   /** What is wrong with the request itself; such a one is answered and never looked up. */
   readonly fault: { readonly status: 400 | 501; readonly message: string } | null;
-  /** HTTP/1.1 only: the visitor asks to change protocols. `take` gives what came after the request's head, once, and the socket with it. */
-  readonly upgrade: { readonly protocol: string; readonly socket: Duplex; take(): Buffer } | null;
+  /** The visitor asks to change protocols (CONNECT too); null: it does not. */
+  readonly upgrade: Upgrade | null;
   /** Aborts when the visitor leaves before the exchange is whole. */
   readonly gone: AbortSignal;
+  /** What `gone` says; asking costs nothing. */
+  readonly left: boolean;
   /** The head of the answer is on its way: nothing else can be said any more but by `abort`. */
   readonly begun: boolean;
   /** Trailers of the request, once the body has ended. */

@@ -100,7 +100,7 @@ class Attempt {
   #sendTrailers(): void {
     const { call, stream } = this.#input;
     try {
-      stream.sendTrailers(toObject(requestTrailers(call.exchange, call.allowed)));
+      stream.sendTrailers(toObject(requestTrailers(call.exchange.trailers(), call.exchange, call.allowed)));
     } catch {
       stream.close(NGHTTP2_INTERNAL_ERROR); // trailers that HTTP/2 forbids: without them the request would seem whole
     }

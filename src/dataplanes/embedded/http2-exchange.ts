@@ -27,17 +27,28 @@ export function http2Exchange({ stream, flags, raw, client }: Http2ExchangeInput
   const framing = readFraming(fields, flags);
   if (framing.kind === "none") stream.resume(); // nothing comes, but only a stream that was read to its end is closed
   stream.on("trailers", (_headers, _flags, rawTrailers: string[]) => (trailers = rawTrailers));
-  const base = { method, host: target.ok ? target.host : "", path: target.ok ? target.path : "/", ...client };
+  const gone = watchGone(stream);
+  const base = {
+    method,
+    host: target.ok ? target.host : "",
+    path: target.ok ? target.path : "/",
+    peer: client.peer,
+    secure: client.secure,
+  };
   return {
     version: "2",
     head: createHead(base, fields),
+    client,
     fields,
     framing,
     body: stream,
     expectsContinue: valuesOf(fields, "expect").some((value) => value.toLowerCase() === "100-continue"),
     fault: readFault(method, target),
     upgrade: null,
-    gone: watchGone(stream),
+    gone,
+    get left() {
+      return gone.aborted;
+    },
     get begun() {
       return stream.headersSent;
     },

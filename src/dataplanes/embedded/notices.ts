@@ -9,6 +9,12 @@ export const NOTICES = {
     title: "Misdirected request",
     message: "Host and the service header name different services. Send one of them.",
   },
+  other_certificate: {
+    status: 421,
+    code: "misdirected",
+    title: "Misdirected request",
+    message: "This connection was opened for a host with another certificate. Open one for the host that is asked for.",
+  },
   not_found: { status: 404, code: "not_found", title: "Nothing is here", message: "The gate has no such page." },
   loop: {
     status: 502,
@@ -33,12 +39,6 @@ export const NOTICES = {
     code: "grpc_only",
     title: "A gRPC service",
     message: "This service speaks gRPC: use a gRPC client, which speaks HTTP/2.",
-  },
-  unsupported_tls: {
-    status: 501,
-    code: "unsupported",
-    title: "Not supported",
-    message: "This service asks for TLS between the gate and the task, which this data plane does not do yet.",
   },
   upgrade_grpc: {
     status: 501,
@@ -73,7 +73,7 @@ const DENIED = {
 export function rawNotice(match: Match, protocol: "tcp" | "tls"): Notice {
   const name = match.by === "host" ? (match.host.split(".")[0] ?? match.host) : "NAME";
   if (protocol === "tls") {
-    const message = "This service speaks TLS of its own, which this data plane does not pass through yet.";
+    const message = "This service speaks TLS of its own: connect to its server name with a TLS client.";
     return { status: 501, code: "tls_only", title: "A TLS service", message };
   }
   const message = `This service does not speak HTTP. Run \`taskgate forward ${name}\` and connect to the port that it prints.`;

@@ -14,6 +14,8 @@ export interface Notice {
   /** Last lines of a log. */
   readonly lines?: readonly string[];
   readonly retryAfterSeconds?: number;
+  /** For gRPC clients, where it is not the one that the HTTP status stands for. */
+  readonly grpcStatus?: number;
   /** WWW-Authenticate. */
   readonly challenge?: string;
   /** Names the request in the gate's logs, and to the job. */
@@ -87,7 +89,12 @@ function renderGrpc(notice: Notice, fields: string[]): Rendered {
   // Percent-encoded but for printable ASCII (gRPC over HTTP/2, "Status-Message").
   const text = `${notice.title}: ${notice.message}`.toWellFormed();
   const message = text.replace(/[^ -$&-~]+/g, (part) => encodeURIComponent(part));
-  fields.push("content-type", "application/grpc", "grpc-status", String(grpcStatus(notice.status)));
+  fields.push(
+    "content-type",
+    "application/grpc",
+    "grpc-status",
+    String(notice.grpcStatus ?? grpcStatus(notice.status)),
+  );
   fields.push("grpc-message", message);
   return { status: 200, fields, body: "" };
 }
@@ -128,7 +135,7 @@ function renderHtml(notice: Notice): string {
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<meta name="robots" content="noindex">${refresh}<title>${escape(title)}</title><style>${STYLE}</style></head>` +
     `<body><main><h1>${escape(title)}</h1><p>${sentences(message)}</p>${log}` +
-    `<p><small>${String(status)} ${escape(STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate</small></p>` +
+    `<p><small>${String(status)} ${escape(STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate${request}</small></p>` +
     `</main></body></html>\n`
   );
 }

@@ -6,23 +6,28 @@ import type { Logger } from "../../platform/logger.ts";
 import type { DataPlane, Explain, PlaneStatus } from "../dataplane.ts";
 import type { PlaneFigures } from "../figures.ts";
 import type { WatchHealth } from "./active-health.ts";
+import { Admission, type Bound } from "./admission.ts";
 import { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
 import { startEntrance } from "./entrance.ts";
 import type { DialRules } from "./forbidden-target.ts";
 import type { BoundListener } from "./listener.ts";
 import type { Observation } from "./observe/observation.ts";
+import { Refusals } from "./http1/refusals.ts";
 import { RouteIndex } from "./route-index.ts";
 import { StatusBoard } from "./status-board.ts";
 import { Sticky } from "./sticky.ts";
 import { TcpPorts, type TcpPortsDeps } from "./tcp-ports.ts";
 import { Traffic } from "./traffic.ts";
+import { upstreamContext } from "./tls/upstream-tls.ts";
 import { Upstreams } from "./upstreams.ts";
 
 export interface EmbeddedPlaneDeps {
   /** Owned by the plane from now on. */
   readonly listener: BoundListener;
   readonly limits: LimitsConfig;
+  /** Processes that serve side by side, this one included: each has its part of the bounds that are totals. Default 1. */
+  readonly share?: number;
   readonly site: Site;
   readonly dialRules: DialRules;
   /** The same in every process and life of the gate: what nobody but the gate may be able to make (ids in cookies). Never logged. */
@@ -57,6 +62,7 @@ export function startEmbeddedPlane(deps: EmbeddedPlaneDeps): Promise<DataPlane> 
 class EmbeddedPlane implements DataPlane {
   readonly name = NAME;
   readonly #clock: Clock;
+  readonly #listener: BoundListener;
   readonly #index: RouteIndex;
   readonly #upstreams: Upstreams;
   readonly #traffic: Traffic;
@@ -66,30 +72,35 @@ class EmbeddedPlane implements DataPlane {
   readonly #tcp: TcpPorts;
   readonly #board: StatusBoard;
   readonly #lastUsed = new Map<string, number>();
-  /** What this plane cannot do, by upstream. */
-  readonly #unsupported = new Map<string, Problem>();
+  /** What this plane cannot do as it is told, by upstream. */
+  readonly #unusable = new Map<string, Problem>();
   #applied = 0;
 
   constructor(deps: EmbeddedPlaneDeps) {
     const { listener, limits, site, gatekeeper, explain, observation, clock, logger } = deps;
     this.#clock = clock;
+    this.#listener = listener;
     this.#board = new StatusBoard(clock, () => this.#status());
     const changed = () => this.#board.changed();
+    listener.tls?.onChange(changed);
     this.#index = new RouteIndex(site.domain);
     const sticky = new Sticky({ site, secret: deps.secret });
     this.#upstreams = new Upstreams({
       ...{ limits, clock, changed, dialRules: deps.dialRules },
       ...{ stickyId: sticky.idOf, watchHealth: deps.watchHealth },
+      dialled: (upstream, seconds, failure) => this.#traffic.dialled(upstream, seconds, failure),
     });
     this.#observation = observation;
     const used = (service: string, at: number) => this.#used(service, at);
     this.#traffic = new Traffic({ gatekeeper, observer: observation, clock, used });
-    this.#connections = new Connections(limits.connections);
-      dialled: (upstream, seconds, failure) => this.#traffic.dialled(upstream, seconds, failure),
+    const refused = (bound: Bound) => this.#traffic.limited(bound);
+    const admission = new Admission({ limits, share: deps.share ?? 1, clock, logger, refused });
+    this.#connections = new Connections(admission);
     const context: PlaneContext = {
       ...{ limits, site, gatekeeper, explain, clock, logger },
-      ...{ index: this.#index, upstreams: this.#upstreams, sticky, traffic: this.#traffic },
+      ...{ index: this.#index, upstreams: this.#upstreams, sticky, traffic: this.#traffic, admission },
       via: deps.via ?? newVia(),
+      refusals: new Refusals(logger, clock),
     };
     this.#tcp = new TcpPorts({
       ...{ address: listener.address, context, connections: this.#connections },
@@ -99,8 +110,8 @@ class EmbeddedPlane implements DataPlane {
   }
 
   apply(table: RouteTable, diff: TableDiff): void {
-    for (const upstream of diff.upstreams.set) this.#checkSupport(upstream);
-    for (const id of diff.upstreams.removed) this.#unsupported.delete(id);
+    for (const upstream of diff.upstreams.set) this.#checkTls(upstream);
+    for (const id of diff.upstreams.removed) this.#unusable.delete(id);
     this.#upstreams.apply(diff);
     const lost = this.#index.apply(diff.routes);
     this.#tcp.apply(this.#index.ports);
@@ -138,6 +149,7 @@ class EmbeddedPlane implements DataPlane {
     this.#connections[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
     this.#board[Symbol.dispose]();
+    await this.#listener[Symbol.asyncDispose]();
     await this.#observation[Symbol.asyncDispose]();
   }
 
@@ -154,7 +166,7 @@ class EmbeddedPlane implements DataPlane {
       instances: new Map([[NAME, { applied: this.#applied, connected: true }]]),
       endpoints: this.#upstreams.verdicts,
       lastUsed: this.#lastUsed,
-      problems: [...this.#tcp.problems, ...this.#unsupported.values()],
+      problems: [...this.#tcp.problems, ...this.#unusable.values(), ...(this.#listener.tls?.problems ?? [])],
     };
   }
 
@@ -163,12 +175,16 @@ class EmbeddedPlane implements DataPlane {
     this.#board.used();
   }
 
-  #checkSupport({ id, policy }: Upstream): void {
-    if (policy.upstreamTls === undefined) this.#unsupported.delete(id);
-    else {
+  /** What a service says of TLS to its tasks can be wrong in ways that only TLS itself finds. */
+  #checkTls({ id, protocol, policy }: Upstream): void {
+    this.#unusable.delete(id);
+    if (policy.upstreamTls === undefined || protocol === "tls") return;
+    try {
+      upstreamContext(policy.upstreamTls);
+    } catch {
       const message =
-        "The service asks for TLS between the gate and the task, which the data plane `embedded` does not do yet.";
-      this.#unsupported.set(id, { subject: id, code: "upstream_tls_unsupported", message });
+        "policy.upstreamTls cannot be used: expected certificates in PEM as authority, and a chain with its private key as identity.";
+      this.#unusable.set(id, { subject: id, code: "upstream_tls_unusable", message });
     }
   }
 }

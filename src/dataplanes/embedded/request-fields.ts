@@ -1,15 +1,9 @@
-import {
-  addressText,
-  fieldKey,
-  isIdentityField,
-  type Address,
-  type Decision,
-  type Route,
-  type Site,
-} from "../../model/index.ts";
+import { addressText, fieldKey, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
 import { withoutCookies } from "./cookies.ts";
 import { eachField, valuesOf, type Exchange, type Fields } from "./exchange.ts";
-import { ID_HEADER } from "./route-index.ts";
+import { fieldName, type FieldName } from "./http1/field-name.ts";
+import type { HeadFields } from "./http1/head-fields.ts";
+import type { Flow } from "./traffic.ts";
 
 export type Allowed = Extract<Decision, { kind: "allow" }>;
 
@@ -23,78 +17,76 @@ export interface RequestFieldsInput {
   readonly prefix: string | null;
   /** This gate in Via: `1.1 taskgate-x`. */
   readonly via: string;
+  /** Its `upstreamFields` take the place of the visitor's. */
+  readonly flow: Pick<Flow, "upstreamFields">;
 }
 
-/** Of one connection, never of the whole way (RFC 9110 §7.6.1), and framing, which is ours to say. */
-const HOP_BY_HOP = [
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-];
-/** Nobody stands before the gate whose word counts: what the visitor says about itself is dropped. */
-const FORWARDING = ["forwarded", "x-real-ip"];
-const FORWARDING_PREFIX = "x-forwarded-";
+/** Keys of the fields that this message's own Connection takes out; null: none beyond those that never pass. */
+export function connectionKeys(connection: string | undefined): ReadonlySet<string> | null {
+  if (connection === undefined || PLAIN_CONNECTION.has(connection.toLowerCase())) return null;
+  return new Set(connection.split(",").map((name) => fieldKey(name.trim())));
+}
 
-const ALWAYS_DROPPED: readonly string[] = [
-  ...HOP_BY_HOP,
-  ...FORWARDING,
-  ID_HEADER,
-  "host",
-  "content-length",
-  "expect",
-  "trailer",
-];
+const PLAIN_CONNECTION: ReadonlySet<string> = new Set(["", "close", "keep-alive", "upgrade", "keep-alive, upgrade"]);
 
-/** Field names that this message's own Connection fields take out. */
-export function connectionNames(fields: Fields): string[] {
-  return valuesOf(fields, "connection").flatMap((value) => value.split(",").map((name) => fieldKey(name.trim())));
+/** Keys of the fields that are taken out for this request alone; null: none. */
+function outKeys(connection: string | undefined, { strip, set }: Allowed): ReadonlySet<string> | null {
+  const named = connectionKeys(connection);
+  if (strip.length === 0 && set.length === 0) return named;
+  return new Set([...(named ?? []), ...strip.map(fieldKey), ...set.map(([name]) => fieldKey(name))]);
 }
 
 /** What the job gets, without the fields of its own protocol's framing. Throws nothing: values are as the visitor's parser let them in. */
 export function requestFields(input: RequestFieldsInput): string[] {
   const { exchange, allowed } = input;
-  const dropped = droppedNames(exchange.fields, allowed);
+  const out = outKeys(joined(exchange.fields, "connection"), allowed);
   const fields: string[] = [];
-  eachField(exchange.fields, (name, value) => {
-    const key = fieldKey(name);
-    if (dropped.has(key) || key.startsWith(FORWARDING_PREFIX) || name.startsWith(":")) return;
-    const kept = keptValue(key, value, input);
-    if (kept !== null) fields.push(name, kept);
+  eachField(exchange.fields, (spelled, value) => {
+    const name = fieldName(spelled);
+    if (name === null || name.notForJob || out?.has(name.key) === true) return;
+    const kept = keptValue(name, value, input);
+    if (kept !== null) fields.push(spelled, kept);
   });
   joinCookies(fields);
-  if (acceptsTrailers(exchange.fields)) fields.push("TE", "trailers");
-  fields.push(...forwardingFields(input));
-  for (const [name, value] of allowed.set) fields.push(name, value);
+  if (acceptsTrailers(joined(exchange.fields, "te"))) fields.push("TE", "trailers");
+  fields.push(...addedFields(input));
   return fields;
 }
 
+/** The same as text, for fields that are still as they came: what stays as it was is not taken apart. */
+export function requestFieldsText(input: RequestFieldsInput, wire: HeadFields): string {
+  const out = outKeys(wire.joined("connection"), input.allowed);
+  let text = wire.rewrite((name, index) => {
+    if (name.notForJob || out?.has(name.key) === true) return null;
+    return name.special ? keptValue(name, wire.value(index), input) : undefined;
+  });
+  if (acceptsTrailers(wire.first("te"))) text += "TE: trailers\r\n";
+  const added = addedFields(input);
+  for (let at = 0; at + 1 < added.length; at += 2) text += `${added[at] ?? ""}: ${added[at + 1] ?? ""}\r\n`;
+  return text;
+}
+
 /** Trailers of the request: nothing that counts in a head, for programs that put the two together (RFC 9110 §6.5.1 forbids it). */
-export function requestTrailers(exchange: Exchange, allowed: Allowed): string[] {
-  const dropped = droppedNames(exchange.fields, allowed);
+export function requestTrailers(fields: Fields, exchange: Exchange, allowed: Allowed): string[] {
+  const out = outKeys(joined(exchange.fields, "connection"), allowed);
   const kept: string[] = [];
-  eachField(exchange.trailers(), (name, value) => {
-    const key = fieldKey(name);
-    const counts = key === "cookie" || key === "authorization" || isIdentityField(name);
-    if (!counts && !dropped.has(key) && !key.startsWith(FORWARDING_PREFIX)) kept.push(name, value);
+  eachField(fields, (spelled, value) => {
+    const name = fieldName(spelled);
+    if (name === null || name.notForJob || name.identity || out?.has(name.key) === true) return;
+    if (name.key !== "cookie" && name.key !== "authorization") kept.push(spelled, value);
   });
   return kept;
 }
 
-function droppedNames(fields: Fields, { strip, set }: Allowed): Set<string> {
-  const named = [...connectionNames(fields), ...strip.map(fieldKey), ...set.map(([name]) => fieldKey(name))];
-  return new Set([...ALWAYS_DROPPED, ...named]);
+function joined(fields: Fields, name: string): string | undefined {
+  const values = valuesOf(fields, name);
+  return values.length === 0 ? undefined : values.join(",");
 }
 
-function keptValue(key: string, value: string, input: RequestFieldsInput): string | null {
-  if (key === "cookie") return withoutCookies(value, input.allowed.stripCookies);
+function keptValue(name: FieldName, value: string, input: RequestFieldsInput): string | null {
+  if (name.key === "cookie") return withoutCookies(value, input.allowed.stripCookies);
   if (input.route.policy.rewriteHost !== true) return value;
-  if (key === "origin" || key === "referer") return rewriteOrigin(value, input);
+  if (name.kind === "origin" || name.kind === "referer") return rewriteOrigin(value, input);
   return value;
 }
 
@@ -106,10 +98,8 @@ function joinCookies(fields: string[]): void {
   fields.push("Cookie", cookies.join("; "));
 }
 
-function acceptsTrailers(fields: Fields): boolean {
-  return valuesOf(fields, "te").some((value) =>
-    value.split(",").some((one) => one.trim().toLowerCase() === "trailers"),
-  );
+function acceptsTrailers(te: string | undefined): boolean {
+  return te?.split(",").some((one) => one.trim().toLowerCase() === "trailers") === true;
 }
 
 /** Where its host is the one that was asked for, the job sees its own address; a foreign origin stays what it is. */
@@ -132,6 +122,14 @@ export function hostOf(address: Address): string {
 /** Host as the job gets it. */
 export function upstreamHost({ exchange, route, address }: RequestFieldsInput): string {
   return route.policy.rewriteHost === true ? hostOf(address) : exchange.head.host;
+}
+
+/** What the gate itself says to the job. */
+function addedFields(input: RequestFieldsInput): string[] {
+  const fields = forwardingFields(input);
+  fields.push(...input.flow.upstreamFields);
+  for (const [name, value] of input.allowed.set) fields.push(name, value);
+  return fields;
 }
 
 function forwardingFields({ exchange, site, prefix, via }: RequestFieldsInput): string[] {

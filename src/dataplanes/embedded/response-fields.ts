@@ -1,11 +1,11 @@
-import { addressText, fieldKey, type Address, type Route } from "../../model/index.ts";
+import { addressText, type Address, type Route } from "../../model/index.ts";
 import { translateSetCookie, underPrefix } from "./cookies.ts";
-import { eachField, type Exchange, type Fields } from "./exchange.ts";
+import { eachField, type Exchange, type Fields, valuesOf } from "./exchange.ts";
+import { ERROR_HEADER, fieldName, type FieldName } from "./http1/field-name.ts";
+import type { HeadFields } from "./http1/head-fields.ts";
+import { speaksForGate } from "./proxy-status.ts";
 import { parseHost } from "./request-head.ts";
-import { connectionNames, hostOf, type Allowed } from "./request-fields.ts";
-
-/** Marks answers that are the gate's own. */
-export const ERROR_HEADER = "x-taskgate-error";
+import { connectionKeys, hostOf, type Allowed } from "./request-fields.ts";
 
 export interface ResponseFieldsInput {
   readonly exchange: Exchange;
@@ -18,48 +18,65 @@ export interface ResponseFieldsInput {
   readonly trailers: boolean;
 }
 
-const DROPPED: readonly string[] = [
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authenticate",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-];
-
 /** A job's answer as its visitor gets it, and what the gatekeeper adds. */
 export function responseFields(fields: Fields, input: ResponseFieldsInput): string[] {
-  const dropped = new Set([...DROPPED, ...connectionNames(fields)]);
-  if (!input.route.service.startsWith("gate/")) dropped.add(ERROR_HEADER);
-  if (!input.trailers) dropped.add("trailer");
-  if (input.status === 204) dropped.add("content-length"); // RFC 9110 §8.6: there is none on 204
+  const named = connectionKeys(connectionOf(fields));
   const kept: string[] = [];
-  eachField(fields, (name, value) => {
-    const key = fieldKey(name);
-    if (dropped.has(key) || name.startsWith(":")) return;
-    const translated = translate(key, value, input);
-    if (translated !== null) kept.push(name, translated);
+  eachField(fields, (spelled, value) => {
+    const name = fieldName(spelled);
+    if (name === null || name.notForVisitor || named?.has(name.key) === true) return;
+    const translated = name.special ? translate(name, value, input) : value;
+    if (translated !== null) kept.push(spelled, translated);
   });
   for (const [name, value] of input.allowed.respond) kept.push(name, value);
   return kept;
 }
 
+/** The same as text, for fields that are still as they came: what stays as it was is not taken apart. */
+export function responseFieldsText(wire: HeadFields, input: ResponseFieldsInput): string {
+  const named = connectionKeys(wire.joined("connection"));
+  let text = wire.rewrite((name, index) => {
+    if (name.notForVisitor || named?.has(name.key) === true) return null;
+    return name.special ? translate(name, wire.value(index), input) : undefined;
+  });
+  for (const [name, value] of input.allowed.respond) text += `${name}: ${value}\r\n`;
+  return text;
+}
+
 /** Trailers of the answer: a job's own, none that speak for the gate or set cookies. */
 export function responseTrailers(fields: Fields): string[] {
   const kept: string[] = [];
-  eachField(fields, (name, value) => {
-    const key = fieldKey(name);
-    if (key !== "set-cookie" && key !== ERROR_HEADER && !DROPPED.includes(key)) kept.push(name, value);
+  eachField(fields, (spelled, value) => {
+    const name = fieldName(spelled);
+    if (name === null || name.notForVisitor || name.kind === "set-cookie" || name.key === ERROR_HEADER) return;
+    if (name.key === "proxy-status") return;
+    kept.push(spelled, value);
   });
   return kept;
 }
 
-function translate(key: string, value: string, input: ResponseFieldsInput): string | null {
-  if (key === "set-cookie") return translateSetCookie(value, parseHost(input.exchange.head.host) ?? "", input.prefix);
-  if (key === "location") return translateLocation(value, input);
-  return value;
+function connectionOf(fields: Fields): string | undefined {
+  const values = valuesOf(fields, "connection");
+  return values.length === 0 ? undefined : values.join(",");
+}
+
+function translate(name: FieldName, value: string, input: ResponseFieldsInput): string | null {
+  switch (name.key) {
+    case "set-cookie":
+      return translateSetCookie(value, parseHost(input.exchange.head.host) ?? "", input.prefix);
+    case "location":
+      return translateLocation(value, input);
+    case ERROR_HEADER:
+      return input.route.service.startsWith("gate/") ? value : null;
+    case "proxy-status":
+      return speaksForGate(value) ? null : value;
+    case "trailer":
+      return input.trailers ? value : null;
+    case "content-length":
+      return input.status === 204 ? null : value; // RFC 9110 §8.6: there is none on 204
+    default:
+      return value;
+  }
 }
 
 /** Absolute to the job's own address, or to the host that was asked for: a URL of the visitor's; in path mode below the prefix. */

@@ -2,15 +2,17 @@ import { constants } from "node:http2";
 import type { Decision } from "../../model/index.ts";
 import type { Explanation } from "../dataplane.ts";
 import type { TrafficKind } from "../figures.ts";
+import { overloaded } from "./admission.ts";
 import { answerNotice, answerRedirect } from "./answer.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { failed, type Call, type Failure, type Outcome } from "./forward.ts";
-import { forwardHttp1 } from "./forward-http1.ts";
+import { forwardHttp1 } from "./http1/attempt.ts";
 import { forwardHttp2 } from "./forward-http2.ts";
 import { denial, NOTICES, rawNotice } from "./notices.ts";
 import type { Notice } from "./pages.ts";
 import type { Allowed } from "./request-fields.ts";
+import { parseHost } from "./request-head.ts";
 import type { Found } from "./route-index.ts";
 import type { Target } from "./target.ts";
 import type { Flow } from "./traffic.ts";
@@ -21,11 +23,22 @@ type FoundRoute = Extract<Found, { kind: "route" }>;
 /** Takes one request from its head to the end of its answer. Never throws. */
 export async function serve(context: PlaneContext, exchange: Exchange): Promise<void> {
   const flow = context.traffic.begin(kindOf(exchange), exchange);
-  exchange.onClose(() => flow.close());
+  const { admission } = context;
+  const { peer } = exchange.head;
+  const bound = admission.request(peer);
+  exchange.onClose(() => {
+    flow.close();
+    if (bound === null) admission.requestEnded(peer);
+    if (flow.route !== null) admission.serviceEnded(flow.route);
+  });
+  if (bound !== null) {
+    sayNotice(exchange, flow, overloaded(bound));
+    return;
+  }
   try {
     await route(context, exchange, flow);
   } catch (error) {
-    if (exchange.gone.aborted) return; // the visitor left: whatever broke off because of it is no news
+    if (exchange.left) return; // the visitor left: whatever broke off because of it is no news
     context.logger.error({ err: error }, "request failed in the gate");
     if (exchange.begun) exchange.abort();
     else sayNotice(exchange, flow, NOTICES.internal);
@@ -43,6 +56,10 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
     sayNotice(exchange, flow, NOTICES.loop);
     return;
   }
+  if (exchange.client.mayAsk?.(parseHost(head.host) ?? "") === false) {
+    sayNotice(exchange, flow, NOTICES.other_certificate);
+    return;
+  }
   const found = context.index.find(head);
   if (found.kind === "misdirected") {
     sayNotice(exchange, flow, NOTICES.misdirected);
@@ -53,7 +70,7 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
     return;
   }
   const decision = await decide(context, exchange, found);
-  if (exchange.gone.aborted) return;
+  if (exchange.left) return;
   if (decision.kind === "allow") return pass(context, exchange, { found, allowed: decision, flow });
   refuse(exchange, flow, decision);
 }
@@ -107,6 +124,11 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed,
     answerRedirect(exchange, { location, respond: allowed.respond }, 308);
     return;
   }
+  const bound = context.admission.service(route);
+  if (bound !== null) {
+    sayNotice(exchange, flow, overloaded(bound));
+    return;
+  }
   flow.enter(route, allowed.session, () => exchange.abort());
   const call: Call = {
     exchange,
@@ -118,21 +140,20 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed,
     flow,
   };
   const upstream = context.upstreams.get(route.upstream);
-  const unable = unableNotice(call, upstream);
+  const unable = unableNotice(call);
   if (unable !== null) {
     sayNotice(exchange, flow, unable);
     return;
   }
   const failure = await forward(call, upstream);
-  if (failure === null || exchange.gone.aborted) return;
+  if (failure === null || exchange.left) return;
   if (failure === "refused") exchange.abort(constants.NGHTTP2_REFUSED_STREAM);
   else sayNotice(exchange, flow, await failureNotice(call, failure));
 }
 
 /** What this plane cannot carry, and says so. */
-function unableNotice({ exchange, route }: Call, upstream: UpstreamState | undefined): Notice | null {
+function unableNotice({ exchange, route }: Call): Notice | null {
   if (route.protocol === "tcp" || route.protocol === "tls") return rawNotice(route.match, route.protocol);
-  if (upstream?.policy.upstreamTls !== undefined) return NOTICES.unsupported_tls;
   if (route.protocol === "grpc" && exchange.upgrade !== null) return NOTICES.upgrade_grpc;
   if (route.protocol === "grpc" && exchange.version !== "2") return NOTICES.grpc_only;
   return null;
@@ -145,10 +166,11 @@ async function forward(call: Call, upstream: UpstreamState | undefined): Promise
   const stickyIds = sticky.idsFor(call.route, call.exchange.head);
   let failure: Failure = "no_endpoint";
   for (;;) {
-    const target = tried.size < limits.tries ? upstream?.pick(call.route, { tried, now: clock.now(), stickyIds }) : null;
+    const target =
+      tried.size < limits.tries ? upstream?.pick(call.route, { tried, now: clock.now(), stickyIds }) : null;
     if (target == null) return failure;
     const outcome = await tryTarget(sticky.callFor(call, target), target);
-    if (call.exchange.gone.aborted || outcome.kind === "answered") return null;
+    if (call.exchange.left || outcome.kind === "answered") return null;
     failure = outcome.failure;
     if (outcome.again !== "other") return failure;
     tried.add(target);
@@ -158,9 +180,9 @@ async function forward(call: Call, upstream: UpstreamState | undefined): Promise
 /** One endpoint: once more on a fresh connection where a kept one died under the request, which says nothing of the endpoint. */
 async function tryTarget(call: Call, target: Target): Promise<Outcome> {
   const first = await attempt(call, target, false);
-  const dead = first.kind === "failed" && first.again === "same" && !call.exchange.gone.aborted;
+  const dead = first.kind === "failed" && first.again === "same" && !call.exchange.left;
   const outcome = dead ? await attempt(call, target, true) : first;
-  if (!call.exchange.gone.aborted) report(target, outcome);
+  if (!call.exchange.left) report(target, outcome);
   return outcome;
 }
 

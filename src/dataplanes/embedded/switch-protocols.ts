@@ -1,35 +1,21 @@
-import { validateHeaderName, validateHeaderValue, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 import type { Call } from "./forward.ts";
-import { eachField } from "./exchange.ts";
+import type { ResponseHeadRead } from "./http1/read-head.ts";
 import { responseFields } from "./response-fields.ts";
 import type { Target } from "./target.ts";
 
-/** Tells the visitor that its connection now speaks what it asked for (101); false: the job's answer cannot be passed on, nothing was sent. */
-export function sendSwitch(call: Call, target: Target, response: IncomingMessage): boolean {
+/** Tells the visitor that it may speak what it asked for (101), and gives the stream; null: the job's answer cannot be passed on, nothing was sent. */
+export function sendSwitch(call: Call, target: Target, { fields }: ResponseHeadRead): Duplex | null {
   const { exchange, route, allowed, prefix } = call;
-  const upgrade = exchange.upgrade;
-  if (upgrade === null) return false;
-  const kept = responseFields(response.rawHeaders, {
-    exchange,
-    route,
-    allowed,
-    prefix,
-    address: target.address,
-    status: 101,
-    trailers: false,
-  });
-  const fields = ["Connection", "Upgrade", "Upgrade", response.headers.upgrade ?? upgrade.protocol, ...kept];
-  let head = "HTTP/1.1 101 Switching Protocols\r\n";
+  const { upgrade } = exchange;
+  if (upgrade === null) return null;
+  const input = { exchange, route, allowed, prefix, address: target.address, status: 101, trailers: false };
+  const protocol = fields.joined("upgrade") ?? upgrade.protocol;
   try {
-    eachField(fields, (name, value) => {
-      validateHeaderName(name);
-      validateHeaderValue(name, value);
-      head += `${name}: ${value}\r\n`;
-    });
+    const near = upgrade.accept(101, ["Upgrade", protocol, ...responseFields(fields.flat, input)]);
+    call.flow.answered(101);
+    return near;
   } catch {
-    return false;
+    return null;
   }
-  upgrade.socket.write(`${head}\r\n`, "latin1");
-  call.flow.answered(101);
-  return true;
 }

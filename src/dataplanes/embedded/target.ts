@@ -150,7 +150,10 @@ export class Target {
     const startedAt = performance.now();
     const { proxyProtocol: version } = policy;
     const proxy = version === undefined ? null : { version, ends };
-    const result = await dial({ address: this.address, timeoutMs: this.connectMs, clock, tls: this.#tls, proxy }, signal);
+    const result = await dial(
+      { address: this.address, timeoutMs: this.connectMs, clock, tls: this.#tls, proxy },
+      signal,
+    );
     if (!signal.aborted) dialled?.((performance.now() - startedAt) / 1000, typeof result === "string" ? result : null);
     return result;
   }

@@ -3,7 +3,7 @@ import type { Problem, Route } from "../../model/index.ts";
 import { carryRaw } from "./carry-raw.ts";
 import type { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
-import { endsOf } from "./peer.ts";
+import { endsOf, peerOf } from "./peer.ts";
 
 export interface TcpPortsDeps {
   /** IP address that ports are opened on. */
@@ -116,7 +116,7 @@ export class TcpPorts implements Disposable {
   #carry(near: Socket, { route }: OpenPort): void {
     const { context, connections } = this.#deps;
     near.on("error", () => undefined); // first of all: a reset at any moment must find somebody who hears it
-    if (this.#closed || !connections.add(near)) return void near.resetAndDestroy();
+    if (this.#closed || connections.add(near, peerOf(near)) !== null) return void near.resetAndDestroy();
     void carryRaw(context, { near, route, ends: endsOf(near) });
   }
 }

@@ -30,7 +30,7 @@ export async function serveTunnel(context: PlaneContext, exchange: Exchange): Pr
     const notice = await openTunnel(context, exchange, flow);
     if (notice !== null) say(exchange, flow, notice);
   } catch (error) {
-    if (exchange.gone.aborted) return; // the visitor left: whatever broke off because of it is no news
+    if (exchange.left) return; // the visitor left: whatever broke off because of it is no news
     context.logger.error({ err: error }, "tunnel failed in the gate");
     say(exchange, flow, NOTICES.internal);
   }
@@ -50,7 +50,7 @@ async function openTunnel(context: PlaneContext, exchange: Exchange, flow: Flow)
   if (route.protocol === "tls" || route.service.startsWith(`${GATE_PROVIDER}/`)) return REFUSED;
   const checked = context.gatekeeper.check(route, head);
   const decision = checked.kind === "ask" ? await context.gatekeeper.admit(route, head, gone) : checked;
-  if (gone.aborted) return null;
+  if (exchange.left) return null;
   if (decision.kind !== "allow") return refusal(decision);
   return join(context, exchange, { route, allowed: decision, flow });
 }
@@ -67,25 +67,29 @@ interface Entry {
   readonly flow: Flow;
 }
 
-async function join(context: PlaneContext, exchange: Exchange, { route, allowed, flow }: Entry): Promise<Notice | null> {
+async function join(
+  context: PlaneContext,
+  exchange: Exchange,
+  { route, allowed, flow }: Entry,
+): Promise<Notice | null> {
   const { head, gone, upgrade } = exchange;
   if (upgrade === null) return NO_TUNNEL;
   const { session } = allowed;
   flow.enter(route, session, () => exchange.abort());
   const reached = await reachTarget(context, { route, flow }, gone);
   if (typeof reached === "string") {
-    return gone.aborted ? null : context.explain({ route, head, session, failure: reached });
+    return exchange.left ? null : context.explain({ route, head, session, failure: reached });
   }
   const { socket: far, target } = reached;
-  if (gone.aborted) {
+  if (exchange.left) {
     far.destroy();
     return null;
   }
   target.active += 1;
   flow.refused(200, null);
-  upgrade.socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+  const near = upgrade.accept(200, []);
   const idleMs = route.policy.idleTimeoutMs ?? context.limits.idleTime;
-  await splice({ near: upgrade.socket, far, nearHead: upgrade.take(), idleMs, counted: flow });
+  await splice({ near, far, nearHead: upgrade.take(), idleMs, counted: flow });
   target.active -= 1;
   return null;
 }

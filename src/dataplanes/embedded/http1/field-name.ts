@@ -1,4 +1,5 @@
 import { fieldKey, isIdentityField } from "../../../model/index.ts";
+import { ID_HEADER } from "../route-index.ts";
 
 /** What a field means to a gate. Only the exact name means anything (RFC 9110 §5.1): `Content_Length` frames nothing. */
 export type FieldKind =
@@ -42,9 +43,6 @@ export interface FieldName {
   readonly special: boolean;
 }
 
-/** Replaces the host for clients that cannot set one. */
-export const ID_HEADER = "x-taskgate-service";
-
 /** Marks answers that are the gate's own. */
 export const ERROR_HEADER = "x-taskgate-error";
 
@@ -58,13 +56,15 @@ const NOT_FOR_JOB: ReadonlySet<string> = new Set([
   "proxy-authorization",
   // Nobody stands before the gate whose word counts: what the visitor says about itself is dropped.
   ...["forwarded", "x-real-ip"],
+  // The flow has the right ones.
+  ...["x-request-id", "traceparent", "tracestate"],
   ...[ID_HEADER, "host", "content-length", "expect", "trailer"],
 ]);
 const NOT_FOR_VISITOR: ReadonlySet<string> = new Set(HOP_BY_HOP);
 const FORWARDING_PREFIX = "x-forwarded-";
 const SPECIAL: ReadonlySet<string> = new Set([
-  ...["cookie", "origin", "referer", "via"],
-  ...["set-cookie", "location", "content-length", "trailer", "date", ERROR_HEADER],
+  ...["cookie", "origin", "referer", "set-cookie", "location", "content-length", "trailer", ERROR_HEADER],
+  "proxy-status",
 ]);
 
 /** RFC 9110 §5.6.2. */

@@ -28,6 +28,8 @@ interface Read {
   readonly keepAlive: boolean;
   /** What follows is another protocol, says whoever read it. */
   readonly switches: boolean;
+  /** HTTP/1.0: llhttp misses a `keep-alive` between spaces, which is no matter of framing. */
+  readonly old: boolean;
 }
 
 interface Outcome {
@@ -83,11 +85,12 @@ function readByLlhttp(bytes: Buffer, kind: Kind, asked: string): Outcome {
     url += target;
   };
   parser[HTTPParser.kOnHeadersComplete] = (...args: HeadersComplete) => {
-    const [, , rest, method = 0, target, status, , upgrade, keepAlive] = args;
+    const [, minor, rest, method = 0, target, status, , upgrade, keepAlive] = args;
     const start = kind === "request" ? `${METHOD_NAMES[method] ?? "?"} ${target ?? url}` : String(status);
     messages.push({
       ...{ start, fields: rest ?? fields, body: "", trailers: [], whole: false, keepAlive },
       switches: upgrade,
+      old: minor === 0,
     });
     fields = [];
     url = "";
@@ -118,7 +121,7 @@ interface OurHead {
 }
 
 function ourHead(text: string, kind: Kind, asked: string): OurHead | Refusal {
-  const common = { body: "", trailers: [], whole: false };
+  const common = { body: "", trailers: [], whole: false, old: false };
   if (kind === "request") {
     const head = readRequestHead(text, BOUNDS);
     if (head instanceof Refusal) return head;
@@ -203,7 +206,7 @@ function disagreement(ours: Outcome, theirs: Outcome): string | null {
     if (mine.whole && mine.body !== other.body) return `body of ${String(index)}`;
     if (mine.whole && mine.trailers.join("\n") !== other.trailers.join("\n")) return `trailers of ${String(index)}`;
     if (!mine.whole && !other.body.startsWith(mine.body)) return `body so far of ${String(index)}`;
-    if (mine.whole && mine.keepAlive && !other.keepAlive) return "only ours goes on after it";
+    if (mine.whole && mine.keepAlive && !other.keepAlive) return other.old ? null : "only ours goes on after it";
   }
   return null;
 }

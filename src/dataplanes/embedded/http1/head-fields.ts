@@ -72,6 +72,28 @@ export class HeadFields {
     return found;
   }
 
+  /**
+   * The lines as they came, but for those whose fate is another value, or null: gone. Each line ends with CRLF; what stays between two that
+   * change is copied in one piece.
+   */
+  rewrite(fate: (name: FieldName, index: number) => string | null | undefined): string {
+    let out = "";
+    let from = -1;
+    for (let index = 0; index < this.names.length; index += 1) {
+      const name = this.names[index];
+      if (name === undefined) break;
+      const value = fate(name, index);
+      if (value === undefined) {
+        if (from < 0) from = this.lineStart(index);
+        continue;
+      }
+      if (from >= 0) out += this.text.slice(from, this.lineStart(index));
+      from = -1;
+      if (value !== null) out += `${name.spelled}: ${value}\r\n`;
+    }
+    return from < 0 ? out : out + this.text.slice(from, this.end);
+  }
+
   /** Name, value, name, value. */
   get flat(): Fields {
     if (this.#flat === null) {

@@ -1,3 +1,4 @@
+import type { FieldKind } from "./field-name.ts";
 import { type HeadBounds, type HeadFields, hasControl, readFields, Refusal } from "./head-fields.ts";
 
 /** Who gets a body as it is read. */
@@ -127,16 +128,19 @@ export class ChunkedReader implements BodyReader {
         this.#digits = 0;
         return null;
       case "data-cr":
-        this.#state = "data-lf";
-        return byte === CR ? null : BAD_END;
       case "data-lf":
-        this.#state = "size";
-        return byte === LF ? null : BAD_END;
+        return this.#readDataEnd(byte);
       case "data":
       case "trailers":
       case "done":
         return null; // not read byte by byte
     }
+  }
+
+  #readDataEnd(byte: number): Refusal | null {
+    const expected = this.#state === "data-cr" ? CR : LF;
+    this.#state = expected === CR ? "data-lf" : "size";
+    return byte === expected ? null : BAD_END;
   }
 
   #readSize(byte: number): Refusal | null {
@@ -175,6 +179,7 @@ export class ChunkedReader implements BodyReader {
     const section = this.#section.slice(0, end);
     const trailers = hasControl(section) ? BAD_TRAILERS : readFields(section, 0, this.#bounds);
     if (trailers instanceof Refusal) return trailers;
+    if (trailers.names.some(({ kind }) => FRAMING.has(kind))) return FRAMING_TRAILERS;
     this.#state = "done";
     this.#section = "";
     if (trailers.count > 0) this.#trailers = trailers;
@@ -183,6 +188,10 @@ export class ChunkedReader implements BodyReader {
 }
 
 const SEMICOLON = 59;
+/** In trailers they frame nothing (RFC 9110 §6.5.1), but programs that put trailers into the head would believe them. */
+const FRAMING: ReadonlySet<FieldKind> = new Set<FieldKind>([
+  ...(["connection", "content-length", "transfer-encoding", "upgrade"] as const),
+]);
 
 /** -1: none. */
 function hexDigit(byte: number): number {
@@ -195,4 +204,8 @@ const BAD_SIZE = new Refusal(400, "A chunk's size is no hexadecimal number on a 
 const BAD_END = new Refusal(400, "A chunk does not end where its size says.");
 const BAD_EXTENSION = new Refusal(400, "A chunk's extensions are malformed or too long.");
 const BAD_TRAILERS = new Refusal(400, "The trailers are malformed.");
+const FRAMING_TRAILERS = new Refusal(
+  400,
+  "The trailers say what only a head may say: where the body ends, or what follows.",
+);
 const LONG_TRAILERS = new Refusal(431, "The trailers are larger than the gate takes.");

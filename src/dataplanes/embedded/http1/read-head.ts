@@ -1,6 +1,6 @@
-import { METHODS } from "node:http";
 import type { Framing } from "../exchange.ts";
 import { parseHost } from "../request-head.ts";
+import { METHODS } from "./names.ts";
 import { type HeadBounds, type HeadFields, hasControl, lineEnd, readFields, Refusal } from "./head-fields.ts";
 
 /** The head of a request, with all that frames it already judged. */
@@ -33,9 +33,10 @@ export interface ResponseHeadRead {
   readonly keepAlive: boolean;
 }
 
-const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
 /** RFC 9112 §4; the space before an empty reason is often left out. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: (.*))?$/;
+/** What a request line is made of; node's reader takes no other byte either. */
+const LINE = /^[\x20-\x7e]*$/;
 const LENGTH = /^\d{1,15}$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
@@ -66,17 +67,21 @@ interface RequestLine {
   readonly version: "1.0" | "1.1";
 }
 
-/** Method, space, target, space, version, each exactly once (RFC 9112 §3). Targets may have bytes beyond ASCII, but no space. */
+/** Method, space, target, space, version, each exactly once (RFC 9112 §3). A line is ASCII without tabs. */
 function readRequestLine(line: string): RequestLine | Refusal {
   const first = line.indexOf(" ");
   const second = line.indexOf(" ", first + 1);
   const version = line.slice(second + 1);
-  if (first <= 0 || second <= first + 1 || line.includes("\t")) return BAD_REQUEST_LINE;
-  if (version !== "HTTP/1.1" && version !== "HTTP/1.0")
-    return /^HTTP\/\d\.\d$/.test(version) ? BAD_VERSION : BAD_REQUEST_LINE;
+  if (first <= 0 || second <= first + 1 || !LINE.test(line)) return BAD_REQUEST_LINE;
+  if (version !== "HTTP/1.1" && version !== "HTTP/1.0") return badVersion(version);
   const method = line.slice(0, first);
-  if (!KNOWN_METHODS.has(method)) return TOKEN.test(method) ? BAD_METHOD : BAD_REQUEST_LINE;
+  if (!METHODS.has(method)) return TOKEN.test(method) ? BAD_METHOD : BAD_REQUEST_LINE;
   return { method, target: line.slice(first + 1, second), version: version === "HTTP/1.1" ? "1.1" : "1.0" };
+}
+
+function badVersion(version: string): Refusal {
+  if (/^HTTP\/\d\.\d$/.test(version)) return BAD_VERSION;
+  return /^http/i.test(version) ? BAD_REQUEST_LINE : NOT_HTTP;
 }
 
 /** What the fields say about the message itself. */
@@ -110,6 +115,8 @@ function takeMeta(meta: Meta, kind: string, fields: HeadFields, index: number): 
     case "content-length":
       return takeLength(meta, fields.value(index));
     case "transfer-encoding":
+      // A tab behind it is allowed space, but node's reader does not see `chunked` then, and waits for the end of the connection.
+      if (fields.text[fields.lineStart(index + 1) - 3] === "\t") return UNKNOWN_CODING;
       return takeCoding(meta, fields.value(index));
     case "connection":
       meta.connection = meta.connection === "" ? fields.value(index) : `${meta.connection},${fields.value(index)}`;
@@ -249,6 +256,8 @@ const BAD_METHOD = new Refusal(501, "No such method is known here.");
 const REPEATED_HOST = new Refusal(400, "Exactly one valid Host is needed.");
 const BAD_HOST = REPEATED_HOST;
 const REPEATED_LENGTH = new Refusal(400, "Content-Length is there more than once.");
+/** Nothing of HTTP at all: who sent it would not understand an answer. */
+export const NOT_HTTP = new Refusal(400, "This is no HTTP.");
 const BAD_LENGTH = new Refusal(400, "Content-Length is no number of bytes.");
 const LENGTH_AND_CODING = new Refusal(400, "Content-Length and Transfer-Encoding exclude each other.");
 const EMPTY_CODING = new Refusal(400, "Transfer-Encoding names no coding.");

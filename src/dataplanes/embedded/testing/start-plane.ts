@@ -1,17 +1,18 @@
 import { AccessLogConfig, LimitsConfig, ListenConfig, RequestIdConfig, TracingConfig } from "../../../config/schema.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
-import type { StartPlane } from "../../testing/rig.ts";
+import type { PlaneOptions, StartPlane } from "../../testing/rig.ts";
 import { bindListener } from "../listener.ts";
 import { startObservation } from "../observe/observation.ts";
 import { startEmbeddedPlane } from "../plane.ts";
 
 /** A real plane of one process, at a free port of the loopback: what every suite about the embedded plane attacks. */
-export const startTestPlane: StartPlane = async ({ limits, tls, observe, ...deps }) => {
+export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, observe, ...deps }) => {
   const listener = await bindListener(
     ListenConfig.parse({
       address: "127.0.0.1:0",
-      ...(tls === null ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
+      proxyProtocol: { from: proxyFrom },
+      ...(tls === null ? {} : { tls: filesOf(tls) }),
     }),
     { authority: null, ticketSecret: null, clock: systemClock, logger: silentLogger },
   );
@@ -37,3 +38,12 @@ export const startTestPlane: StartPlane = async ({ limits, tls, observe, ...deps
   });
   return { plane, site, port, address: "127.0.0.1", [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
 };
+
+/** Without what else is on the object that a test passes. */
+function filesOf({ certificate, key, certificates = [] }: NonNullable<PlaneOptions["tls"]>): object {
+  return {
+    certificate,
+    key,
+    certificates: certificates.map((one) => ({ certificate: one.certificate, key: one.key })),
+  };
+}

@@ -1,0 +1,33 @@
+import type { Fields } from "../exchange.ts";
+import { statusText } from "./names.ts";
+
+/** Field lines, each with its end. */
+export function fieldsText(fields: Fields): string {
+  let text = "";
+  for (let at = 0; at + 1 < fields.length; at += 2) text += `${fields[at] ?? ""}: ${fields[at + 1] ?? ""}\r\n`;
+  return text;
+}
+
+export function statusLine(status: number, message: string): string {
+  return `HTTP/1.1 ${String(status)} ${message === "" ? statusText(status) : message}\r\n`;
+}
+
+export function startOfChunk(length: number): string {
+  return `${length.toString(16)}\r\n`;
+}
+
+/** What comes before the trailers. */
+export const LAST_CHUNK = "0\r\n";
+
+let dateText = "";
+let dateUntil = 0;
+
+/** The Date field of answers that have none (RFC 9110 §6.6.1); made once a second. */
+export function dateLine(): string {
+  const now = Date.now();
+  if (now >= dateUntil) {
+    dateUntil = now - (now % 1000) + 1000;
+    dateText = `Date: ${new Date(now).toUTCString()}\r\n`;
+  }
+  return dateText;
+}

@@ -1,0 +1,316 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Clock } from "../../../platform/clock.ts";
+import { readEarly } from "../early-bytes.ts";
+import { DISCARD_MS, type Exchange, type Fields } from "../exchange.ts";
+import type { Client } from "../request-head.ts";
+import { HeadCollector } from "./head-collector.ts";
+import { Refusal } from "./head-fields.ts";
+import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
+import { ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
+import { NOT_HTTP, readRequestHead, type RequestHeadRead } from "./read-head.ts";
+import { sendOff } from "./send-off.ts";
+import type { MessageBounds } from "./upstream-connection.ts";
+
+export interface ServerConnectionDeps {
+  readonly socket: Socket;
+  readonly client: Client;
+  readonly bounds: MessageBounds;
+  /** Bytes of a body; Infinity: any. */
+  readonly bodyBytes: number;
+  /** Longest time from the first byte of a head to its last. */
+  readonly headMs: number;
+  /** Longest time without a request. */
+  readonly keepAliveMs: number;
+  readonly clock: Clock;
+  serve(exchange: Exchange): void;
+  /** CONNECT. */
+  tunnel(exchange: Exchange): void;
+  /** Answers by hand what is no request, and ends the connection. */
+  refuse(connection: ServerConnection, refusal: Refusal): void;
+  closed(connection: ServerConnection): void;
+}
+
+/** Bytes that are read ahead of whom they are for. */
+const AHEAD_MAX = 64 * 1024;
+
+const NO_FIELDS: Fields = Object.freeze([]);
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * A visitor's connection. What is read next is
+ *
+ * - `head`: of a request; while an answer is under way, what comes is put aside: requests are served one at a time, in order.
+ * - `body`: of the request under way, once somebody takes it; of one that is answered already, to be dropped.
+ * - `nothing`: the last answer is out or on its way; what comes is dropped.
+ * - `early`: the visitor asked to change protocols; what comes belongs to the new one. From `giveAway` on the socket is not read here.
+ */
+export class ServerConnection implements ExchangeConnection {
+  readonly socket: Socket;
+  readonly client: Client;
+  readonly #deps: ServerConnectionDeps;
+  readonly #collector: HeadCollector;
+  #reads: "head" | "body" | "nothing" | "early" = "head";
+  #exchange: Http1Exchange | null = null;
+  #reader: BodyReader | null = null;
+  #bodyLength = 0;
+  #full = false;
+  readonly #body = {
+    data: (chunk: Buffer) => {
+      this.#bodyLength += chunk.length;
+      if (this.#exchange?.received(chunk) === false) this.#full = true;
+    },
+  };
+  /** Came, but is for later. */
+  #ahead: Buffer | null = null;
+  #running = false;
+  /** Who takes the body is full. */
+  #blocked = false;
+  #paused = false;
+  #draining = false;
+  #served = 0;
+  #takeEarly: (() => Buffer) | null = null;
+  /** Epoch ms; from then on it is given up: what for, its state says. */
+  #deadline: number;
+  readonly #onData = (chunk: Buffer) => this.#take(chunk);
+  readonly #onEnd = () => this.#ended();
+  readonly #onDrain = () => this.#exchange?.roomAgain();
+
+  /** Takes over a connection whose first bytes are unread, and whose errors somebody hears. */
+  constructor(deps: ServerConnectionDeps) {
+    this.#deps = deps;
+    this.socket = deps.socket;
+    this.client = deps.client;
+    this.#collector = new HeadCollector(deps.bounds.headBytes);
+    this.#deadline = deps.clock.now() + deps.headMs;
+    this.socket
+      .on("data", this.#onData)
+      .on("end", this.#onEnd)
+      .on("drain", this.#onDrain)
+      .on("close", () => this.#closed());
+  }
+
+  get lastAnswer(): boolean {
+    return this.#draining;
+  }
+
+  /** The present answer is the last one; without one under way it ends now. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#exchange === null && this.#reads === "head" && !this.#collector.begun) this.#sendOff();
+  }
+
+  /** Gives it up if its time has come. */
+  check(now: number): void {
+    if (now < this.#deadline) return;
+    const slow = this.#reads === "head" && (this.#collector.begun || this.#served === 0);
+    if (slow && this.#exchange === null) this.#refuse(TOO_SLOW);
+    else if (this.#reads === "head") this.#sendOff();
+    else this.socket.destroy();
+  }
+
+  // For its exchange.
+
+  wantBody(): void {
+    this.#run();
+  }
+
+  pause(): void {
+    this.#blocked = true;
+    this.#regulate();
+  }
+
+  resume(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.#run();
+  }
+
+  answered(): void {
+    if (this.socket.writableLength === 0) return this.#next();
+    // A slow reader is not done before it has it all.
+    this.socket.write("", () => this.#next());
+  }
+
+  abort(): void {
+    const resets = this.#exchange?.endsByClose === true && !(this.socket instanceof TLSSocket);
+    if (resets) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  giveAway(): Buffer {
+    const early = this.#takeEarly?.() ?? NOTHING;
+    this.#takeEarly = null;
+    this.socket.off("drain", this.#onDrain);
+    return early;
+  }
+
+  // Reading.
+
+  #take(chunk: Buffer): void {
+    if (this.#reads === "nothing") return;
+    if (this.#running || this.#ahead !== null) return this.#putAside(chunk);
+    this.#running = true;
+    this.#read(chunk);
+    this.#running = false;
+  }
+
+  /** Goes on with what was put aside. */
+  #run(): void {
+    if (this.#running) return;
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    this.#running = true;
+    if (ahead !== null) this.#read(ahead);
+    this.#running = false;
+    this.#regulate();
+  }
+
+  #regulate(): void {
+    const stops = this.#blocked || (this.#ahead !== null && this.#ahead.length > AHEAD_MAX);
+    if (stops === this.#paused || this.#reads === "nothing" || this.#reads === "early") return;
+    this.#paused = stops;
+    if (stops) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  #read(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length && this.#mayRead) {
+      const next = this.#reads === "head" ? this.#readHead(chunk, at) : this.#readBody(chunk, at);
+      if (next < 0) return;
+      at = next;
+    }
+    if (at < chunk.length && this.#reads !== "nothing") this.#putAside(at === 0 ? chunk : chunk.subarray(at));
+  }
+
+  get #mayRead(): boolean {
+    if (this.#reads === "head") return this.#exchange === null;
+    return this.#reads === "body" && !this.#blocked && this.#exchange?.takesBody !== false;
+  }
+
+  #putAside(chunk: Buffer): void {
+    this.#ahead = this.#ahead === null ? chunk : Buffer.concat([this.#ahead, chunk]);
+    this.#regulate();
+  }
+
+  /** Gives where to read on; -1: no further. */
+  #readHead(chunk: Buffer, at: number): number {
+    if (!this.#collector.begun) this.#deadline = this.#deps.clock.now() + this.#deps.headMs;
+    const text = this.#collector.take(chunk, at);
+    if (text === null) return chunk.length;
+    const read = text instanceof Refusal ? text : readRequestHead(text, this.#deps.bounds);
+    if (read instanceof Refusal) return this.#refuse(read);
+    const { framing } = read;
+    if (framing.kind === "length" && Number(framing.length) > this.#deps.bodyBytes) return this.#refuse(TOO_LARGE);
+    const { end } = this.#collector;
+    this.#deadline = Infinity;
+    this.#served += 1;
+    const exchange = new Http1Exchange(this, read);
+    this.#exchange = exchange;
+    if (exchange.upgrade !== null) return this.#switch(exchange, chunk.subarray(end));
+    this.#startBody(read, exchange);
+    this.#deps.serve(exchange);
+    return end;
+  }
+
+  #startBody({ framing }: RequestHeadRead, exchange: Http1Exchange): void {
+    if (exchange.whole) return;
+    this.#bodyLength = 0;
+    this.#reads = "body";
+    this.#reader =
+      framing.kind === "length" ? new LengthReader(Number(framing.length)) : new ChunkedReader(this.#deps.bounds);
+  }
+
+  #switch(exchange: Http1Exchange, rest: Buffer): number {
+    this.#reads = "early";
+    this.socket.off("data", this.#onData).off("end", this.#onEnd);
+    this.#takeEarly = readEarly(this.socket, rest);
+    if (exchange.head.method === "CONNECT") this.#deps.tunnel(exchange);
+    else this.#deps.serve(exchange);
+    return -1;
+  }
+
+  #readBody(chunk: Buffer, at: number): number {
+    const reader = this.#reader;
+    if (reader === null) return -1;
+    this.#full = false;
+    const next = reader.read(chunk, at, this.#body);
+    if (next instanceof Refusal) return this.#refuse(next);
+    if (this.#bodyLength > this.#deps.bodyBytes) return this.#refuse(TOO_LARGE);
+    if (this.socket.destroyed) return -1;
+    if (reader.done) this.#bodyEnded();
+    else if (this.#full) this.pause();
+    return next;
+  }
+
+  #bodyEnded(): void {
+    const trailers = this.#reader?.trailers?.flat ?? NO_FIELDS;
+    this.#reader = null;
+    this.#reads = "head";
+    if (this.#exchange !== null) this.#exchange.bodyEnded(trailers);
+    else this.#waitForNext();
+  }
+
+  /** The answer is out. */
+  #next(): void {
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.left) return;
+    this.#exchange = null;
+    this.#blocked = false;
+    exchange.close();
+    if (!exchange.keepAlive || this.#draining) return this.#sendOff();
+    if (this.#reads === "body") this.#deadline = this.#deps.clock.now() + DISCARD_MS;
+    else this.#deadline = this.#deps.clock.now() + this.#deps.keepAliveMs;
+    this.#run();
+  }
+
+  /** What was left of an answered request is dropped. */
+  #waitForNext(): void {
+    if (this.#draining) return this.#sendOff();
+    this.#deadline = this.#deps.clock.now() + this.#deps.keepAliveMs;
+  }
+
+  // Ending.
+
+  #refuse(refusal: Refusal): number {
+    const exchange = this.#exchange;
+    const begun = exchange?.begun === true;
+    // In the middle of an answer there is no place for another one; and who speaks no HTTP at all would not understand one.
+    const silent = begun || (refusal === NOT_HTTP && this.#served === 0) || !this.socket.writable;
+    if (begun) this.abort();
+    this.#reads = "nothing";
+    exchange?.break();
+    if (silent) this.socket.destroy();
+    else this.#deps.refuse(this, refusal);
+    this.#deadline = Infinity;
+    return -1;
+  }
+
+  #sendOff(): void {
+    this.#reads = "nothing";
+    this.#deadline = Infinity;
+    this.socket.off("end", this.#onEnd);
+    sendOff(this.socket);
+  }
+
+  /** Who ends its side while its answer is under way is taken for gone: nobody could tell it from one that left. */
+  #ended(): void {
+    if (this.#exchange === null && this.#reads === "head" && this.#collector.begun) this.#refuse(CUT_SHORT);
+    else if (this.#exchange === null && this.#reads === "head") this.#sendOff();
+    else if (this.#reads !== "nothing") this.socket.destroy();
+  }
+
+  #closed(): void {
+    this.#reads = "nothing";
+    this.#ahead = null;
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.break();
+    this.#deps.closed(this);
+  }
+}
+
+const TOO_SLOW = new Refusal(408, "The head of this request did not come in time.");
+const TOO_LARGE = new Refusal(413, "The body of this request is larger than the gate takes.");
+const CUT_SHORT = new Refusal(400, "The connection ended in the middle of a head.");

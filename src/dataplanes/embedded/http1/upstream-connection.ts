@@ -1,0 +1,301 @@
+import type { Socket } from "node:net";
+import type { Fields } from "../exchange.ts";
+import { HeadCollector } from "./head-collector.ts";
+import { Refusal } from "./head-fields.ts";
+import { ChunkedReader, CloseReader, LengthReader, type BodyReader, type ChunkBounds } from "./read-body.ts";
+import { readResponseHead, responseFraming, type ResponseFraming, type ResponseHeadRead } from "./read-head.ts";
+
+export interface MessageBounds extends ChunkBounds {
+  /** Bytes of a head. */
+  readonly headBytes: number;
+}
+
+/** Why there is no answer, or not all of it. */
+export type Break =
+  | { readonly failure: "reset" | "idle_timeout" }
+  /** It was there, but nobody may pass it on. */
+  | { readonly failure: "bad_answer"; readonly reason: string };
+
+/** Who asked. All calls come from the connection's own events, never from within `ask`. Exactly one of `ended`, `switched`, `broke` is the last. */
+export interface Asker {
+  /** A head of 1xx but 101. */
+  informed(head: ResponseHeadRead): void;
+  /** The head of the answer. false: it cannot be passed on; the connection ends without another call. */
+  answered(head: ResponseHeadRead, framing: ResponseFraming): boolean;
+  /** Bytes of the body. false: no more before `resume`. */
+  data(chunk: Buffer): boolean;
+  /** All that has come up to now was given. */
+  caughtUp(): void;
+  ended(trailers: Fields): void;
+  /** The connection speaks another protocol from now on: its socket is the asker's, paused, and so is what came behind the head. */
+  switched(head: ResponseHeadRead, socket: Socket, rest: Buffer): void;
+  broke(why: Break): void;
+  /** After `write` gave false: there is room again. */
+  drained(): void;
+}
+
+export interface Ask {
+  /** The whole head, as latin1. */
+  readonly head: string;
+  readonly method: string;
+  /** The head asks to change protocols. */
+  readonly switching: boolean;
+  /** A body follows, by `write` and `endRequest`. */
+  readonly body: boolean;
+  /** Longest silence, both ways. */
+  readonly idleMs: number;
+}
+
+export interface UpstreamConnectionDeps {
+  readonly socket: Socket;
+  readonly bounds: MessageBounds;
+  /** It is done with a request and good for another: who takes it, or nobody (false), and then it ends. */
+  idle(connection: UpstreamConnection): boolean;
+  /** It ended. */
+  closed(connection: UpstreamConnection): void;
+}
+
+/** Interim answers before the real one; more are an attack. */
+const INTERIM_MAX = 32;
+const NO_FIELDS: Fields = Object.freeze([]);
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * One connection to a job. It is idle (any byte ends it), asked (the head of an answer is awaited), reading (its body comes), over, or
+ * given away (it changed protocols). One request at a time: the next is sent when both the request and its answer are whole.
+ */
+export class UpstreamConnection {
+  readonly #deps: UpstreamConnectionDeps;
+  readonly #socket: Socket;
+  readonly #collector: HeadCollector;
+  #asker: Asker | null = null;
+  #method = "";
+  #switching = false;
+  /** The body of the answer under way; null: its head is awaited, or nothing is. */
+  #reader: BodyReader | null = null;
+  #full = false;
+  readonly #body = {
+    data: (chunk: Buffer) => {
+      if (this.#asker?.data(chunk) === false) this.#full = true;
+    },
+  };
+  #keeps = true;
+  #sending = false;
+  #interim = 0;
+  #idleMs = -1;
+  #asked = 0;
+  #answering = false;
+  #over = false;
+  readonly #onData = (chunk: Buffer) => this.#take(chunk);
+  readonly #onEnd = () => this.#end();
+  readonly #onClose = () => this.#close();
+  readonly #onDrain = () => this.#asker?.drained();
+  readonly #onTimeout = () => this.#timedOut();
+
+  /** Takes the socket over: a connected one whose errors somebody hears. */
+  constructor(deps: UpstreamConnectionDeps) {
+    this.#deps = deps;
+    this.#socket = deps.socket;
+    this.#collector = new HeadCollector(deps.bounds.headBytes);
+    this.#socket
+      .on("data", this.#onData)
+      .on("end", this.#onEnd)
+      .on("close", this.#onClose)
+      .on("drain", this.#onDrain)
+      .on("timeout", this.#onTimeout);
+  }
+
+  /** It may be asked. */
+  get usable(): boolean {
+    return !this.#over && !this.#socket.destroyed;
+  }
+
+  /** It carried a request before the present one. */
+  get reused(): boolean {
+    return this.#asked > 1;
+  }
+
+  /** Some of an answer came. */
+  get answering(): boolean {
+    return this.#answering;
+  }
+
+  /** Sends a request. Only when idle. */
+  ask(ask: Ask, asker: Asker): void {
+    this.#asker = asker;
+    this.#method = ask.method;
+    this.#switching = ask.switching;
+    this.#sending = ask.body;
+    this.#interim = 0;
+    this.#answering = false;
+    this.#asked += 1;
+    if (ask.idleMs !== this.#idleMs) {
+      this.#idleMs = ask.idleMs;
+      this.#socket.setTimeout(ask.idleMs);
+    }
+    this.#socket.write(ask.head, "latin1");
+  }
+
+  /** More of the request's body, framed. false: no more before `drained`. */
+  write(data: Buffer | string): boolean {
+    return typeof data === "string" ? this.#socket.write(data, "latin1") : this.#socket.write(data);
+  }
+
+  /** The writes until `uncork` go out together. */
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  /** The request is whole. */
+  endRequest(): void {
+    this.#sending = false;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Nobody waits for an answer any more. */
+  destroy(): void {
+    this.#asker = null;
+    this.#over = true;
+    this.#socket.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    const asker = this.#asker;
+    if (asker === null) return this.destroy(); // nothing was asked: whatever it is, it is no answer
+    this.#answering = true;
+    let at = 0;
+    while (at < chunk.length && this.#asker === asker) {
+      const next = this.#reader === null ? this.#takeHead(chunk, at, asker) : this.#takeBody(chunk, at, asker);
+      if (next < 0) return;
+      at = next;
+    }
+    if (this.#asker === asker) asker.caughtUp();
+  }
+
+  /** Gives where to read on; -1: it is over. */
+  #takeHead(chunk: Buffer, at: number, asker: Asker): number {
+    const text = this.#collector.take(chunk, at);
+    if (text === null) return chunk.length;
+    const head = text instanceof Refusal ? text : readResponseHead(text, this.#deps.bounds);
+    if (head instanceof Refusal) return this.#refuse(head.reason);
+    const { end } = this.#collector;
+    if (head.status === 101) return this.#switch(head, asker, chunk.subarray(end));
+    if (head.status < 200) {
+      if ((this.#interim += 1) > INTERIM_MAX) return this.#refuse("There are too many interim answers.");
+      asker.informed(head);
+      return this.#asker === asker ? end : -1;
+    }
+    return this.#begin(head, asker, end === chunk.length) ? end : -1;
+  }
+
+  #begin(head: ResponseHeadRead, asker: Asker, last: boolean): boolean {
+    const framing = responseFraming(this.#method, head);
+    this.#keeps = head.keepAlive && framing.kind !== "close" && !this.#switching;
+    if (!asker.answered(head, framing)) {
+      this.destroy();
+      return false;
+    }
+    if (this.#asker !== asker) return false;
+    const reader = createReader(framing, this.#deps.bounds);
+    this.#reader = reader;
+    if (reader?.done !== false) this.#finish(asker, NO_FIELDS, last);
+    return !this.#over;
+  }
+
+  #takeBody(chunk: Buffer, at: number, asker: Asker): number {
+    const reader = this.#reader;
+    if (reader === null) return -1;
+    this.#full = false;
+    const next = reader.read(chunk, at, this.#body);
+    if (this.#asker !== asker) return -1;
+    if (next instanceof Refusal) return this.#refuse(next.reason);
+    if (reader.done) this.#finish(asker, reader.trailers?.flat ?? NO_FIELDS, next === chunk.length);
+    else if (this.#full) this.#socket.pause();
+    return this.#over ? -1 : next;
+  }
+
+  /** The answer is whole. `last`: nothing came behind it, which, as nothing else was asked, would be no answer. */
+  #finish(asker: Asker, trailers: Fields, last: boolean): void {
+    this.#reader = null;
+    this.#asker = null;
+    const again = last && this.#keeps && !this.#sending && !this.#over;
+    // Idle before anybody hears of the end: who asks again at once may have it.
+    if (!again || !this.#deps.idle(this)) this.#leave();
+    asker.ended(trailers);
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.#socket.end();
+    this.#socket.destroy();
+  }
+
+  #switch(head: ResponseHeadRead, asker: Asker, rest: Buffer): number {
+    if (!this.#switching) return this.#refuse("It changes protocols, which nobody asked for.");
+    const socket = this.#socket;
+    socket.pause();
+    socket
+      .off("data", this.#onData)
+      .off("end", this.#onEnd)
+      .off("close", this.#onClose)
+      .off("drain", this.#onDrain)
+      .off("timeout", this.#onTimeout);
+    this.#asker = null;
+    this.#over = true;
+    this.#deps.closed(this);
+    asker.switched(head, socket, rest.length === 0 ? NOTHING : rest);
+    return -1;
+  }
+
+  #refuse(reason: string): number {
+    this.#break({ failure: "bad_answer", reason });
+    return -1;
+  }
+
+  #break(why: Break): void {
+    const asker = this.#asker;
+    this.destroy();
+    asker?.broke(why);
+  }
+
+  #timedOut(): void {
+    if (this.#asker !== null) this.#break({ failure: "idle_timeout" });
+  }
+
+  #end(): void {
+    const asker = this.#asker;
+    if (asker !== null && this.#reader instanceof CloseReader) {
+      this.#finish(asker, NO_FIELDS, false);
+    } else this.#break({ failure: "reset" });
+  }
+
+  #close(): void {
+    this.#break({ failure: "reset" });
+    this.#deps.closed(this);
+  }
+}
+
+/** null: there is no body. */
+function createReader(framing: ResponseFraming, bounds: ChunkBounds): BodyReader | null {
+  switch (framing.kind) {
+    case "none":
+      return null;
+    case "length":
+      return new LengthReader(Number(framing.length));
+    case "chunked":
+      return new ChunkedReader(bounds);
+    case "close":
+      return new CloseReader();
+  }
+}
