@@ -35,6 +35,14 @@ export interface RouteBasis {
   readonly first: boolean;
 }
 
+/** Where a route leads. */
+interface Destination {
+  readonly basis: RouteBasis;
+  /** Resolved. */
+  readonly access: Access;
+  readonly replica?: string;
+}
+
 /** What a service would like to have. */
 export interface WantedRoutes {
   /** Resolved. */
@@ -80,48 +88,48 @@ export function buildReplicaRoutes(
   rules: TableRules,
 ): readonly Route[] {
   const names = named ?? nameService(basis.task, basis.service.name);
-  return replicas.map((replica) => labelRoute(basis, access, replicaLabel(names, replica), rules, replica));
+  return replicas.map((replica) => labelRoute({ basis, access, replica }, replicaLabel(names, replica), rules));
 }
 
 /** A route of a service, to any of its replicas. */
 export function makeServiceRoute(basis: RouteBasis, access: Access, match: Match): Route {
-  return makeRoute(basis, access, matchKey(match), match);
+  return makeRoute({ basis, access }, matchKey(match), match);
 }
 
 class Wanted implements WantedRoutes {
+  readonly basis: RouteBasis;
   readonly access: Access;
   claimed: readonly Route[] = NO_ROUTES;
   generated: Route | null = null;
   anyPort = false;
   problems: readonly Problem[] = NO_PROBLEMS;
   named: Named | null = null;
-  readonly #basis: RouteBasis;
   readonly #rules: TableRules;
 
   constructor(basis: RouteBasis, access: Access, rules: TableRules) {
-    this.#basis = basis;
+    this.basis = basis;
     this.access = access;
     this.#rules = rules;
   }
 
   refuse(code: string, message: string): void {
-    this.problems = [...this.problems, Object.freeze({ subject: this.#basis.key, code, message })];
+    this.problems = [...this.problems, Object.freeze({ subject: this.basis.key, code, message })];
   }
 
   /** The short name and the generated one. */
   addNames(named: Named): void {
     this.named = named;
-    this.generated = labelRoute(this.#basis, this.access, serviceLabel(named), this.#rules);
-    const label = aliasLabel(named, this.#basis.first);
+    this.generated = labelRoute(this, serviceLabel(named), this.#rules);
+    const label = aliasLabel(named, this.basis.first);
     if (label === "") return;
-    const alias = labelRoute(this.#basis, this.access, label, this.#rules);
+    const alias = labelRoute(this, label, this.#rules);
     const refusal = hostRefusal(label, nameOf(alias.match), this.#rules);
     if (refusal === null) this.#push(alias);
     else this.refuse("name_reserved", refusal);
   }
 
   addExposures(): void {
-    const { service, task } = this.#basis;
+    const { service, task } = this.basis;
     const asking = { provider: task.provider, service, access: this.access };
     for (const exposure of service.exposures.filter(isName).sort(byRank)) {
       try {
@@ -134,14 +142,14 @@ class Wanted implements WantedRoutes {
   }
 
   addPorts(): void {
-    const asked = askPorts(this.#basis.key, this.#basis.service, this.access, this.#rules);
+    const asked = askPorts(this.basis.key, this.basis.service, this.access, this.#rules);
     for (const port of asked.exact) this.#add(Object.freeze({ by: "port", port }));
     for (const reason of asked.refused) this.refuse("port_refused", reason);
     this.anyPort = asked.any;
   }
 
   #add(match: Match): void {
-    this.#push(makeServiceRoute(this.#basis, this.access, match));
+    this.#push(makeServiceRoute(this.basis, this.access, match));
   }
 
   // Mostly there is one, and these lists are kept: one that grows in place has room for sixteen more.
@@ -162,24 +170,24 @@ function isName(exposure: Exposure): exposure is NameExposure {
  * By a label: as host of the domain, or as server name where the service is passed through. A tls service that leaves the login to the
  * gate is not passed through, because nobody could be asked for one: it has hosts, which `forward` connects to.
  */
-function labelRoute(basis: RouteBasis, access: Access, label: string, rules: TableRules, replica?: string): Route {
+function labelRoute(to: Destination, label: string, rules: TableRules): Route {
   const { listener, hostKey } = rules;
-  if (basis.service.protocol === "tls" && needsNoLogin(basis.service, access)) {
+  if (to.basis.service.protocol === "tls" && needsNoLogin(to.basis.service, to.access)) {
     const match = Object.freeze({ by: "serverName", listener, name: `${label}.${rules.tlsDomain}` } as const);
-    return makeRoute(basis, access, matchKey(match), match, replica);
+    return makeRoute(to, matchKey(match), match);
   }
   // A key ends with its host, so the host can share the key's characters: a tenth of the table's memory, and half of the joining.
   const id = hostKey + label + rules.hostEnd;
   const match = Object.freeze({ by: "host", listener, host: id.slice(hostKey.length) } as const);
-  return makeRoute(basis, access, id, match, replica);
+  return makeRoute(to, id, match);
 }
 
 function nameOf(match: Match): string {
   return match.by === "host" ? match.host : match.by === "serverName" ? match.name : "";
 }
 
-// prettier-ignore
-function makeRoute({ key, service, task }: RouteBasis, access: Access, id: string, match: Match, replica?: string): Route {
+function makeRoute({ basis, access, replica }: Destination, id: string, match: Match): Route {
+  const { key, service, task } = basis;
   const { protocol, guard, policy } = service;
   const { owner } = task;
   if (replica === undefined) {
