@@ -12,7 +12,14 @@ export interface PlaneOptions {
   /** As in a config file; what is left out is off. */
   readonly observe: { readonly accessLog?: object; readonly tracing?: object; readonly requestId?: "keep" | "replace" };
   /** Files, PEM; null: plain. */
-  readonly tls: { readonly certificate: string; readonly key: string } | null;
+  readonly tls: (TlsFiles & { readonly certificates?: readonly TlsFiles[] }) | null;
+  /** Whose connections begin with a PROXY header. */
+  readonly proxyFrom: readonly string[];
+}
+
+interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** A plane that serves, at a free port of the loopback. */
@@ -44,7 +51,7 @@ export interface Rig extends AsyncDisposable, RunningPlane {
 
 export async function startRig(
   start: StartPlane,
-  options: Partial<Pick<PlaneOptions, "limits" | "observe" | "tls">> = {},
+  options: Partial<Pick<PlaneOptions, "limits" | "observe" | "proxyFrom" | "tls">> = {},
 ): Promise<Rig> {
   const gatekeeper = new TestGatekeeper();
   const explained: (string | null)[] = [];
@@ -58,7 +65,7 @@ export async function startRig(
     }
     return Promise.resolve({ ...base, status: 502, code: "unreachable" });
   };
-  const running = await start({ limits: {}, observe: {}, tls: null, ...options, gatekeeper, explain });
+  const running = await start({ limits: {}, observe: {}, tls: null, proxyFrom: [], ...options, gatekeeper, explain });
   const table = new TableBuilder();
   let latest: PlaneStatus | null = null;
   const observing = running.plane.observe((status) => (latest = status));
