@@ -270,6 +270,19 @@ export const Config = z.strictObject({
   access: AccessConfig.prefault({}).describe("Bounds on who may be let in."),
   login: LoginConfig.prefault({}).describe("Lifetimes of logins and sessions."),
   limits: LimitsConfig.prefault({}).describe("Bounds of the data plane."),
+  workers: z
+    .union([z.literal("auto"), count(0, 256)], { error: "expected a number of processes from 0 to 256, or auto" })
+    .meta({ title: "a number of processes, or auto" })
+    .prefault(0)
+    .describe(
+      "Processes that move the bytes, all on the same port: one that dies takes only its own connections along. " +
+        "0: the gate's own process does it. auto: as many as there are processors.",
+    ),
+  workerGrace: duration("0ms", "7d")
+    .prefault("10m")
+    .describe(
+      "How long what is open in a worker process goes on once the gate is gone (crashed or killed) or the worker is replaced (SIGHUP).",
+    ),
   reconcile: ReconcileConfig.prefault({}).describe("How changes are gathered."),
   local: LocalConfig.prefault({}).describe("The provider of this machine."),
   files: z.array(FileConfig).prefault([]).describe("Providers that read tasks from files."),

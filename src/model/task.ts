@@ -30,6 +30,8 @@ export interface Policy {
   readonly activeHealth?: ActiveHealth;
   /** A browser stays with the replica that it came to, for as long as that is well. HTTP only. */
   readonly sticky?: boolean;
+  /** Requests under way at once; more are answered 503. The gate's own bound stays above it. */
+  readonly maxRequests?: number;
   /** How long an endpoint that joins others, or is well again, gets less than its share; 0: not at all. */
   readonly slowStartMs?: number;
   /** The job sees its own address as Host (and as Origin where it was the gate's), for programs that check. */
