@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type * as Api from "@opentelemetry/api";
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base";
 import type { TracingConfig } from "../../../config/schema.ts";
@@ -8,7 +9,7 @@ import type { Flow, FlowSpan } from "../traffic.ts";
 import { spanAttributes, spanName } from "./span-attributes.ts";
 import { formatTraceparent, type TraceParent } from "./trace-context.ts";
 
-/** Makes one server span of each request and sends them off. Disposing sends what waits, for as long as `EXPORT_MS`. */
+/** Makes one server span of each request and sends them off. Disposing sends what waits, for as long as `LAST_MS`. */
 export interface Tracer extends AsyncDisposable {
   /** Its part of the trace that `parent` is of, or of a new one. Whether it is kept is decided now; an id it has in any case. */
   start(flow: Flow, parent: TraceParent | null): FlowSpan;
@@ -20,6 +21,8 @@ export type TracerConfig = TracingConfig & { readonly otlp: string };
 
 const MOST_WAITING = 4096;
 const EXPORT_MS = 5000;
+/** How long the gate's end waits for the last spans. */
+const LAST_MS = 2000;
 
 /** Loads OpenTelemetry, which nothing else does: about 16 MB. Throws GatewayError `unsupported` where it is not installed. */
 export async function startTracer(config: TracerConfig, logger: Logger): Promise<Tracer> {
@@ -45,7 +48,10 @@ export async function startTracer(config: TracerConfig, logger: Logger): Promise
     get dropped() {
       return exporter.dropped;
     },
-    [Symbol.asyncDispose]: () => provider.shutdown().catch(() => undefined),
+    async [Symbol.asyncDispose]() {
+      await Promise.race([provider.shutdown().catch(() => undefined), sleep(LAST_MS, undefined, { ref: false })]);
+      exporter.giveUp();
+    },
   };
 }
 
@@ -101,8 +107,8 @@ function startSpan(api: typeof Api, tracer: Api.Tracer, { flow, parent }: Starte
 class CountingExporter implements SpanExporter {
   /** Given up. */
   dropped = 0;
-  /** Handed over, sent or given up. */
-  settled = 0;
+  /** Handed over, and neither sent nor given up yet. */
+  waiting = 0;
   readonly #exporter: SpanExporter;
   readonly #logger: Logger;
   #failing = false;
@@ -115,13 +121,19 @@ class CountingExporter implements SpanExporter {
   export(spans: ReadableSpan[], done: Parameters<SpanExporter["export"]>[1]): void {
     this.#exporter.export(spans, (result) => {
       const failed = result.error !== undefined;
-      this.settled += spans.length;
+      this.waiting -= spans.length;
       if (failed) this.dropped += spans.length;
       if (failed && !this.#failing) this.#logger.warn({ err: result.error }, "spans cannot be sent and are dropped");
       if (!failed && this.#failing) this.#logger.info("spans are sent again");
       this.#failing = failed;
       done(result);
     });
+  }
+
+  /** Nothing is sent any more. */
+  giveUp(): void {
+    this.dropped += this.waiting;
+    this.waiting = 0;
   }
 
   shutdown(): Promise<void> {
@@ -135,16 +147,15 @@ class CountingExporter implements SpanExporter {
 
 /** The SDK bounds what waits and forgets the rest without a count. */
 function boundedProcessor(inner: SpanProcessor, exporter: CountingExporter): SpanProcessor {
-  let handed = 0;
   return {
     onStart: () => undefined,
     onEnd(span) {
       if ((span.spanContext().traceFlags & 1) === 0) return;
-      if (handed - exporter.settled >= MOST_WAITING) {
+      if (exporter.waiting >= MOST_WAITING) {
         exporter.dropped += 1;
         return;
       }
-      handed += 1;
+      exporter.waiting += 1;
       inner.onEnd(span);
     },
     forceFlush: () => inner.forceFlush(),
