@@ -14,6 +14,7 @@ import { describe, expect, test } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
+import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
 import { describeReplicas } from "./contract/replicas.ts";
 import { describeTls } from "./contract/tls.ts";
 import { describeSticky } from "./contract/sticky.ts";
@@ -27,8 +28,6 @@ import { selfSigned } from "./testing/self-signed.ts";
 import { byHeaders, byHost, byPath, byPort } from "./testing/table-builder.ts";
 import { ALLOW } from "./testing/test-gatekeeper.ts";
 
-/** What a plane can do beyond the common ground. A gap is asserted as a refusal, never skipped. */
-export type DataPlaneSupport = Readonly<Record<"websocketOverHttp2", boolean>>;
 
 const HOST = "nb.localhost";
 const KEY = "local/nb/web";
@@ -44,7 +43,7 @@ const SESSION: Session = {
 };
 
 /** The suite that every data plane passes, with real clients and real jobs. */
-export function describeDataPlane(name: string, support: DataPlaneSupport, start: StartPlane): void {
+export function describeDataPlane(name: string, start: StartPlane): void {
   const serving = async (app: Pick<App, "address">, rigOptions: Parameters<typeof startRig>[1] = {}): Promise<Rig> => {
     const rig = await startRig(start, rigOptions);
     rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [app.address] });
@@ -1092,19 +1091,6 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
       const fields = ["Connection", "Upgrade", "Upgrade", "websocket", "Content-Length", "4"];
       expect(echoed(await ask(rig.port, HOST, { method: "POST", fields, body: "body" })).body).toBe("body");
     });
-
-    test(
-      support.websocketOverHttp2 ? "carries a WebSocket over HTTP/2" : "refuses a WebSocket over HTTP/2 with 501",
-      async () => {
-        await using app = await startWebSocketApp();
-        await using rig = await serving(app);
-        const session = http2.connect(`http://127.0.0.1:${String(rig.port)}`);
-        const stream = session.request({ ":method": "CONNECT", ":authority": HOST });
-        const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
-        expect(headers[":status"]).toBe(support.websocketOverHttp2 ? 200 : 501);
-        session.destroy();
-      },
-    );
   });
 
   describe(`${name} data plane: HTTP/2 and gRPC`, () => {
@@ -1615,6 +1601,7 @@ export function describeDataPlane(name: string, support: DataPlaneSupport, start
     });
   });
 
+  describeHttp2Upgrades(name, start);
   describeReplicas(name, start);
   describeBounds(name, start);
   describeTls(name, start);

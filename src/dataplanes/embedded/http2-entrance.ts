@@ -9,6 +9,8 @@ export interface Http2EntranceDeps {
   readonly limits: LimitsConfig;
   client(socket: Duplex): Client;
   serve(exchange: Exchange): void;
+  /** CONNECT: the exchange answers until the tunnel stands. */
+  tunnel(exchange: Exchange): void;
 }
 
 export interface Http2Entrance extends Disposable {
@@ -35,6 +37,7 @@ export function createHttp2Entrance(deps: Http2EntranceDeps): Http2Entrance {
         maxConcurrentStreams: STREAMS,
         initialWindowSize: WINDOW_BYTES,
         maxHeaderListSize: limits.headerBytes,
+        enableConnectProtocol: true,
       },
       maxHeaderListPairs: 2000,
       strictSingleValueFields: false, // jobs that repeat a field where they should not are passed on as they are
@@ -49,7 +52,9 @@ export function createHttp2Entrance(deps: Http2EntranceDeps): Http2Entrance {
     session.on("stream", (stream: ServerHttp2Stream, _headers, flags, raw: string[]) => {
       streams += 1;
       stream.once("close", () => (streams -= 1));
-      deps.serve(http2Exchange({ stream, flags, raw, client }));
+      const exchange = http2Exchange({ stream, flags, raw, client });
+      if (exchange.head.method === "CONNECT" && exchange.fault === null) deps.tunnel(exchange);
+      else deps.serve(exchange);
     });
     session.once("connect", () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
   };

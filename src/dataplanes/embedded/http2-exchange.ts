@@ -1,7 +1,8 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Writable } from "node:stream";
-import { DISCARD_MS, eachField, valuesOf, type Exchange, type Fields, type Framing } from "./exchange.ts";
-import { createHead, parseTarget, type Client } from "./request-head.ts";
+import { DISCARD_MS, eachField, valuesOf, type Exchange, type Fields, type Framing, type Upgrade } from "./exchange.ts";
+import { tunnelUpgrade, webSocketUpgrade } from "./http2-upgrade.ts";
+import { createHead, parseTarget, type Client, type Target } from "./request-head.ts";
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
@@ -15,17 +16,15 @@ export interface Http2ExchangeInput {
 
 /** A stream of node:http2 as an exchange. */
 export function http2Exchange({ stream, flags, raw, client }: Http2ExchangeInput): Exchange {
-  const pseudo = new Map<string, string>();
-  const fields: string[] = [];
-  eachField(raw, (name, value) => {
-    if (name.startsWith(":")) pseudo.set(name, value);
-    else fields.push(name, value);
-  });
-  const method = pseudo.get(":method") ?? "GET";
+  const { pseudo, fields: sent } = splitFields(raw);
+  const { fields, upgrade } = readUpgrade(stream, pseudo, sent);
+  // What is asked of the job, and what everybody decides about, is what HTTP/1.1 would say.
+  const method = upgrade?.protocol === "websocket" ? "GET" : pseudo.method;
   const target = readTarget(method, pseudo, fields);
   let trailers: Fields = [];
-  const framing = readFraming(fields, flags);
-  if (framing.kind === "none") stream.resume(); // nothing comes, but only a stream that was read to its end is closed
+  const framing: Framing = upgrade === null ? readFraming(fields, flags) : { kind: "none" };
+  // Nothing comes, but only a stream that was read to its end is closed.
+  if (framing.kind === "none" && upgrade === null) stream.resume();
   stream.on("trailers", (_headers, _flags, rawTrailers: string[]) => (trailers = rawTrailers));
   const gone = watchGone(stream);
   const base = {
@@ -43,8 +42,8 @@ export function http2Exchange({ stream, flags, raw, client }: Http2ExchangeInput
     framing,
     body: stream,
     expectsContinue: valuesOf(fields, "expect").some((value) => value.toLowerCase() === "100-continue"),
-    fault: readFault(method, target),
-    upgrade: null,
+    fault: readFault(pseudo, upgrade, target),
+    upgrade,
     gone,
     get left() {
       return gone.aborted;
@@ -53,26 +52,62 @@ export function http2Exchange({ stream, flags, raw, client }: Http2ExchangeInput
       return stream.headersSent;
     },
     trailers: () => trailers,
-    ...answering(stream),
+    ...answering(stream, upgrade !== null),
   };
 }
 
-function readFault(method: string, target: ReturnType<typeof parseTarget>): Exchange["fault"] {
-  if (method === "CONNECT") return { status: 501, message: "CONNECT and WebSockets need HTTP/1.1 here." };
+/** Pseudo fields (RFC 9113 §8.3.1, RFC 8441 §4); node lets each come once and before all others. */
+interface Pseudo {
+  method: string;
+  authority: string | null;
+  path: string | null;
+  protocol: string | null;
+}
+
+function splitFields(raw: Fields): { readonly pseudo: Pseudo; readonly fields: string[] } {
+  const pseudo: Pseudo = { method: "GET", authority: null, path: null, protocol: null };
+  const fields: string[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = raw[at] ?? "";
+    const value = raw[at + 1] ?? "";
+    if (!name.startsWith(":")) fields.push(name, value);
+    else if (name === ":method") pseudo.method = value;
+    else if (name === ":authority") pseudo.authority = value;
+    else if (name === ":path") pseudo.path = value;
+    else if (name === ":protocol") pseudo.protocol = value;
+  }
+  return { pseudo, fields };
+}
+
+function readUpgrade(
+  stream: ServerHttp2Stream,
+  { method, protocol }: Pseudo,
+  fields: string[],
+): { readonly fields: string[]; readonly upgrade: Upgrade | null } {
+  if (method !== "CONNECT") return { fields, upgrade: null };
+  if (protocol === null) return { fields, upgrade: tunnelUpgrade(stream) };
+  return protocol.toLowerCase() === "websocket" ? webSocketUpgrade(stream, fields) : { fields, upgrade: null };
+}
+
+function readFault(pseudo: Pseudo, upgrade: Upgrade | null, target: Target): Exchange["fault"] {
+  if (pseudo.protocol !== null && upgrade === null) {
+    return { status: 501, message: "Of extended CONNECT only WebSockets are understood." };
+  }
   return target.ok ? null : { status: 400, message: target.message };
 }
 
 /** `:authority` takes the place of Host; where both are, they must agree (RFC 9113 §8.3.1). */
-function readTarget(method: string, pseudo: ReadonlyMap<string, string>, fields: Fields) {
-  const authority = pseudo.get(":authority");
+function readTarget(method: string, { authority, path, protocol }: Pseudo, fields: Fields): Target {
   const hosts = valuesOf(fields, "host");
-  if (authority !== undefined && hosts.some((host) => host.toLowerCase() !== authority.toLowerCase())) {
-    return { ok: false, message: "The authority and Host disagree." } as const;
+  if (authority !== null && hosts.some((host) => host.toLowerCase() !== authority.toLowerCase())) {
+    return { ok: false, message: "The authority and Host disagree." };
   }
-  const path = pseudo.get(":path") ?? "";
-  if (!path.startsWith("/") && path !== "*")
-    return { ok: false, message: "The path must start with a slash." } as const;
-  return parseTarget(method, path, authority === undefined ? fields : ["host", authority]);
+  const named = authority === null ? fields : ["host", authority];
+  if (method === "CONNECT" && protocol === null) return parseTarget(method, "/", named);
+  if (path?.startsWith("/") !== true && path !== "*") {
+    return { ok: false, message: "The path must start with a slash." };
+  }
+  return parseTarget(method, path, named);
 }
 
 function readFraming(fields: Fields, flags: number): Framing {
@@ -101,8 +136,16 @@ function watchGone(stream: ServerHttp2Stream): AbortSignal {
 
 type Answering = Pick<Exchange, "proceed" | "inform" | "begin" | "flush" | "finish" | "discard" | "abort" | "onClose">;
 
-function answering(stream: ServerHttp2Stream): Answering {
+/** `upgrade`: what still comes of it belongs to a protocol that was refused. */
+function answering(stream: ServerHttp2Stream, upgrade: boolean): Answering {
   let trailers: Fields = [];
+  const discard = () => {
+    if (stream.destroyed || stream.readableEnded) return;
+    const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), DISCARD_MS);
+    stream.once("close", () => clearTimeout(timer));
+    stream.once("end", () => clearTimeout(timer));
+    stream.resume();
+  };
   const open = () => !stream.destroyed && !stream.closed && !stream.headersSent;
   return {
     proceed() {
@@ -122,14 +165,9 @@ function answering(stream: ServerHttp2Stream): Answering {
     finish(last) {
       trailers = last;
       if (!stream.writableEnded && !stream.destroyed) stream.end();
+      if (upgrade) discard();
     },
-    discard() {
-      if (stream.destroyed || stream.readableEnded) return;
-      const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), DISCARD_MS);
-      stream.once("close", () => clearTimeout(timer));
-      stream.once("end", () => clearTimeout(timer));
-      stream.resume();
-    },
+    discard,
     abort(code = NGHTTP2_INTERNAL_ERROR) {
       if (!stream.destroyed) stream.close(code);
     },

@@ -1,4 +1,4 @@
 import { describeDataPlane } from "../dataplane.contract.ts";
 import { startTestPlane } from "./testing/start-plane.ts";
 
-describeDataPlane("embedded", { websocketOverHttp2: false }, startTestPlane);
+describeDataPlane("embedded", startTestPlane);

@@ -1,3 +1,4 @@
+import { constants, type Http2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
@@ -32,6 +33,8 @@ export function splice({ near, far, nearHead, farHead, idleMs, counted }: Splice
   far.on("data", (chunk: Buffer) => (counted.bytesOut += chunk.length));
   near.once("end", () => (ended.near = true));
   far.once("end", () => (ended.far = true));
+  // node ends both sides of an HTTP/2 stream that its peer resets, as if they were whole.
+  near.once("aborted", () => breakOff(far));
   // One clock is enough: every byte either way passes the far socket.
   far.setTimeout(idleMs, () => {
     near.destroy();
@@ -54,8 +57,14 @@ function closed(one: Duplex, other: Duplex, ended: () => boolean): Promise<void>
   });
 }
 
+function isHttp2(stream: Duplex): stream is Http2Stream {
+  return "rstCode" in stream;
+}
+
 function breakOff(stream: Duplex): void {
   if (stream.destroyed) return;
   if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+  else if (isHttp2(stream))
+    stream.close(constants.NGHTTP2_CONNECT_ERROR); // RFC 9113 §8.5
   else stream.destroy();
 }
