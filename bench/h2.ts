@@ -12,7 +12,7 @@ export const benchH2: Suite = (say, options) =>
     ...{ kinds: ["http"], rounds: 5, seconds: 2 },
     without: (peer) => !peer.http2,
     measure: async (running, _peer, seconds) => {
-      const headers = browserHeaders(running.session).filter(([name]) => name !== "Connection");
+      const headers = browserHeaders(running.session);
       const load = { ...LOAD, port: running.ports.http, authority: running.authority("http"), headers, seconds };
       const { done, cpu } = await cpuOf(running.pid, () => h2load(load));
       return [

@@ -1,4 +1,4 @@
-/** What Chrome sends for a click on a link of a page (Chrome 138 on Linux, no Host), with cookies as notebooks and dashboards set them. */
+/** What Chrome sends for a click on a link of a page (Chrome 138 on Linux; without Host and Connection), with cookies as notebooks and dashboards set them. */
 export const BROWSER_HEADERS: readonly (readonly [name: string, value: string])[] = [
   ["Cache-Control", "max-age=0"],
   ["sec-ch-ua", '"Not)A;Brand";v="8", "Chromium";v="138", "Google Chrome";v="138"'],

@@ -21,7 +21,7 @@ export const benchHttp: Suite = (say, options) =>
   });
 
 async function throughput(running: Running, seconds: number): Promise<readonly Figure[]> {
-  const headers = browserHeaders(running.session);
+  const headers = [["Connection", "keep-alive"] as const, ...browserHeaders(running.session)];
   const load = { port: running.ports.http, authority: running.authority("http"), headers };
   const { done, cpu } = await cpuOf(running.pid, () => wrk({ ...load, connections: CONNECTIONS, seconds }));
   return [
@@ -31,7 +31,7 @@ async function throughput(running: Running, seconds: number): Promise<readonly F
 }
 
 async function latency(running: Running, seconds: number): Promise<readonly Figure[]> {
-  const headers = browserHeaders(running.session);
+  const headers = [["Connection", "keep-alive"] as const, ...browserHeaders(running.session)];
   const load = { port: running.ports.http, authority: running.authority("http"), headers };
   const { times } = await h2load({ ...load, ...STEADY, seconds, protocol: "http/1.1", streams: 1 });
   return [

@@ -162,12 +162,16 @@ export function cpuSeconds(pid: number): number {
   return ticks.reduce((sum, each) => sum + each, 0) * TICK_SECONDS;
 }
 
-/** KiB of memory that a process and its children hold (VmRSS). */
+/** KiB of memory that a process and its children hold. */
 export function residentKiB(pid: number): number {
-  const sizes = familyOf(pid).map((each) =>
-    Number(/^VmRSS:\s*(\d+)/m.exec(readText(`/proc/${each}/status`))?.[1] ?? 0),
-  );
-  return sizes.reduce((sum, each) => sum + each, 0);
+  return familyOf(pid)
+    .map(residentKiBOf)
+    .reduce((sum, each) => sum + each, 0);
+}
+
+/** KiB of memory that one process holds (VmRSS). */
+export function residentKiBOf(pid: number): number {
+  return Number(/^VmRSS:\s*(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
 }
 
 function readText(path: string): string {

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchBody } from "./body.ts";
+import { benchConnections } from "./connections.ts";
 import { benchGrpc } from "./grpc.ts";
 import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
@@ -9,9 +10,12 @@ import { PEERS } from "./peers/peers.ts";
 import { benchStart } from "./start.ts";
 import type { Row, Suite, SuiteOptions } from "./suite.ts";
 import { benchTable } from "./table.ts";
+import { benchTcp } from "./tcp.ts";
+import { benchWs } from "./ws.ts";
 
 const SUITES: Readonly<Record<string, Suite>> = {
-  ...{ http: benchHttp, h2: benchH2, grpc: benchGrpc, body: benchBody },
+  ...{ http: benchHttp, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
+  ...{ connections: benchConnections },
   ...{ start: benchStart, table: benchTable },
 };
 

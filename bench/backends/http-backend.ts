@@ -40,7 +40,8 @@ function serve(socket: Socket): void {
         socket.off("data", take);
         upgrade(socket, head);
         return;
-      } else socket.write(SMALL);
+      } else if (head.includes("\r\nConnection: close")) socket.end(SMALL);
+      else socket.write(SMALL);
     }
     rest = text;
   });

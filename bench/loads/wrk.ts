@@ -20,7 +20,7 @@ export function wrkProgram(): string {
 
 /** Keep-alive requests, as many as get through. Number of answers. Throws if any was not a 2xx, or was lost. */
 export async function wrk(load: HttpLoad): Promise<{ readonly requests: number; readonly seconds: number }> {
-  const headers = [["Host", load.authority], ["Connection", "keep-alive"], ...load.headers];
+  const headers = [["Host", load.authority], ...load.headers];
   const output = await run(
     [
       wrkProgram(),

@@ -42,12 +42,15 @@ export async function compare(
   comparison: Comparison,
 ): Promise<readonly Row[]> {
   checkMachine();
+  const { kinds, without } = comparison;
   const { rounds = comparison.rounds, seconds = comparison.seconds } = options;
   const scope = openScope();
   try {
-    const peers = await prepare(say, options, comparison);
+    const peers = await prepare(say, options, {
+      carries: (peer) => kinds.every((kind) => peer.kinds.includes(kind)) && without?.(peer) !== true,
+    });
     say(describeMachine());
-    const backends = await startBackends(comparison.kinds);
+    const backends = await startBackends(kinds);
     const field: Runner[] = [];
     for (const peer of peers) {
       const own = join(scope.folder, peer.name);
@@ -106,11 +109,9 @@ export function keep(kept: Map<string, Figure[]>, found: readonly Figure[]): voi
 export async function prepare(
   say: (line: string) => void,
   options: SuiteOptions,
-  { kinds, without }: Pick<Comparison, "kinds" | "without">,
+  { carries }: { readonly carries: (peer: Peer) => boolean },
 ): Promise<readonly Peer[]> {
-  const wanted = PEERS.filter((peer) => kinds.every((kind) => peer.kinds.includes(kind)))
-    .filter((peer) => without?.(peer) !== true)
-    .filter(({ name }) => options.only?.includes(name) ?? true);
+  const wanted = PEERS.filter(carries).filter(({ name }) => options.only?.includes(name) ?? true);
   const had: Peer[] = [];
   for (const peer of wanted) {
     try {
