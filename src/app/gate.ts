@@ -6,6 +6,8 @@ export interface Gate extends AsyncDisposable {
   readonly file: GateFile;
   /** A link that logs one browser in, once. */
   loginLink(): Promise<{ readonly url: string; readonly expiresAt: number }>;
+  /** Puts fresh worker processes in the place of the present ones; no connection is refused. null: the gate has no workers. */
+  readonly renew: (() => Promise<void>) | null;
   /** Takes no new connections and lets the open ones end, `deadlineMs` at the longest. Dispose it after. */
   drain(deadlineMs: number): Promise<void>;
   /** Resolves once it is disposed of. */

@@ -10,15 +10,11 @@ import type { VersionView } from "../api/wire.ts";
 import { startAuth } from "../auth/auth.ts";
 import { type GateFile, type Home, makeHome, removeGateFile, writeGateFile } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
-import { hostsOf, siteOf } from "../config/site.ts";
+import { siteOf } from "../config/site.ts";
 import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
-import { startObservation } from "../dataplanes/embedded/observe/observation.ts";
-import { bindListener, type BoundListener } from "../dataplanes/embedded/listener.ts";
-import { openLocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
-import { startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -36,6 +32,7 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { keepOwnerToken } from "./owner-token.ts";
 import { keepPlaneSecret } from "./plane-secret.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
+import { takePort } from "./take-port.ts";
 import { tellProviders } from "./tell-providers.ts";
 
 /** Id of the one listener. */
@@ -62,8 +59,8 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const store = scope.use(await startEmbeddedStore({ file: home.database, ...base }));
   const leadership = startSoleLeadership({ store, ...base });
   const claims = scope.use(createClaimsBook({ store, logger }));
-  const listener = scope.use(await startListener(config, home, base));
-  const site = siteOf(config, listener.port);
+  const port = scope.use(await takePort({ config, home, ...base }));
+  const site = siteOf(config, port.port);
   const state = createTableState(tableOptions(config, site), await readClaims(store));
   const metrics = createMetrics(config.metrics);
   const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
@@ -91,14 +88,12 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   // What moves the bytes, and the loop that tells it.
   const explain = createExplain({ state, control, clock });
-  const { gatekeeper } = auth;
   const dialRules = { loopback: loopbackProviders(config), ownPorts };
-  const observation = await startObservation({ config, logger, rotatesLog: true });
-  const planeDeps = {
+  const { plane, replace } = await port.serve({
     secret: await keepPlaneSecret(store),
-    ...{ listener, limits: config.limits, site, dialRules, gatekeeper, explain, observation, ...base },
-  };
-  const plane = scope.use(await startEmbeddedPlane(planeDeps));
+    ...{ site, dialRules, auth, explain },
+  });
+  scope.use(plane);
   metrics.observePlane(plane);
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
@@ -108,25 +103,13 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   await keepOwnerToken(home, auth, owner);
-  const file = gateFile(site, { listener, admin, certificate: listener.tls?.trustFile(site.gateHost) });
+  const file = gateFile(site, { address: port.address, admin, certificate: port.trustFile(site.gateHost) });
   writeGateFile(home, file);
   scope.defer(() => removeGateFile(home));
   logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
-  return running({ file, plane, clock, loginLink: () => auth.login.link(owner) }, scope.move());
-}
-
-/** With an authority of its own where the configuration asks for one. */
-async function startListener(
-  config: Config,
-  home: Home,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
-): Promise<BoundListener> {
-  const { domain, gateHost, pathHost } = hostsOf(config);
-  const names = [domain, gateHost, pathHost] as const;
-  const options = { folder: home.authority, names, now: clock.now() };
-  const authority = config.listen.tls?.local === true ? await openLocalAuthority(options) : null;
-  if (authority?.isNew === true) logger.info({ file: authority.file }, "made an authority: trust its certificate");
-  return bindListener(config.listen, { authority, ticketSecret: null, clock, logger });
+  const grace = config.workerGrace;
+  const renew = replace === null ? null : () => replace(clock.now() + grace);
+  return running({ file, plane, clock, renew, loginLink: () => auth.login.link(owner) }, scope.move());
 }
 
 function takeStatus(seen: { plane: PlaneStatus | null }, directory: TaskDirectory): (status: PlaneStatus) => void {
@@ -224,7 +207,7 @@ function tellWhileLeading(
 function gateFile(
   site: Site,
   parts: {
-    readonly listener: BoundListener;
+    readonly address: string;
     readonly admin: AdminServer | null;
     readonly certificate: string | undefined;
   },
@@ -238,20 +221,21 @@ function gateFile(
     domain: site.domain,
     secure: site.secure,
     ...(parts.certificate === undefined ? {} : { certificateFile: parts.certificate }),
-    address: parts.listener.address,
+    address: parts.address,
     port: site.port,
     adminAddress: parts.admin?.address ?? null,
   };
 }
 
 function running(
-  parts: Pick<Gate, "file" | "loginLink"> & { readonly plane: DataPlane; readonly clock: Clock },
+  parts: Pick<Gate, "file" | "loginLink" | "renew"> & { readonly plane: DataPlane; readonly clock: Clock },
   scope: AsyncDisposableStack,
 ): Gate {
   const closed = Promise.withResolvers<undefined>();
   return {
     file: parts.file,
     loginLink: parts.loginLink,
+    renew: parts.renew,
     drain: (deadlineMs) => parts.plane.drain(parts.clock.now() + deadlineMs),
     closed: closed.promise,
     async [Symbol.asyncDispose]() {

@@ -33,6 +33,9 @@ const Node = z.looseObject({
   get properties() {
     return z.record(z.string(), Node).optional();
   },
+  get anyOf() {
+    return z.array(Node).optional();
+  },
   get items() {
     return Node.optional();
   },
@@ -72,7 +75,8 @@ function toKey(node: Node, path: readonly string[], required: boolean): ConfigKe
 
 function kindOf(node: Node): ConfigKey["kind"] {
   if (node.type === "boolean") return "flag";
-  if (node.type === "integer") return "count";
+  // A number, or a word in its place.
+  if (node.type === "integer" || node.anyOf?.some(({ type }) => type === "integer") === true) return "count";
   if (node.type !== "string") return "other";
   return node.title === FILE_TITLE ? "file" : "text";
 }

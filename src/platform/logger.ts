@@ -1,7 +1,19 @@
 import { pino } from "pino";
 
+/** `fields` first, an error as `err`. */
+export interface Log {
+  (fields: object, message: string): void;
+  (message: string): void;
+}
+
 /** Constant messages, data in fields; a child per component. */
-export type Logger = pino.Logger;
+export interface Logger {
+  readonly debug: Log;
+  readonly info: Log;
+  readonly warn: Log;
+  readonly error: Log;
+  child(fields: object): Logger;
+}
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 

@@ -1,0 +1,57 @@
+import module from "node:module";
+import { join } from "node:path";
+import {
+  AccessLogConfig,
+  LimitsConfig,
+  ListenConfig,
+  RequestIdConfig,
+  TracingConfig,
+} from "../../../../config/schema.ts";
+import { systemClock } from "../../../../platform/clock.ts";
+import { silentLogger } from "../../../../platform/logger.ts";
+import { packageRoot } from "../../../../platform/package-info.ts";
+import type { PlaneOptions, RunningPlane } from "../../../testing/rig.ts";
+import { Sticky } from "../../sticky.ts";
+import { bindPort } from "../bound-port.ts";
+import { startWorkerPlane, type WorkerPlane } from "../worker-plane.ts";
+import { askedAuthority } from "./asking-gatekeeper.ts";
+
+/** Hundreds of workers are started: each would strip the same TypeScript again. */
+module.enableCompileCache(join(packageRoot, "node_modules/.cache/taskgate/compile"));
+
+/** A plane of real worker processes, at a free port of the loopback. */
+export async function startTestWorkers(
+  { limits, tls, observe, gatekeeper, explain }: PlaneOptions,
+  { count = 2, graceMs = 10_000 }: { readonly count?: number; readonly graceMs?: number } = {},
+): Promise<RunningPlane & { readonly plane: WorkerPlane }> {
+  const bound = await bindPort("127.0.0.1", 0);
+  const { port, address } = bound;
+  const site = {
+    ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
+    ...{ secure: tls !== null, port, dial: "127.0.0.1" },
+  };
+  const dialRules = { loopback: ["gate", "local"], ownPorts: new Set([port]) };
+  const settings = {
+    listen: ListenConfig.parse({
+      address: "127.0.0.1:0",
+      ...(tls === null ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
+    }),
+    limits: { ...LimitsConfig.parse({}), ...limits },
+    observe: {
+      accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
+      tracing: TracingConfig.parse(observe.tracing ?? {}),
+      requestId: RequestIdConfig.parse(observe.requestId),
+    },
+    ...{ site, graceMs, secret: "secret of a test", authority: null, via: "taskgate-test" },
+    ...{ loopback: dialRules.loopback, ownPorts: [port] },
+  };
+  const sticky = new Sticky({ site, secret: settings.secret });
+  const base = { clock: systemClock, logger: silentLogger };
+  const plane = await startWorkerPlane({
+    ...{ ...base, count, settings, explain, port: bound },
+    entry: new URL("asking-worker.ts", import.meta.url),
+    authority: askedAuthority(gatekeeper),
+    checks: { limits: settings.limits, dialRules, stickyId: sticky.idOf, clock: systemClock },
+  });
+  return { plane, site, port, address, [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
+}
