@@ -63,7 +63,9 @@ function isHttp2(stream: Duplex): stream is Http2Stream {
 
 function breakOff(stream: Duplex): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+  // A reset in the midst of an end fails in libuv, and node then keeps the descriptor for ever.
+  const ending = stream.writableEnded && !stream.writableFinished;
+  if (stream instanceof Socket && !(stream instanceof TLSSocket) && !ending) stream.resetAndDestroy();
   else if (isHttp2(stream))
     stream.close(constants.NGHTTP2_CONNECT_ERROR); // RFC 9113 §8.5
   else stream.destroy();
