@@ -42,8 +42,30 @@ export function announceGate(terminal: Terminal, said: Announcement, json: boole
   print(terminal, `${HEADS[how]} ${colors.bold(gate.url)}`);
   print(terminal, `Log in (this link works once, for ${minutes} min; another one: ${command} open):`);
   print(terminal, `  ${colors.cyan(link.url)}`);
+  if (gate.certificateFile?.startsWith(home.authority) === true) sayTrust(terminal, gate.certificateFile, gate.domain);
   print(terminal, `Start something:  ${command} run -- COMMAND`);
   if (how === "foreground")
     print(terminal, `Ctrl-C stops the gate. Tasks go on, and the next gate takes them in again.`);
   else print(terminal, `Stop it:  ${command} stop --gate   (its tasks go on; its log: ${home.gateLog})`);
+}
+
+/** How others come to believe the gate's own authority: nobody's trust is changed without being asked. */
+function sayTrust(terminal: Terminal, file: string, domain: string): void {
+  print(
+    terminal,
+    `Its certificates are by an authority of its own. It is good for ${domain} and this machine alone; trust it once:`,
+  );
+  print(terminal, `  browsers         import ${file} as an authority in their settings`);
+  if (process.platform === "darwin") {
+    print(
+      terminal,
+      `  this machine     sudo security add-trusted-cert -d -k /Library/Keychains/System.keychain ${file}`,
+    );
+  } else {
+    print(
+      terminal,
+      `  this machine     sudo cp ${file} /usr/local/share/ca-certificates/taskgate.crt && sudo update-ca-certificates`,
+    );
+  }
+  print(terminal, `  curl and Node    curl --cacert ${file} …, NODE_EXTRA_CA_CERTS=${file}`);
 }

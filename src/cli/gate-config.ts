@@ -8,6 +8,8 @@ import { note, type Terminal } from "./terminal.ts";
 /** What the command line says of a gate's configuration. */
 export interface GateOptions {
   readonly listen?: string;
+  /** Certificates by an authority of the gate's own. */
+  readonly tls?: "local";
   readonly config?: string;
   /** `key=value`. */
   readonly set?: readonly string[];
@@ -41,5 +43,6 @@ function flagsOf(options: GateOptions): Record<string, string> {
     flags[pair.slice(0, at)] = pair.slice(at + 1);
   }
   if (options.listen !== undefined) flags["listen.address"] = options.listen;
+  if (options.tls === "local") flags["listen.tls.local"] = "true";
   return flags;
 }

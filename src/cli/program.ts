@@ -82,6 +82,9 @@ function declareGate(declare: Declare): void {
   const gateOptions = (command: Command): Command =>
     command
       .option("--listen <host:port>", "where the gate listens (default: 127.0.0.1:7080)")
+      .addOption(
+        new Option("--tls <how>", "serve TLS with certificates of an authority that the gate makes").choices(["local"]),
+      )
       .option(...CONFIG_OPTION)
       .option("--set <key=value>", "set one key of the configuration; may be repeated", collect);
   gateOptions(

@@ -15,6 +15,7 @@ import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
 import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
+import { describeProxyProtocol } from "./contract/proxy-protocol.ts";
 import { describeReplicas } from "./contract/replicas.ts";
 import { describeTls } from "./contract/tls.ts";
 import { describeSticky } from "./contract/sticky.ts";
@@ -1604,6 +1605,7 @@ export function describeDataPlane(name: string, start: StartPlane): void {
   describeHttp2Upgrades(name, start);
   describeReplicas(name, start);
   describeBounds(name, start);
+  describeProxyProtocol(name, start);
   describeTls(name, start);
   describeSticky(name, start);
 

@@ -59,6 +59,7 @@ async function announce(
 function backgroundWords(terminal: Terminal, options: GateOptions): string[] {
   return [
     ...(options.listen === undefined ? [] : ["--listen", options.listen]),
+    ...(options.tls === undefined ? [] : ["--tls", options.tls]),
     ...(options.config === undefined ? [] : ["--config", resolve(terminal.directory, options.config)]),
     ...(options.set ?? []).flatMap((pair) => ["--set", pair]),
   ];

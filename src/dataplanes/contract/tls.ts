@@ -83,7 +83,6 @@ function describePassThrough(name: string, start: StartPlane): void {
       client.on("error", () => undefined);
       await once(client, "data");
       expect(await rig.open("tls")).toBe(1);
-      expect(await rig.open("tcp")).toBe(1);
       const closed = new Promise((resolve) => client.once("close", resolve));
       rig.table.remove(KEY);
       await rig.publish();
@@ -209,7 +208,7 @@ function describeUpstreamTls(name: string, start: StartPlane): void {
     const policy = { upstreamTls: { verify: "full", serverName: TASK, authority: pem.certificate } } as const;
 
     test("asks an HTTP task by it, keeps connections and their sessions, and asks after its health so", async () => {
-      const names: (string | false | null)[] = [];
+      const names: (string | false | undefined)[] = [];
       await using app = await startHttpsApp(pem, names);
       await using rig = await startRig(start);
       const activeHealth = { path: "/well", everyMs: 100 };
@@ -390,10 +389,10 @@ async function startTlsApp(pem: Pem, handle: (socket: TLSSocket) => void, option
   return serving(server, sockets, () => count);
 }
 
-async function startHttpsApp(pem: Pem, names: (string | false | null)[] = []) {
+async function startHttpsApp(pem: Pem, names: (string | false | undefined)[] = []) {
   const server = https.createServer({ cert: pem.certificate, key: pem.key }, echo);
   server.on("secureConnection", (socket: TLSSocket & { servername?: string | false }) => {
-    names.push(socket.servername ?? null);
+    names.push(socket.servername);
   });
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket) => socket.on("message", (message) => socket.send(message)));

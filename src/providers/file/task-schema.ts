@@ -36,6 +36,21 @@ const Policy = z.strictObject({
     .optional(),
   sticky: z.boolean().optional(),
   rewriteHost: z.boolean().optional(),
+  upstreamTls: z
+    .strictObject({
+      serverName: z.string().min(1).max(253).optional(),
+      verify: z.enum(["full", "authority", "none"]).prefault("full"),
+      authority: z.string().max(65_536).optional(),
+      identity: z.string().max(65_536).optional(),
+    })
+    .transform(({ verify, serverName, authority, identity }) => ({
+      verify,
+      ...(serverName !== undefined && { serverName }),
+      ...(authority !== undefined && { authority }),
+      ...(identity !== undefined && { identity }),
+    }))
+    .optional(),
+  proxyProtocol: z.enum(["v1", "v2"]).optional(),
   authorization: z.enum(["gate", "app"]).optional(),
   allowedOrigins: z
     .array(z.string().regex(/^https?:\/\/[^/\s]+$/))
