@@ -48,7 +48,7 @@ export function viewTask(input: TaskViewInput): TaskView {
     stale: sourceState?.state === "stale",
     controllable,
     removable,
-    services: task.services.map((service) => viewService(service, input)),
+    services: task.services.filter(isListed).map((service) => viewService(service, input)),
     problems: problems.map(({ subject, code, message }) => ({ subject, code, message })),
   };
 }
@@ -60,6 +60,10 @@ export function planeKeysOf(merged: MergedTask, routesOf: TaskViewInput["routesO
     const routes = routesOf(serviceKey(provider, task.id, service.name));
     return (task.endpoints[service.name] ?? []).flatMap((endpoint) => planeKeys(endpoint, routes));
   });
+}
+
+function isListed({ awaited }: Service): boolean {
+  return awaited !== true;
 }
 
 function viewService(service: Service, input: TaskViewInput): ServiceView {

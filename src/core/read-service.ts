@@ -44,6 +44,7 @@ export function readService(fields: Fields, name: string, mayGuardItself: boolea
   // Set one by one: spreading optional parts into a literal costs several times as much, and every service comes through here.
   if (fields.port !== undefined) service.port = readInteger(fields.port, "port", 1, 65_535);
   if (fields.landingPath !== undefined) service.landingPath = readWord(fields.landingPath, "landingPath", PATH);
+  if (fields.awaited === true) service.awaited = true;
   if (fields.access !== undefined) service.access = readAccess(fields.access);
   return { service: Object.freeze(service), refused };
 }

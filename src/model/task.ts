@@ -73,6 +73,8 @@ export interface Service {
   /** Absent: the task's. */
   readonly access?: Access;
   readonly policy: Policy;
+  /** Nothing is known of it yet but that visitors may come for it: its hosts say why nothing answers, lists leave it out. */
+  readonly awaited?: true;
 }
 
 export type Health = "unknown" | "healthy" | "unhealthy" | "draining";

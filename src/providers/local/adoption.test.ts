@@ -83,7 +83,8 @@ test("a gate that follows one that was killed has its tasks, under their names, 
   const task = await stand.until("web", { state: "running" });
   expect(task.endpoints.web).toHaveLength(2);
   expect(await leaderOf(stand, "web")).toEqual(leader);
-  const found = await stand.until("found", (now) => expect(now.services).toHaveLength(1));
+  const found = await stand.until("found", { state: "running" });
+  expect(found.services).toHaveLength(1);
   expect(found.endpoints[found.services[0]!.name]).toHaveLength(1);
 });
 

@@ -24,6 +24,9 @@ export interface AttachView {
 }
 
 const NO_POLICY: Policy = Object.freeze({});
+/** What a port that turns out to speak HTTP is mostly called: its visitors' sessions then stay good. */
+const AWAITED = "web";
+const NOT_YET = Object.freeze({ [AWAITED]: Object.freeze([]) });
 
 /** Whether all that the task declares listens; without declarations, whether anything does that is a service. */
 export function isReady(record: RunRecord, open: OpenPorts): boolean {
@@ -66,8 +69,8 @@ export function buildRunTask(view: RunView, owner: Identity): Task {
     state,
     ...(reason === null ? {} : { reason }),
     ...(view.state === null ? {} : { startedAt: view.state.startedAt }),
-    services,
-    endpoints: Object.fromEntries(endpoints),
+    services: services.length === 0 ? [buildAwaited(record)] : services,
+    endpoints: services.length === 0 ? NOT_YET : Object.fromEntries(endpoints),
   };
 }
 
@@ -76,7 +79,9 @@ export function buildAttachTask(view: AttachView, owner: Identity): Task {
   const { record, state, reason, ip } = view;
   const { service, port } = record;
   const services =
-    service === null ? [] : [buildService(record, { name: service, protocol: record.protocol, port, first: true })];
+    service === null
+      ? [buildAwaited(record)]
+      : [buildService(record, { name: service, protocol: record.protocol, port, first: true })];
   const list: Endpoint[] = ip === null ? [] : [{ address: { ip, port }, replica: "0", weight: 1, health: "healthy" }];
   return {
     ...commonTask(record, owner),
@@ -85,7 +90,7 @@ export function buildAttachTask(view: AttachView, owner: Identity): Task {
     ...(reason === null ? {} : { reason }),
     startedAt: record.createdAt,
     services,
-    endpoints: service === null ? {} : { [service]: list },
+    endpoints: service === null ? NOT_YET : { [service]: list },
   };
 }
 
@@ -117,6 +122,12 @@ function buildService(
     exposures: exposuresOf(record, protocol, wanted.first),
     policy: recognition?.policy ?? NO_POLICY,
   };
+}
+
+/** What stands for the services of a task of which none is known yet, so that its name says how it is doing. */
+function buildAwaited(record: RunRecord | AttachRecord): Service {
+  const exposures = exposuresOf(record, "http", true);
+  return { name: AWAITED, protocol: "http", guard: "gate", exposures, policy: NO_POLICY, awaited: true };
 }
 
 function exposuresOf(record: RunRecord | AttachRecord, protocol: Protocol, first: boolean): readonly Exposure[] {
