@@ -24,7 +24,9 @@ export interface RequestFieldsInput {
 /** Keys of the fields that this message's own Connection takes out; null: none beyond those that never pass. */
 export function connectionKeys(connection: string | undefined): ReadonlySet<string> | null {
   if (connection === undefined || PLAIN_CONNECTION.has(connection.toLowerCase())) return null;
-  return new Set(connection.split(",").map((name) => fieldKey(name.trim())));
+  const keys = new Set(connection.split(",").map((name) => fieldKey(name.trim())));
+  keys.delete("content-length"); // frames the message: no word of its sender makes that the affair of one connection
+  return keys;
 }
 
 const PLAIN_CONNECTION: ReadonlySet<string> = new Set(["", "close", "keep-alive", "upgrade", "keep-alive, upgrade"]);

@@ -23,6 +23,11 @@ export class HeadCollector {
     return this.#length > 0;
   }
 
+  /** The first bytes of a head that is not whole, as many as are there, 7 at most. */
+  get first(): string {
+    return Buffer.concat(this.#parts.slice(0, 7)).toString("latin1", 0, 7);
+  }
+
   /** The whole head, its empty line included; null: more is needed. Sets `end`. */
   take(chunk: Buffer, at: number): string | Refusal | null {
     if (this.#length === 0) {

@@ -238,6 +238,11 @@ export class Http1Exchange implements Exchange, Visitor {
     for (const call of this.#closers.splice(0)) call();
   }
 
+  /** Some of an answer is out, or is let out now: what breaks off here is seen to be broken. */
+  breakOff(): void {
+    if (this.begun) this.#writer.flush();
+  }
+
   /** Only a reset tells a broken answer from a whole one where its end is that of the connection. */
   get endsByClose(): boolean {
     return this.#writer.mode !== "chunked";

@@ -31,6 +31,8 @@ export interface ResponseHeadRead {
   readonly framing: Exclude<Framing, { kind: "none" }> | null;
   /** The connection may be used again. */
   readonly keepAlive: boolean;
+  /** What the connection speaks from now on, where the status says that it changes; null: the fields do not say so. */
+  readonly upgrade: string | null;
 }
 
 /** RFC 9112 §4; the space before an empty reason is often left out. */
@@ -57,6 +59,7 @@ export function readRequestHead(text: string, bounds: HeadBounds): RequestHeadRe
   const meta = readMeta(fields);
   if (meta instanceof Refusal) return meta;
   if (line.version === "1.0" && meta.coded) return CODED_1_0;
+  if (line.method === "CONNECT" && (meta.coded || meta.length !== null)) return CONNECT_BODY;
   const target = readTarget(line.method, line.target, meta.host);
   return target instanceof Refusal ? target : createRequest(line, target, { fields, meta });
 }
@@ -233,6 +236,7 @@ export function readResponseHead(text: string, bounds: HeadBounds): ResponseHead
     ...{ version, fields, status: Number(match[2]), message: match[3] ?? "" },
     framing: framingOf(meta),
     keepAlive: keepsAlive(meta.connection, version),
+    upgrade: upgradeOf(meta, version, true),
   };
 }
 
@@ -263,6 +267,7 @@ const LENGTH_AND_CODING = new Refusal(400, "Content-Length and Transfer-Encoding
 const EMPTY_CODING = new Refusal(400, "Transfer-Encoding names no coding.");
 const UNKNOWN_CODING = new Refusal(501, "Of transfer codings only chunked is understood.");
 const CODED_1_0 = new Refusal(400, "HTTP/1.0 has no transfer codings.");
+const CONNECT_BODY = new Refusal(400, "CONNECT has no body.");
 const FRAGMENT = new Refusal(400, "A request target has no fragment.");
 const DISAGREE = new Refusal(400, "The request target and Host disagree.");
 const BAD_ASTERISK = new Refusal(400, "Only OPTIONS may ask for *.");

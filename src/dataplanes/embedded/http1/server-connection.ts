@@ -133,6 +133,7 @@ export class ServerConnection implements ExchangeConnection {
   }
 
   abort(): void {
+    this.#exchange?.breakOff();
     const resets = this.#exchange?.endsByClose === true && !(this.socket instanceof TLSSocket);
     if (resets) this.socket.resetAndDestroy();
     else this.socket.destroy();
@@ -234,13 +235,14 @@ export class ServerConnection implements ExchangeConnection {
   #readBody(chunk: Buffer, at: number): number {
     const reader = this.#reader;
     if (reader === null) return -1;
-    this.#full = false;
     const next = reader.read(chunk, at, this.#body);
+    const full = this.#full;
+    this.#full = false;
     if (next instanceof Refusal) return this.#refuse(next);
     if (this.#bodyLength > this.#deps.bodyBytes) return this.#refuse(TOO_LARGE);
     if (this.socket.destroyed) return -1;
     if (reader.done) this.#bodyEnded();
-    else if (this.#full) this.pause();
+    else if (full) this.pause();
     return next;
   }
 

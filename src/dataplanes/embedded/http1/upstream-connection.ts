@@ -59,6 +59,8 @@ export interface UpstreamConnectionDeps {
 const INTERIM_MAX = 32;
 const NO_FIELDS: Fields = Object.freeze([]);
 const NOTHING = Buffer.alloc(0);
+/** What every answer begins with. */
+const VERSION = "HTTP/1.";
 
 /**
  * One connection to a job. It is idle (any byte ends it), asked (the head of an answer is awaited), reading (its body comes), over, or
@@ -186,7 +188,10 @@ export class UpstreamConnection {
   /** Gives where to read on; -1: it is over. */
   #takeHead(chunk: Buffer, at: number, asker: Asker): number {
     const text = this.#collector.take(chunk, at);
-    if (text === null) return chunk.length;
+    if (text === null) {
+      const { first } = this.#collector;
+      return first.startsWith(VERSION.slice(0, first.length)) ? chunk.length : this.#refuse("It is no HTTP/1.1.");
+    }
     const head = text instanceof Refusal ? text : readResponseHead(text, this.#deps.bounds);
     if (head instanceof Refusal) return this.#refuse(head.reason);
     const { end } = this.#collector;
@@ -216,12 +221,13 @@ export class UpstreamConnection {
   #takeBody(chunk: Buffer, at: number, asker: Asker): number {
     const reader = this.#reader;
     if (reader === null) return -1;
-    this.#full = false;
     const next = reader.read(chunk, at, this.#body);
+    const full = this.#full;
+    this.#full = false;
     if (this.#asker !== asker) return -1;
     if (next instanceof Refusal) return this.#refuse(next.reason);
     if (reader.done) this.#finish(asker, reader.trailers?.flat ?? NO_FIELDS, next === chunk.length);
-    else if (this.#full) this.#socket.pause();
+    else if (full) this.#socket.pause();
     return this.#over ? -1 : next;
   }
 
@@ -242,7 +248,9 @@ export class UpstreamConnection {
   }
 
   #switch(head: ResponseHeadRead, asker: Asker, rest: Buffer): number {
-    if (!this.#switching) return this.#refuse("It changes protocols, which nobody asked for.");
+    if (!this.#switching || head.upgrade === null) {
+      return this.#refuse("It changes protocols, which nobody asked for, or does not say to which.");
+    }
     const socket = this.#socket;
     socket.pause();
     socket
