@@ -3,7 +3,7 @@ import type { Gate } from "../app/gate.ts";
 import { startGate } from "../app/start-gate.ts";
 import { makeHome, type Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
-import { createLogger } from "../platform/logger.ts";
+import { createLogger, type Logger } from "../platform/logger.ts";
 import { GatewayError } from "../model/index.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { aborted, note, type Terminal } from "./terminal.ts";
@@ -31,14 +31,26 @@ export async function runForeground(terminal: Terminal, options: ForegroundOptio
   const logger = createLogger({ level: config.log.level, fd: logTarget(terminal, home) });
   {
     await using gate = await startGate({ home, config, logger }).catch(withRemedy);
+    const renewing = renewOnSignal(gate, logger);
     const beside = await options.ready(gate);
     await aborted(terminal.signal);
     say("\nStopping: what is open gets 10 s to end. Ctrl-C again stops at once.");
     await beside?.[Symbol.asyncDispose](); // before draining: it may need the gate to come to its end
     await gate.drain(DRAIN_MS);
+    renewing[Symbol.dispose]();
   }
   say("The gate is stopped. Tasks go on, and the next gate takes them in again.");
   return EXIT.ok;
+}
+
+/** SIGUSR2 puts fresh worker processes in the place of the present ones; a gate without workers has nothing to renew. */
+function renewOnSignal(gate: Gate, logger: Logger): Disposable {
+  const renew = (): void => {
+    logger.info({ workers: gate.renew !== null }, "asked for fresh worker processes");
+    gate.renew?.().catch((err: unknown) => logger.error({ err }, "worker processes could not be renewed"));
+  };
+  process.on("SIGUSR2", renew);
+  return { [Symbol.dispose]: () => void process.off("SIGUSR2", renew) };
 }
 
 /** What to do about an address that cannot be had, by the key that a message begins with. */

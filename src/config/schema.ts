@@ -92,6 +92,22 @@ export const LimitsConfig = z.strictObject({
     .prefault(10_000)
     .describe("The same for one service, whose policy may ask for fewer. 0: no bound but the total."),
   upstreamIdle: count(0, 10_000).prefault(32).describe("Idle connections kept to each endpoint."),
+  upstreamSessions: count(1, 1000)
+    .prefault(32)
+    .describe(
+      "HTTP/2 connections (gRPC) open to each endpoint at once; calls beyond what they take wait for connectTime.",
+    ),
+  http2Streams: count(1, 10_000).prefault(256).describe("Streams of one HTTP/2 client connection open at once."),
+  http2Resets: count(1, 1_000_000)
+    .prefault(1000)
+    .describe(
+      "Streams that one HTTP/2 client connection may break off at once, and as many again every half a minute; it ends with one more (CVE-2023-44487).",
+    ),
+  http2ControlFrames: count(10, 1_000_000)
+    .prefault(1000)
+    .describe(
+      "PING and SETTINGS frames that one HTTP/2 client connection may send at once, and as many again every ten seconds, beside those that go with 200 bytes of other traffic each; it ends with one more.",
+    ),
   tries: count(1, 100)
     .prefault(3)
     .describe("Endpoints that one request is tried at, where nothing that was sent can have happened twice."),
@@ -281,7 +297,7 @@ export const Config = z.strictObject({
   workerGrace: duration("0ms", "7d")
     .prefault("10m")
     .describe(
-      "How long what is open in a worker process goes on once the gate is gone (crashed or killed) or the worker is replaced (SIGHUP).",
+      "How long what is open in a worker process goes on once the gate is gone (crashed or killed) or the worker is replaced (SIGUSR2).",
     ),
   reconcile: ReconcileConfig.prefault({}).describe("How changes are gathered."),
   local: LocalConfig.prefault({}).describe("The provider of this machine."),
