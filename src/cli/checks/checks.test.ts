@@ -8,7 +8,7 @@ import { startFakeGate, temporaryHome } from "../testing/fake-gate.ts";
 import { runCli } from "../testing/run-cli.ts";
 import type { Finding } from "./finding.ts";
 import { checkHome } from "./home-checks.ts";
-import { checkClock, checkDiscovery, checkNames, checkNode } from "./machine-checks.ts";
+import { checkClock, checkDescriptors, checkDiscovery, checkNames, checkNode } from "./machine-checks.ts";
 
 async function findings(
   environment: Record<string, string>,
@@ -126,4 +126,21 @@ test("names that are not resolved: of localhost a surprise, of another domain a 
   expect((await checkNames("apps.example.com", () => Promise.resolve(["10.0.0.1"]))).level).toBe("ok");
   expect((await checkNames("localhost", () => Promise.resolve(["::1", "127.0.0.1"]))).level).toBe("ok");
   expect((await checkNames("localhost", () => Promise.resolve(["10.0.0.1"]))).level).toBe("fail");
+});
+
+test("warns where a process may not open as many files as the connections that it takes need", () => {
+  const limits = (hard: string) => () =>
+    `Limit  Soft Limit  Hard Limit  Units\nMax open files            1024   ${hard}   files\n`;
+  const four = { connections: 20_000, processes: 4 };
+  expect(checkDescriptors({ connections: 20_000, processes: 1 }, limits("20000"))).toMatchObject({
+    level: "warn",
+    message: expect.stringContaining("limits.connections is 20000, which takes up to 40512 descriptors") as string,
+    remedy: expect.stringContaining("LimitNOFILE=40512") as string,
+  });
+  expect(checkDescriptors(four, limits("20000")).level).toBe("ok");
+  expect(checkDescriptors(four, limits("unlimited")).level).toBe("ok");
+  const missing = () => {
+    throw new Error("ENOENT");
+  };
+  expect(checkDescriptors(four, missing).level).toBe("ok");
 });

@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import type { Home } from "../../config/home.ts";
 import { isLoopback } from "../../platform/target-check.ts";
@@ -63,6 +63,47 @@ export function checkDiscovery(platform: NodeJS.Platform = process.platform): Fi
       "/proc/net/tcp cannot be read: ports that tasks open are not found",
       "name them: taskgate run --service web=http:8888",
     );
+  }
+}
+
+/** Descriptors beside those of connections: files, the database, idle connections to tasks, supervisors. */
+const SPARE_DESCRIPTORS = 512;
+
+/**
+ * A connection takes two descriptors, the visitor's and the task's; node raises its own soft limit to the hard one. `limits`: what
+ * /proc/PID/limits says of the process.
+ */
+export function checkDescriptors({ connections, processes }: Descriptors, limits: () => string = ownLimits): Finding {
+  const needed = Math.ceil(connections / processes) * 2 + SPARE_DESCRIPTORS;
+  const most = descriptorsIn(limits);
+  if (most === null) return ok("descriptors", "how many a process may have open is not known here");
+  if (most >= needed) return ok("descriptors", `a process may have ${most} open; ${needed} are the most that it needs`);
+  return warn(
+    "descriptors",
+    `limits.connections is ${connections}, which takes up to ${needed} descriptors in a process that may have ${most}`,
+    `ulimit -Hn ${needed} before taskgate up (LimitNOFILE=${needed} in a systemd unit), or a lower limits.connections`,
+  );
+}
+
+export interface Descriptors {
+  /** `limits.connections`. */
+  readonly connections: number;
+  /** That share them. */
+  readonly processes: number;
+}
+
+function ownLimits(): string {
+  return readFileSync("/proc/self/limits", "utf8");
+}
+
+/** The hard limit; Infinity: none. null: nobody says. */
+function descriptorsIn(limits: () => string): number | null {
+  try {
+    const most = /^Max open files +\S+ +(\S+)/m.exec(limits())?.[1];
+    if (most === undefined) return null;
+    return most === "unlimited" ? Infinity : Number(most);
+  } catch {
+    return null; // another system than Linux
   }
 }
 

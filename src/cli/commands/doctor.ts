@@ -1,8 +1,16 @@
+import { availableParallelism } from "node:os";
 import type { Config } from "../../config/schema.ts";
 import { fail, type Finding } from "../checks/finding.ts";
 import { checkGate } from "../checks/gate-checks.ts";
 import { checkHome } from "../checks/home-checks.ts";
-import { checkClock, checkDiscovery, checkDisk, checkNames, checkNode } from "../checks/machine-checks.ts";
+import {
+  checkClock,
+  checkDescriptors,
+  checkDiscovery,
+  checkDisk,
+  checkNames,
+  checkNode,
+} from "../checks/machine-checks.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { loadGateConfig } from "../gate-config.ts";
 import { startProgress } from "../progress.ts";
@@ -40,7 +48,13 @@ async function examine(terminal: Terminal, options: DoctorOptions): Promise<read
     )),
     await checkNames(domain),
     checkDiscovery(),
+    ...("domain" in config ? [checkDescriptors(descriptorsOf(config))] : []),
   ];
+}
+
+function descriptorsOf({ limits, workers }: Config): Parameters<typeof checkDescriptors>[0] {
+  const processes = workers === "auto" ? availableParallelism() : Math.max(1, workers);
+  return { connections: limits.connections, processes };
 }
 
 /** The configuration, or what is wrong with it. */
