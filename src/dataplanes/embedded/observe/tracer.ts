@@ -112,6 +112,7 @@ class CountingExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #logger: Logger;
   #failing = false;
+  #over = false;
 
   constructor(exporter: SpanExporter, logger: Logger) {
     this.#exporter = exporter;
@@ -120,20 +121,24 @@ class CountingExporter implements SpanExporter {
 
   export(spans: ReadableSpan[], done: Parameters<SpanExporter["export"]>[1]): void {
     this.#exporter.export(spans, (result) => {
-      const failed = result.error !== undefined;
-      this.waiting -= spans.length;
-      if (failed) this.dropped += spans.length;
-      if (failed && !this.#failing) this.#logger.warn({ err: result.error }, "spans cannot be sent and are dropped");
-      if (!failed && this.#failing) this.#logger.info("spans are sent again");
-      this.#failing = failed;
+      if (!this.#over) this.#settle(spans.length, result.error ?? null);
       done(result);
     });
   }
 
   /** Nothing is sent any more. */
   giveUp(): void {
+    this.#over = true;
     this.dropped += this.waiting;
     this.waiting = 0;
+  }
+
+  #settle(count: number, err: Error | null): void {
+    this.waiting -= count;
+    if (err !== null) this.dropped += count;
+    if (err !== null && !this.#failing) this.#logger.warn({ err }, "spans cannot be sent and are dropped");
+    if (err === null && this.#failing) this.#logger.info({}, "spans are sent again");
+    this.#failing = err !== null;
   }
 
   shutdown(): Promise<void> {
