@@ -35,6 +35,8 @@ const Policy = z.strictObject({
     .strictObject({ path: z.string().startsWith("/").max(2048).optional(), everyMs: z.int().min(100).max(86_400_000) })
     .optional(),
   sticky: z.boolean().optional(),
+  maxRequests: z.int().min(1).max(1_000_000).optional(),
+  slowStartMs: z.int().min(0).max(86_400_000).optional(),
   rewriteHost: z.boolean().optional(),
   upstreamTls: z
     .strictObject({
