@@ -6,6 +6,7 @@ import { createServer, type Socket } from "node:net";
 const PAGE =
   "Content-Type: text/html; charset=utf-8\r\nServer: bench\r\nCache-Control: no-cache\r\nX-Frame-Options: SAMEORIGIN\r\n";
 const SMALL = Buffer.from(`HTTP/1.1 200 OK\r\n${PAGE}Content-Length: 12\r\n\r\nHello World\n`);
+const LAST = Buffer.from(`HTTP/1.1 200 OK\r\n${PAGE}Connection: close\r\nContent-Length: 12\r\n\r\nHello World\n`);
 const LARGE_BYTES = 4 * 1024 * 1024;
 const LARGE = Buffer.concat([
   Buffer.from(`HTTP/1.1 200 OK\r\n${PAGE}Content-Length: ${String(LARGE_BYTES)}\r\n\r\n`),
@@ -40,7 +41,7 @@ function serve(socket: Socket): void {
         socket.off("data", take);
         upgrade(socket, head);
         return;
-      } else if (head.includes("\r\nConnection: close")) socket.end(SMALL);
+      } else if (head.includes("\r\nConnection: close")) socket.end(LAST);
       else socket.write(SMALL);
     }
     rest = text;

@@ -16,16 +16,20 @@ export const taskgate: Peer = makePeer("taskgate", ["http", "grpc", "tcp"], "ope
 /** A service that asks for a login, entered with a session cookie as a browser has it: every request passes the whole check. */
 export const taskgateLogin: Peer = makePeer("taskgate-login", ["http"], "closed");
 
-/** One gate serves both peers: they are never measured at the same time. */
-let shared: Gate | null = null;
+/** The same with all that tells of traffic: a full access log in a file, spans of one trace in twenty, which the backend collects. */
+export const taskgateWatched: Peer = makePeer("taskgate-watched", ["http"], "closed", true);
 
-function makePeer(name: string, kinds: readonly Kind[], task: "open" | "closed"): Peer {
+/** One gate serves the peers of its kind: they are never measured at the same time. */
+const shared = new Map<boolean, Gate>();
+
+function makePeer(name: string, kinds: readonly Kind[], task: "open" | "closed", watched = false): Peer {
   return {
     ...{ name, kinds, http2: true },
     prepare: () => Promise.resolve(),
     start: async (backends) => {
-      if (shared?.running() !== true) shared = await startGate(backends);
-      return shared[task];
+      let gate = shared.get(watched);
+      if (gate?.running() !== true) shared.set(watched, (gate = await startGate(backends, watched)));
+      return gate[task];
     },
   };
 }
@@ -37,14 +41,15 @@ interface Gate {
 }
 
 /** By the command line, with a state folder, a config and tasks of its own, all of which go with the bench. */
-async function startGate(backends: Backends): Promise<Gate> {
+async function startGate(backends: Backends, watched: boolean): Promise<Gate> {
   // A path of its own, for a socket's path is short.
   const home = mkdtempSync(join(tmpdir(), "tg-bench-"));
   process.once("exit", () => rmSync(home, { recursive: true, force: true }));
   const [tcp = 0] = await freePorts(1);
   const [tasks, config] = [join(home, "tasks.json"), join(home, "config.json")];
   writeFileSync(tasks, JSON.stringify(makeTasks(backends, tcp)));
-  writeFileSync(config, JSON.stringify(makeConfig(tasks, tcp)));
+  const watching = watched ? makeWatching(home, backends) : {};
+  writeFileSync(config, JSON.stringify({ ...makeConfig(tasks, tcp), ...watching }));
   const env = { ...withoutOwn(process.env), TASKGATE_HOME: home };
   const command = [program(), "up", "--listen", "127.0.0.1:0", "--config", config];
   const started = start("proxy", command, env);
@@ -85,7 +90,14 @@ function makeTasks(backends: Backends, tcp: number): unknown {
   };
 }
 
-function makeConfig(tasks: string, tcp: number): unknown {
+function makeWatching(home: string, backends: Backends): object {
+  return {
+    accessLog: { mode: "full", file: join(home, "access.log") },
+    tracing: { otlp: `http://127.0.0.1:${backends.http}/v1/traces`, sample: 0.05 },
+  };
+}
+
+function makeConfig(tasks: string, tcp: number): object {
   return {
     admin: { address: "127.0.0.1:0" },
     tcp: { ports: `${tcp}-${tcp}` },
