@@ -18,11 +18,19 @@ export interface Cookie {
 export function ownCookies(head: RequestHead): readonly Cookie[] {
   const header = head.header("cookie");
   if (header === undefined || !/taskgate-/i.test(header)) return NONE;
-  return header
-    .split(";")
-    .map(readPair)
-    .filter((cookie) => OWN_NAME.test(cookie.name));
+  if (header !== lastHeader) {
+    lastOwn = header
+      .split(";")
+      .map(readPair)
+      .filter((cookie) => OWN_NAME.test(cookie.name));
+    lastHeader = header;
+  }
+  return lastOwn;
 }
+
+/** The last field that was read, and what is in it: it is asked about more than once for each request. */
+let lastHeader = "";
+let lastOwn: readonly Cookie[] = [];
 
 /** A pair without "=" is a cookie without a name (RFC 6265bis section 5.6); most servers read it as a name without a value. */
 function readPair(pair: string): Cookie {

@@ -91,7 +91,7 @@ export const LimitsConfig = z.strictObject({
   requestsPerService: count(0, 1_000_000)
     .prefault(10_000)
     .describe("The same for one service, whose policy may ask for fewer. 0: no bound but the total."),
-  upstreamIdle: count(0, 10_000).prefault(32).describe("Idle connections kept to each endpoint."),
+  upstreamIdle: count(0, 10_000).prefault(256).describe("Idle connections kept to each endpoint."),
   upstreamSessions: count(1, 1000)
     .prefault(32)
     .describe(
@@ -168,7 +168,7 @@ export const TracingConfig = z.strictObject({
     .string()
     .regex(/^[\x21-\x7e]{1,200}$/, { error: "expected 1 to 200 visible characters" })
     .prefault("taskgate")
-    .describe("service.name of the spans."),
+    .describe("What the spans call this gate: their service.name."),
 });
 export type TracingConfig = z.output<typeof TracingConfig>;
 

@@ -55,5 +55,14 @@ const PLAIN = /^[a-z0-9-]*$/;
 
 /** Whether a field says who is asking, however it is spelled. No visitor's word for that ever reaches a job, in a head or in trailers. */
 export function isIdentityField(name: string): boolean {
-  return IDENTITY.test(fieldKey(name));
+  const known = remembered.get(name);
+  if (known !== undefined) return known;
+  const identity = IDENTITY.test(fieldKey(name));
+  if (remembered.size < REMEMBERED_MAX && name.length <= REMEMBERED_LENGTH) remembered.set(name, identity);
+  return identity;
 }
+
+/** Asked for every field of every request; all names that real programs use fit. */
+const REMEMBERED_MAX = 2000;
+const REMEMBERED_LENGTH = 64;
+const remembered = new Map<string, boolean>();

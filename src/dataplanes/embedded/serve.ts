@@ -78,12 +78,12 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
 /** What belongs to the gate is always asked the slow way: logins are answered there. */
 async function decide(context: PlaneContext, exchange: Exchange, found: FoundRoute): Promise<Decision> {
   const { gatekeeper } = context;
-  const { head, gone } = exchange;
+  const { head } = exchange;
   if (!found.gatePath) {
     const checked = gatekeeper.check(found.route, head);
     if (checked.kind !== "ask") return checked;
   }
-  return gatekeeper.admit(found.route, head, gone);
+  return gatekeeper.admit(found.route, head, exchange.gone);
 }
 
 function refuse(exchange: Exchange, flow: Flow, decision: Exclude<Decision, { kind: "allow" }>): void {

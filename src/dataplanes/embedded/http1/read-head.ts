@@ -58,10 +58,13 @@ export function readRequestHead(text: string, bounds: HeadBounds): RequestHeadRe
   if (fields instanceof Refusal) return fields;
   const meta = readMeta(fields);
   if (meta instanceof Refusal) return meta;
-  if (line.version === "1.0" && meta.coded) return CODED_1_0;
-  if (line.method === "CONNECT" && (meta.coded || meta.length !== null)) return CONNECT_BODY;
-  const target = readTarget(line.method, line.target, meta.host);
+  const target = forbiddenBody(line, meta) ?? readTarget(line.method, line.target, meta.host);
   return target instanceof Refusal ? target : createRequest(line, target, { fields, meta });
+}
+
+function forbiddenBody({ method, version }: RequestLine, { coded, length }: Meta): Refusal | null {
+  if (version === "1.0" && coded) return CODED_1_0;
+  return method === "CONNECT" && (coded || length !== null) ? CONNECT_BODY : null;
 }
 
 interface RequestLine {
