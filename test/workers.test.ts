@@ -38,7 +38,7 @@ function workers(pid = gate.file().pid): number[] {
   const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8")
     .trim()
     .split(" ");
-  return children.map(Number).filter((child) => child > 0 && /plane-worker/.test(commandOf(child)));
+  return children.map(Number).filter((child) => child > 0 && commandOf(child).includes('plane-worker'));
 }
 
 function commandOf(pid: number): string {
@@ -216,7 +216,7 @@ test("a gate that is stopped lets its workers drain, to a deadline", async () =>
   const old = workers();
   const [socket] = await openMany(1);
   const began = Date.now();
-  const closed = once(socket as WebSocket, "close");
+  const closed = once(socket!, "close");
   await Promise.all([closed, gate.kill("SIGTERM")]);
   const took = Date.now() - began;
   expect(took).toBeGreaterThan(8000);

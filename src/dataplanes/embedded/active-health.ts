@@ -1,6 +1,6 @@
-import http from "node:http";
 import type { ActiveHealth, Protocol } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { http } from "../../platform/node-http.ts";
 import { pause } from "../../platform/pause.ts";
 import { grpcHealth } from "./grpc-health.ts";
 import { hostOf } from "./request-fields.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { STATUS_CODES } from "node:http";
 import type { HeaderFields, RequestHead } from "../../model/index.ts";
 import { ERROR_HEADER } from "./http1/field-name.ts";
 import { proxyStatus } from "./proxy-status.ts";
+import { http } from "../../platform/node-http.ts";
 
 /** Something that the gate itself says to a visitor. */
 export interface Notice {
@@ -135,7 +135,7 @@ function renderHtml(notice: Notice): string {
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<meta name="robots" content="noindex">${refresh}<title>${escape(title)}</title><style>${STYLE}</style></head>` +
     `<body><main><h1>${escape(title)}</h1><p>${sentences(message)}</p>${log}` +
-    `<p><small>${String(status)} ${escape(STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate${request}</small></p>` +
+    `<p><small>${String(status)} ${escape(http.STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate${request}</small></p>` +
     `</main></body></html>\n`
   );
 }

@@ -3,30 +3,20 @@ import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
 import type { PlaneOptions, StartPlane } from "../../testing/rig.ts";
 import { bindListener } from "../listener.ts";
-import { startObservation } from "../observe/observation.ts";
+import { type ObserveConfig, startObservation } from "../observe/observation.ts";
 import { startEmbeddedPlane } from "../plane.ts";
 
 /** A real plane of one process, at a free port of the loopback: what every suite about the embedded plane attacks. */
 export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, observe, ...deps }) => {
-  const listener = await bindListener(
-    ListenConfig.parse({
-      address: "127.0.0.1:0",
-      proxyProtocol: { from: proxyFrom },
-      ...(tls === null ? {} : { tls: filesOf(tls) }),
-    }),
-    { authority: null, ticketSecret: null, clock: systemClock, logger: silentLogger },
-  );
+  const bare = { authority: null, ticketSecret: null, clock: systemClock, logger: silentLogger };
+  const listener = await bindListener(testListen({ tls, proxyFrom }), bare);
   const { port } = listener;
   const site = {
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
     ...{ secure: tls !== null, port, dial: "127.0.0.1" },
   };
   const observation = await startObservation({
-    config: {
-      accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
-      tracing: TracingConfig.parse(observe.tracing ?? {}),
-      requestId: RequestIdConfig.parse(observe.requestId),
-    },
+    config: testObserve(observe),
     logger: silentLogger,
     rotatesLog: true,
   });
@@ -38,6 +28,24 @@ export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, obser
   });
   return { plane, site, port, address: "127.0.0.1", [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
 };
+
+/** The `listen` section of what a test asks for. */
+export function testListen({ tls, proxyFrom }: Pick<PlaneOptions, "tls" | "proxyFrom">): ListenConfig {
+  return ListenConfig.parse({
+    address: "127.0.0.1:0",
+    proxyProtocol: { from: proxyFrom },
+    ...(tls === null ? {} : { tls: filesOf(tls) }),
+  });
+}
+
+/** Access log, traces and request ids as a test asks for them. */
+export function testObserve(observe: PlaneOptions["observe"]): ObserveConfig {
+  return {
+    accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
+    tracing: TracingConfig.parse(observe.tracing ?? {}),
+    requestId: RequestIdConfig.parse(observe.requestId),
+  };
+}
 
 /** Without what else is on the object that a test passes. */
 function filesOf({ certificate, key, certificates = [] }: NonNullable<PlaneOptions["tls"]>): object {

@@ -1,17 +1,12 @@
 import module from "node:module";
 import { join } from "node:path";
-import {
-  AccessLogConfig,
-  LimitsConfig,
-  ListenConfig,
-  RequestIdConfig,
-  TracingConfig,
-} from "../../../../config/schema.ts";
+import { LimitsConfig } from "../../../../config/schema.ts";
 import { systemClock } from "../../../../platform/clock.ts";
 import { silentLogger } from "../../../../platform/logger.ts";
 import { packageRoot } from "../../../../platform/package-info.ts";
 import type { PlaneOptions, RunningPlane } from "../../../testing/rig.ts";
 import { Sticky } from "../../sticky.ts";
+import { testListen, testObserve } from "../../testing/start-plane.ts";
 import { bindPort } from "../bound-port.ts";
 import { startWorkerPlane, type WorkerPlane } from "../worker-plane.ts";
 import { askedAuthority } from "./asking-gatekeeper.ts";
@@ -21,8 +16,8 @@ module.enableCompileCache(join(packageRoot, "node_modules/.cache/taskgate/compil
 
 /** A plane of real worker processes, at a free port of the loopback. */
 export async function startTestWorkers(
-  { limits, tls, observe, gatekeeper, explain }: PlaneOptions,
-  { count = 2, graceMs = 10_000 }: { readonly count?: number; readonly graceMs?: number } = {},
+  { limits, tls, proxyFrom, observe, gatekeeper, explain }: PlaneOptions,
+  count: number,
 ): Promise<RunningPlane & { readonly plane: WorkerPlane }> {
   const bound = await bindPort("127.0.0.1", 0);
   const { port, address } = bound;
@@ -32,17 +27,10 @@ export async function startTestWorkers(
   };
   const dialRules = { loopback: ["gate", "local"], ownPorts: new Set([port]) };
   const settings = {
-    listen: ListenConfig.parse({
-      address: "127.0.0.1:0",
-      ...(tls === null ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
-    }),
+    listen: testListen({ tls, proxyFrom }),
     limits: { ...LimitsConfig.parse({}), ...limits },
-    observe: {
-      accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
-      tracing: TracingConfig.parse(observe.tracing ?? {}),
-      requestId: RequestIdConfig.parse(observe.requestId),
-    },
-    ...{ site, graceMs, secret: "secret of a test", authority: null, via: "taskgate-test" },
+    observe: testObserve(observe),
+    ...{ site, graceMs: 10_000, secret: "secret of a test", authority: null, via: "taskgate-test" },
     ...{ loopback: dialRules.loopback, ownPorts: [port] },
   };
   const sticky = new Sticky({ site, secret: settings.secret });
