@@ -16,6 +16,7 @@ import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
 import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
 import { describeProxyProtocol } from "./contract/proxy-protocol.ts";
+import { describeHealth } from "./contract/health.ts";
 import { describeReplicas } from "./contract/replicas.ts";
 import { describeTls } from "./contract/tls.ts";
 import { describeSticky } from "./contract/sticky.ts";
@@ -28,7 +29,6 @@ import { startRig, until, type Rig, type StartPlane } from "./testing/rig.ts";
 import { selfSigned } from "./testing/self-signed.ts";
 import { byHeaders, byHost, byPath, byPort } from "./testing/table-builder.ts";
 import { ALLOW } from "./testing/test-gatekeeper.ts";
-
 
 const HOST = "nb.localhost";
 const KEY = "local/nb/web";
@@ -1604,6 +1604,7 @@ export function describeDataPlane(name: string, start: StartPlane): void {
 
   describeHttp2Upgrades(name, start);
   describeReplicas(name, start);
+  describeHealth(name, start);
   describeBounds(name, start);
   describeProxyProtocol(name, start);
   describeTls(name, start);

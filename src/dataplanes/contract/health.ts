@@ -1,0 +1,140 @@
+import grpc from "@grpc/grpc-js";
+import { once } from "node:events";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
+import { describe, expect, test } from "vitest";
+import type { Policy, Protocol } from "../../model/index.ts";
+import { endpointKey } from "../dataplane.ts";
+import { freePort, startHttpApp } from "../testing/apps.ts";
+import { ask, RawClient } from "../testing/clients.ts";
+import { startRig, until, type StartPlane } from "../testing/rig.ts";
+import { selfSigned } from "../testing/self-signed.ts";
+import { byHost } from "../testing/table-builder.ts";
+
+const KEY = "local/nb/web";
+const HOST = "nb.localhost";
+
+type App = { readonly address: { readonly ip: string; readonly port: number } } & AsyncDisposable;
+
+/** What is found out about endpoints, by asking them and by what becomes of requests, and what follows from it. */
+export function describeHealth(name: string, start: StartPlane): void {
+  describe(`${name} data plane: health`, () => {
+    test.each<[what: string, protocol: Protocol, startApp: () => Promise<App & { well: boolean }>]>([
+      ["HTTP", "http", startSecureHttp],
+      ["gRPC", "grpc", startSecureGrpc],
+    ])("asks over TLS where the service speaks it: %s", async (_what, protocol, startApp) => {
+      await using app = await startApp();
+      await using rig = await startRig(start);
+      const activeHealth = { everyMs: 100, ...(protocol === "http" ? { path: "/health" } : {}) };
+      const add = (key: string, verify: "none" | "full") => {
+        const policy: Policy = { activeHealth, upstreamTls: { verify } };
+        const host = `${key.split("/")[1] ?? ""}.localhost`;
+        rig.table.service({ key, protocol, policy, matches: [byHost(host)], endpoints: [app.address] });
+        return () => rig.status().endpoints.get(endpointKey(key, `127.0.0.1:${String(app.address.port)}`));
+      };
+      const [trusting, strict] = [add("local/a/x", "none"), add("local/b/x", "full")];
+      await rig.publish();
+      await until(() => trusting() === "healthy" && strict() === "unhealthy");
+      app.well = false;
+      await until(() => trusting() === "unhealthy");
+      app.well = true;
+      await until(() => trusting() === "healthy");
+    });
+
+    test("passes over an endpoint that breaks off, never the last one, and takes it back when it is well", async () => {
+      let broken = true;
+      let asked = 0;
+      await using bad = await startHttpApp((req, res) => {
+        asked += 1;
+        if (broken) req.socket.destroy();
+        else res.end("mended");
+      });
+      await using good = await startHttpApp((_req, res) => res.end("good"));
+      await using rig = await startRig(start, { limits: { ejectFirst: 300 } });
+      rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [bad.address, good.address] });
+      await rig.publish();
+      const replies = async (count: number) => {
+        const bodies: string[] = [];
+        for (let one = 0; one < count; one += 1) bodies.push((await ask(rig.port, HOST)).body);
+        return bodies;
+      };
+      const key = endpointKey(KEY, `127.0.0.1:${String(bad.address.port)}`);
+      while (rig.status().endpoints.get(key) !== "unhealthy") await replies(1);
+      const before = asked;
+      expect(await replies(10)).toEqual(Array<string>(10).fill("good"));
+      expect(asked).toBe(before);
+      broken = false;
+      let seen: string[] = [];
+      while (!seen.includes("mended")) seen = await replies(5);
+      await until(() => rig.status().endpoints.get(key) === "healthy");
+      rig.table.endpoints(KEY, [bad.address]);
+      await rig.publish();
+      broken = true;
+      const alone = asked;
+      for (let count = 0; count < 6; count += 1) expect((await ask(rig.port, HOST)).status).toBe(502);
+      expect(asked - alone).toBeGreaterThanOrEqual(6);
+    });
+
+    test("tries no more endpoints for one request than it may", async () => {
+      const dead = await Promise.all([1, 2, 3, 4, 5].map(() => freePort()));
+      await using rig = await startRig(start, { limits: { tries: 2 } });
+      rig.table.service({
+        ...{ key: KEY, matches: [byHost(HOST)] },
+        endpoints: dead.map((port) => ({ ip: "127.0.0.1", port })),
+      });
+      await rig.publish();
+      expect((await ask(rig.port, HOST)).status).toBe(502);
+      using tunnel = await RawClient.connect(rig.port, `CONNECT ${HOST}:1 HTTP/1.1\r\nHost: ${HOST}:1\r\n\r\n`);
+      await until(() => tunnel.over);
+      expect(tunnel.received).toMatch(/^HTTP\/1\.1 502 /);
+      expect(rig.explained).toEqual(["connect_failed", "connect_failed"]);
+    });
+  });
+}
+
+async function startSecureHttp(): Promise<App & { well: boolean }> {
+  const { certificate, key } = selfSigned(["task.internal"]);
+  const server = https.createServer({ cert: certificate, key }, (req, res) => {
+    res.writeHead(req.url === "/health" && app.well ? 200 : 503).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const app = {
+    well: true,
+    address: { ip: "127.0.0.1", port: (server.address() as AddressInfo).port },
+    [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      return Promise.resolve();
+    },
+  };
+  return app;
+}
+
+async function startSecureGrpc(): Promise<App & { well: boolean }> {
+  const { certificate, key } = selfSigned(["task.internal"]);
+  const server = new grpc.Server();
+  const same = (value: Buffer) => value;
+  const check = {
+    ...{ path: "/grpc.health.v1.Health/Check", requestStream: false, responseStream: false },
+    ...{ requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same },
+  };
+  const answer: grpc.handleUnaryCall<Buffer, Buffer> = (_call, callback) =>
+    callback(null, Buffer.from([0x08, app.well ? 1 : 2]));
+  server.addService({ check }, { check: answer });
+  const keys = [{ private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) }];
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createSsl(null, keys), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  const app = {
+    well: true,
+    address: { ip: "127.0.0.1", port },
+    [Symbol.asyncDispose]() {
+      server.forceShutdown();
+      return Promise.resolve();
+    },
+  };
+  return app;
+}
