@@ -50,7 +50,7 @@ export function describeHealth(name: string, start: StartPlane): void {
         else res.end("mended");
       });
       await using good = await startHttpApp((_req, res) => res.end("good"));
-      await using rig = await startRig(start, { limits: { ejectFirst: 300 } });
+      await using rig = await startRig(start, { limits: { ejectFirst: 1500 } });
       rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [bad.address, good.address] });
       await rig.publish();
       const replies = async (count: number) => {
