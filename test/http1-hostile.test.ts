@@ -591,9 +591,8 @@ describe("where a connection ends", () => {
     using client = await RawClient.connect(rig.port, post("Content-Length: 1000\r\n", "a"));
     await until(() => client.received.endsWith("ok") || client.over);
     client.send(SMUGGLED + SMUGGLED); // belongs to the body
-    await until(() => client.over || backend.connections.some(({ raw }) => raw.includes("smuggled")));
-    expect(statuses(client)[0]).toBe(200);
-    expect(await arrived()).toEqual([]);
+    for (let other = 0; other < 3; other += 1) expect(await arrived()).toEqual([]);
+    expect(statuses(client)).toEqual([200]);
   });
 });
 
