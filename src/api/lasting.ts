@@ -11,10 +11,11 @@ export interface Lasting extends Disposable {
   readonly signal: AbortSignal;
 }
 
-/** Of the answer to `c`, whose visitor has logged in. */
-export function lastingAnswer(c: Context<ApiEnv>, deps: ApiDeps): Lasting {
+/** Of the answer to `c`, whose visitor has logged in. `ended` is called once, when it is over. */
+export function lastingAnswer(c: Context<ApiEnv>, deps: ApiDeps, ended: () => void = () => undefined): Lasting {
   const { principal } = c.var;
   const scope = new DisposableStack();
+  scope.defer(ended);
   const over = new AbortController();
   const end = () => over.abort();
   scope.use(deps.auth.whileValid(principal, end));

@@ -173,6 +173,15 @@ describe("logs", () => {
     expect(gate.provider.lastLogs).toEqual({ follow: false, tail: 1, replica: "1" });
   });
 
+  test("are read by 256 at once and no more, until one of them leaves", async () => {
+    const readers = await Promise.all(Array.from({ length: 256 }, () => gate.open("/tasks/logged/logs?follow=true")));
+    expect((await gate.ask("/tasks/logged/logs?follow=true")).status).toBe(503);
+    readers[0]?.destroy();
+    await vi.waitFor(async () => expect((await gate.ask("/tasks/logged/logs?follow=false")).status).toBe(200), 10_000);
+    for (const reader of readers) reader.destroy();
+    await vi.waitUntil(() => gate.provider.reading === 0);
+  });
+
   test("that are followed come at once, and reading stops when the reader leaves", async () => {
     const response = await gate.open("/tasks/logged/logs?follow=true");
     expect(String((await once(response, "data"))[0])).toBe("one\ntwo\nthree\n");

@@ -12,6 +12,8 @@ import type { TaskView } from "./wire.ts";
 
 /** How long an answer waits for the table to show what was done. */
 const SHOW_MS = 10_000;
+/** Logs that are read or followed at once, all together; more are refused. Each holds a file and a buffer. */
+const MAX_LOGS = 256;
 
 /** What can be asked about tasks and done to them. A task that somebody may not see is not there for them. */
 export function addTaskRoutes(api: Api, deps: ApiDeps): void {
@@ -33,6 +35,7 @@ function addReading(api: Api, deps: ApiDeps): void {
     const ofTasks = directory.list().flatMap((view) => (sees(view.id) ? view.problems : []));
     return c.json({ problems: [...problems(directory.problems()), ...ofTasks] }, 200);
   });
+  let openLogs = 0;
   api.openapi(ROUTES.taskLogs, async (c) => {
     const view = find(c, deps, c.req.valid("param").task);
     const { follow, tail, replica } = c.req.valid("query");
@@ -43,7 +46,10 @@ function addReading(api: Api, deps: ApiDeps): void {
       c.env.outgoing?.destroy();
     };
     const read = (signal: AbortSignal) => control.logs(idOf(view), options, signal);
-    const stream = await openLogStream({ read, failed, clock: deps.clock }, lastingAnswer(c, deps));
+    if (openLogs >= MAX_LOGS) throw new GatewayError("unavailable", "too many logs are being read; end some");
+    openLogs += 1;
+    const lasting = lastingAnswer(c, deps, () => (openLogs -= 1));
+    const stream = await openLogStream({ read, failed, clock: deps.clock }, lasting);
     return c.body(stream, 200, { "content-type": "text/plain; charset=utf-8" });
   });
 }
