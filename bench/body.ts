@@ -21,7 +21,7 @@ export const benchBody: Suite = async (say, options) => {
   writeFileSync(script, `wrk.method = "POST"\nwrk.body = string.rep("x", ${UP_BYTES})\n`);
   try {
     return await compare(say, options, {
-      ...{ kinds: ["http"], rounds: 4, seconds: 2 },
+      ...{ suite: "body", kinds: ["http"], rounds: 4, seconds: 2 },
       measure: async (running, _peer, seconds) => [
         ...(await bodies(running, seconds, null)),
         ...(await bodies(running, seconds, script)),

@@ -33,7 +33,7 @@ export const benchConnections: Suite = async (say, options) => {
   const { rounds = 2, seconds = 2 } = options;
   const scope = openScope();
   try {
-    const peers = await prepare(say, options, { carries: carriesConnections });
+    const peers = await prepare(say, options, { suite: "connections", carries: carriesConnections });
     say(describeMachine());
     const backends = await startBackends(["http"]);
     const field = peers.map((peer) => ({ peer, figures: new Map<string, Figure[]>() }));

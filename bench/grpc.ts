@@ -17,7 +17,7 @@ const [UNARY, STREAM] = ["/grpc.testing.TestService/EmptyCall", "/grpc.testing.T
 /** Calls without content, and calls answered by a stream of messages, to gRPC's interop server in Go. */
 export const benchGrpc: Suite = (say, options) =>
   compare(say, options, {
-    ...{ kinds: ["grpc"], rounds: 5, seconds: 2 },
+    ...{ suite: "grpc", kinds: ["grpc"], rounds: 5, seconds: 2 },
     measure: async (running, _peer, seconds) => [
       ...(await calls(running, seconds, { path: UNARY, body: frame(Buffer.alloc(0)), streams: 16, messages: null })),
       ...(await calls(running, seconds, { path: STREAM, body: streamRequest(), streams: 4, messages: MESSAGES })),

@@ -9,7 +9,7 @@ const LOAD = { connections: 8, streams: 16, protocol: "h2c" } as const;
 /** GETs of a small page over HTTP/2 (prior knowledge) to an app that speaks HTTP/1.1, with a browser's headers. */
 export const benchH2: Suite = (say, options) =>
   compare(say, options, {
-    ...{ kinds: ["http"], rounds: 5, seconds: 2 },
+    ...{ suite: "h2", kinds: ["http"], rounds: 5, seconds: 2 },
     without: (peer) => !peer.http2,
     measure: async (running, _peer, seconds) => {
       const headers = browserHeaders(running.session);

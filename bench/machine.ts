@@ -137,6 +137,42 @@ export function loadAverage(): string {
   return readFileSync("/proc/loadavg", "latin1").split(" ")[0] ?? "";
 }
 
+/** How busy the processors have been since, by whomever: where the load's were all the time, a proxy may be faster than is measured. */
+export function openBusyMeter(): () => string {
+  const before = busyTicks();
+  return () => {
+    const after = busyTicks();
+    const share = (place: Place): string => {
+      const [busy, all] = [after[place].busy - before[place].busy, after[place].all - before[place].all];
+      return `${Math.round((100 * busy) / Math.max(all, 1))} %`;
+    };
+    return `busy: ${share("proxy")} of the proxies' processor, ${share("load")} of the load's`;
+  };
+}
+
+interface Ticks {
+  readonly busy: number;
+  readonly all: number;
+}
+
+/** proc_stat(5): user, nice, system, idle, iowait, … */
+function busyTicks(): Readonly<Record<Place, Ticks>> {
+  const lines = readText("/proc/stat").split("\n");
+  const of = (place: Place): Ticks => {
+    const names = new Set(
+      processors()
+        [place].split(",")
+        .map((processor) => `cpu${processor}`),
+    );
+    const fields = lines.map((line) => line.split(/\s+/)).filter(([name = ""]) => names.has(name));
+    const sum = (numbers: readonly string[]): number => numbers.reduce((total, each) => total + Number(each), 0);
+    const all = fields.reduce((total, [, ...numbers]) => total + sum(numbers.slice(0, 8)), 0);
+    const idle = fields.reduce((total, [, ...numbers]) => total + sum(numbers.slice(3, 5)), 0);
+    return { busy: all - idle, all };
+  };
+  return { proxy: of("proxy"), load: of("load") };
+}
+
 /** A process and what it started, directly or not. */
 export function familyOf(pid: number): readonly number[] {
   const parents = new Map<number, number>();

@@ -9,7 +9,7 @@ const MB = 1e6;
 /** Raw TCP: bytes down, bytes up, and connections that carry a byte there and back. */
 export const benchTcp: Suite = (say, options) =>
   compare(say, options, {
-    ...{ kinds: ["tcp"], rounds: 3, seconds: 2 },
+    ...{ suite: "tcp", kinds: ["tcp"], rounds: 3, seconds: 2 },
     measure: async (running, _peer, seconds) => [
       ...(await bytes(running, seconds, "download")),
       ...(await bytes(running, seconds, "upload")),

@@ -8,7 +8,7 @@ const CONNECTIONS = 64;
 /** WebSocket messages of 64 bytes there and back, one at a time on each of 64 connections. */
 export const benchWs: Suite = (say, options) =>
   compare(say, options, {
-    ...{ kinds: ["http"], rounds: 5, seconds: 2 },
+    ...{ suite: "ws", kinds: ["http"], rounds: 5, seconds: 2 },
     measure: async (running, _peer, seconds) => {
       const target = { port: running.ports.http, authority: running.authority("http"), session: running.session };
       const load = { ...target, what: "messages", connections: CONNECTIONS, seconds } as const;

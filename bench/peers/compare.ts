@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkMachine, cpuSeconds, describeMachine, loadAverage, stopAll } from "../machine.ts";
+import { checkMachine, cpuSeconds, describeMachine, loadAverage, openBusyMeter, stopAll } from "../machine.ts";
 import { median, type Row, type SuiteOptions } from "../suite.ts";
 import { startBackends } from "../backends/backends.ts";
 import { PEERS } from "./peers.ts";
@@ -24,6 +24,7 @@ export interface Figure {
 export type Measure = (running: Running, peer: Peer, seconds: number) => Promise<readonly Figure[]>;
 
 export interface Comparison {
+  readonly suite: string;
   readonly kinds: readonly Kind[];
   /** Who of those that carry the kinds is left out. */
   readonly without?: (peer: Peer) => boolean;
@@ -47,6 +48,7 @@ export async function compare(
   const scope = openScope();
   try {
     const peers = await prepare(say, options, {
+      suite: comparison.suite,
       carries: (peer) => kinds.every((kind) => peer.kinds.includes(kind)) && without?.(peer) !== true,
     });
     say(describeMachine());
@@ -63,9 +65,11 @@ export async function compare(
     for (let round = 1; round <= rounds; round++) {
       say(`round ${round} of ${rounds}, load average ${loadAverage()}`);
       for (const { peer, running, figures } of field) {
+        const busy = openBusyMeter();
         const found = await orTold(say, peer, () => comparison.measure(running, peer, seconds));
         if (found === null) continue;
-        say(`  ${peer.name}: ${found.map(({ value, unit }) => `${value.toPrecision(3)} ${unit}`).join(", ")}`);
+        const told = found.map(({ value, unit }) => `${value.toPrecision(3)} ${unit}`);
+        say(`  ${peer.name}: ${told.join(", ")} (${busy()})`);
         keep(figures, found);
       }
     }
@@ -109,9 +113,11 @@ export function keep(kept: Map<string, Figure[]>, found: readonly Figure[]): voi
 export async function prepare(
   say: (line: string) => void,
   options: SuiteOptions,
-  { carries }: { readonly carries: (peer: Peer) => boolean },
+  { suite, carries }: { readonly suite: string; readonly carries: (peer: Peer) => boolean },
 ): Promise<readonly Peer[]> {
-  const wanted = PEERS.filter(carries).filter(({ name }) => options.only?.includes(name) ?? true);
+  const wanted = PEERS.filter(carries)
+    .filter(({ ofSuite }) => ofSuite === undefined || ofSuite === suite || options.only !== undefined)
+    .filter(({ name }) => options.only?.includes(name) ?? true);
   const had: Peer[] = [];
   for (const peer of wanted) {
     try {

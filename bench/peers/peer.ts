@@ -32,6 +32,8 @@ export interface Peer {
   readonly kinds: readonly Kind[];
   /** Whether its HTTP port speaks HTTP/2 by prior knowledge. */
   readonly http2: boolean;
+  /** The one suite that measures it without being told to. */
+  readonly ofSuite?: string;
   /** Fetches what it needs, told on standard error; `build`: even if that takes minutes. Throws, saying why it cannot be had. */
   prepare(build: boolean): Promise<void>;
   /** Leads its ports to the backends. `folder` is its own; the process is the bench's to end. */

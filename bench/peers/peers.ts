@@ -4,13 +4,14 @@ import { configurableHttpProxy } from "./http-proxy.ts";
 import { nodeSockets } from "./node-sockets.ts";
 import { nodeUndici } from "./node-undici.ts";
 import type { Peer } from "./peer.ts";
-import { taskgate, taskgateLogin, taskgateWatched } from "./taskgate.ts";
+import { taskgate, taskgateLogin, taskgateWatched, taskgateWorker } from "./taskgate.ts";
 import { traefik } from "./traefik.ts";
 
 /** In the order in which they are measured and printed. */
 export const PEERS: readonly Peer[] = [
   taskgate,
   taskgateLogin,
+  taskgateWorker,
   taskgateWatched,
   envoy,
   haproxy,

@@ -11,24 +11,40 @@ import { type Backends, freePorts, type Kind, type Peer, ready, type Running } f
 const READY_MS = 30_000;
 const POLL_MS = 50;
 
+const ALL: readonly Kind[] = ["http", "grpc", "tcp"];
+
 /** A public service: no login is asked for. */
-export const taskgate: Peer = makePeer("taskgate", ["http", "grpc", "tcp"], "open");
+export const taskgate: Peer = makePeer("taskgate", ALL, { task: "open" });
 /** A service that asks for a login, entered with a session cookie as a browser has it: every request passes the whole check. */
-export const taskgateLogin: Peer = makePeer("taskgate-login", ["http"], "closed");
-
+export const taskgateLogin: Peer = makePeer("taskgate-login", ["http"], { task: "closed" });
 /** The same with all that tells of traffic: a full access log in a file, spans of one trace in twenty, which the backend collects. */
-export const taskgateWatched: Peer = makePeer("taskgate-watched", ["http"], "closed", true);
+export const taskgateWatched: Peer = {
+  ...makePeer("taskgate-watched", ["http"], { task: "closed", watched: true }),
+  ofSuite: "http",
+};
+/** The first one, by a process that does nothing else. */
+export const taskgateWorker: Peer = {
+  ...makePeer("taskgate-worker", ALL, { task: "open", workers: 1 }),
+  ofSuite: "connections",
+};
 
-/** One gate serves the peers of its kind: they are never measured at the same time. */
-const shared = new Map<boolean, Gate>();
+interface PeerOptions {
+  readonly task: "open" | "closed";
+  readonly watched?: boolean;
+  readonly workers?: number;
+}
 
-function makePeer(name: string, kinds: readonly Kind[], task: "open" | "closed", watched = false): Peer {
+/** By their configuration; one gate serves several peers, which are never measured at the same time. */
+const shared = new Map<string, Gate>();
+
+function makePeer(name: string, kinds: readonly Kind[], { task, watched = false, workers = 0 }: PeerOptions): Peer {
   return {
     ...{ name, kinds, http2: true },
     prepare: () => Promise.resolve(),
     start: async (backends) => {
-      let gate = shared.get(watched);
-      if (gate?.running() !== true) shared.set(watched, (gate = await startGate(backends, watched)));
+      const key = JSON.stringify([watched, workers]);
+      let gate = shared.get(key);
+      if (gate?.running() !== true) shared.set(key, (gate = await startGate(backends, watched, workers)));
       return gate[task];
     },
   };
@@ -41,7 +57,7 @@ interface Gate {
 }
 
 /** By the command line, with a state folder, a config and tasks of its own, all of which go with the bench. */
-async function startGate(backends: Backends, watched: boolean): Promise<Gate> {
+async function startGate(backends: Backends, watched: boolean, workers: number): Promise<Gate> {
   // A path of its own, for a socket's path is short.
   const home = mkdtempSync(join(tmpdir(), "tg-bench-"));
   process.once("exit", () => rmSync(home, { recursive: true, force: true }));
@@ -49,7 +65,7 @@ async function startGate(backends: Backends, watched: boolean): Promise<Gate> {
   const [tasks, config] = [join(home, "tasks.json"), join(home, "config.json")];
   writeFileSync(tasks, JSON.stringify(makeTasks(backends, tcp)));
   const watching = watched ? makeWatching(home, backends) : {};
-  writeFileSync(config, JSON.stringify({ ...makeConfig(tasks, tcp), ...watching }));
+  writeFileSync(config, JSON.stringify({ ...makeConfig(tasks, tcp, workers), ...watching }));
   const env = { ...withoutOwn(process.env), TASKGATE_HOME: home };
   const command = [program(), "up", "--listen", "127.0.0.1:0", "--config", config];
   const started = start("proxy", command, env);
@@ -97,12 +113,12 @@ function makeWatching(home: string, backends: Backends): object {
   };
 }
 
-function makeConfig(tasks: string, tcp: number): object {
+/** Everything else is as it is by default. */
+function makeConfig(tasks: string, tcp: number, workers: number): object {
   return {
     admin: { address: "127.0.0.1:0" },
     tcp: { ports: `${tcp}-${tcp}` },
-    // As many as the suites open, which the peers take without being told.
-    limits: { upstreamIdle: 256, connections: 100_000 },
+    workers,
     files: [{ name: "bench", path: tasks, allowLoopback: true }],
     log: { level: "warn" },
   };
