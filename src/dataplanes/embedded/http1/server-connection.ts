@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
 import type { Clock } from "../../../platform/clock.ts";
 import { readEarly } from "../early-bytes.ts";
 import { DISCARD_MS, type Exchange, type Fields } from "../exchange.ts";
@@ -11,6 +10,7 @@ import { ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
 import { NOT_HTTP, readRequestHead, type RequestHeadRead } from "./read-head.ts";
 import { sendOff } from "./send-off.ts";
 import type { MessageBounds } from "./upstream-connection.ts";
+import { isTlsSocket } from "../../../platform/node-tls.ts";
 
 export interface ServerConnectionDeps {
   readonly socket: Socket;
@@ -134,7 +134,8 @@ export class ServerConnection implements ExchangeConnection {
 
   abort(): void {
     this.#exchange?.breakOff();
-    const resets = this.#exchange?.endsByClose === true && !(this.socket instanceof TLSSocket);
+    const { writableEnded } = this.socket; // a reset while an end is pending leaves node's socket open for ever
+    const resets = this.#exchange?.endsByClose === true && !writableEnded && !isTlsSocket(this.socket);
     if (resets) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
