@@ -1,5 +1,7 @@
 /**
- * Node's `http`. An ECMAScript import of it reads every export, among them getters that load all of Node's fetch client: 12 MiB, which each
- * worker process would pay for the names of status codes.
+ * Node's `http`, loaded when it is wanted. An ECMAScript import of it reads every export, among them getters that load all of Node's fetch
+ * client: 12 MiB, which each worker process would pay.
  */
-export const http: typeof import("node:http") = process.getBuiltinModule("node:http");
+export function http(): typeof import("node:http") {
+  return process.getBuiltinModule("node:http");
+}

@@ -73,7 +73,7 @@ async function httpHealth(target: Target, path: string, signal: AbortSignal): Pr
   if (typeof socket === "string") return false;
   return new Promise((resolve) => {
     const headers = { host: hostOf(target.address), "user-agent": "taskgate-health", connection: "close" };
-    const request = http.request({ createConnection: () => socket, path, headers, signal }, (response) => {
+    const request = http().request({ createConnection: () => socket, path, headers, signal }, (response) => {
       const status = response.statusCode ?? 0;
       resolve(status >= 200 && status < 400);
       request.destroy(); // the body is of no interest

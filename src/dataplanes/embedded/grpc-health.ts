@@ -1,5 +1,5 @@
-import { constants } from "node:http2";
 import type { Target } from "./target.ts";
+import { HTTP2 } from "../../platform/node-http2.ts";
 
 /** An empty HealthCheckRequest (the whole server), in gRPC's frame: no compression, length 0. */
 const REQUEST = Buffer.alloc(5);
@@ -32,7 +32,7 @@ function ask(session: Lease["session"], authority: string, signal: AbortSignal):
       te: "trailers",
     });
     let answer = Buffer.alloc(0);
-    const giveUp = () => stream.close(constants.NGHTTP2_CANCEL);
+    const giveUp = () => stream.close(HTTP2.NGHTTP2_CANCEL);
     signal.addEventListener("abort", giveUp, { once: true });
     stream.on("data", (chunk: Buffer) => {
       answer = Buffer.concat([answer, chunk]);

@@ -1,4 +1,4 @@
-import http2, { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream, ServerOptions } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../config/schema.ts";
@@ -7,6 +7,7 @@ import type { Exchange } from "./exchange.ts";
 import { ControlFrames } from "./http2-control-frames.ts";
 import { http2Exchange } from "./http2-exchange.ts";
 import type { Client } from "./request-head.ts";
+import { http2, HTTP2 } from "../../platform/node-http2.ts";
 
 export interface Http2EntranceDeps {
   readonly limits: LimitsConfig;
@@ -37,7 +38,7 @@ export function createHttp2Entrance(deps: Http2EntranceDeps): Http2Entrance {
   return {
     take(socket) {
       socket.allowHalfOpen = false; // HTTP/2 knows no half-closed connection: one that ends is gone, with all its streams
-      const session = http2.performServerHandshake(socket, options);
+      const session = http2().performServerHandshake(socket, options);
       sessions.add(session);
       session.once("close", () => sessions.delete(session));
       serveSession(deps, session, socket);
@@ -52,7 +53,7 @@ export function createHttp2Entrance(deps: Http2EntranceDeps): Http2Entrance {
 }
 
 /** What node and nghttp2 bound by themselves when told how. Beyond its bound, each ends the connection. */
-function sessionOptions(limits: LimitsConfig): http2.ServerOptions & { strictSingleValueFields: boolean } {
+function sessionOptions(limits: LimitsConfig): ServerOptions & { strictSingleValueFields: boolean } {
   return {
     settings: {
       maxConcurrentStreams: limits.http2Streams,
@@ -91,7 +92,7 @@ function serveSession(deps: Http2EntranceDeps, session: ServerHttp2Session, sock
   const count = () => {
     const { bytesRead = 0, bytesWritten = 0 } = socket as Partial<Socket>;
     if (!control.spend(clock.now(), bytesRead + bytesWritten)) {
-      session.destroy(new Error("too many control frames"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      session.destroy(new Error("too many control frames"), HTTP2.NGHTTP2_ENHANCE_YOUR_CALM);
     }
   };
   session.on("ping", count);

@@ -135,7 +135,7 @@ function renderHtml(notice: Notice): string {
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
     `<meta name="robots" content="noindex">${refresh}<title>${escape(title)}</title><style>${STYLE}</style></head>` +
     `<body><main><h1>${escape(title)}</h1><p>${sentences(message)}</p>${log}` +
-    `<p><small>${String(status)} ${escape(http.STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate${request}</small></p>` +
+    `<p><small>${String(status)} ${escape(http().STATUS_CODES[status] ?? "")} &middot; ${escape(code)} &middot; taskgate${request}</small></p>` +
     `</main></body></html>\n`
   );
 }

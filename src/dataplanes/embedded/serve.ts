@@ -1,4 +1,3 @@
-import { constants } from "node:http2";
 import type { Decision } from "../../model/index.ts";
 import type { Explanation } from "../dataplane.ts";
 import type { TrafficKind } from "../figures.ts";
@@ -17,6 +16,7 @@ import type { Found } from "./route-index.ts";
 import type { Target } from "./target.ts";
 import type { Flow } from "./traffic.ts";
 import type { UpstreamState } from "./upstreams.ts";
+import { HTTP2 } from "../../platform/node-http2.ts";
 
 type FoundRoute = Extract<Found, { kind: "route" }>;
 
@@ -147,7 +147,7 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed,
   }
   const failure = await forward(call, upstream);
   if (failure === null || exchange.left) return;
-  if (failure === "refused") exchange.abort(constants.NGHTTP2_REFUSED_STREAM);
+  if (failure === "refused") exchange.abort(HTTP2.NGHTTP2_REFUSED_STREAM);
   else sayNotice(exchange, flow, await failureNotice(call, failure));
 }
 

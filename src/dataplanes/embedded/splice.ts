@@ -1,7 +1,8 @@
-import { constants, type Http2Stream } from "node:http2";
+import type { Http2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
+import { HTTP2 } from "../../platform/node-http2.ts";
+import { isTlsSocket } from "../../platform/node-tls.ts";
 
 export interface SpliceInput {
   /** Towards the visitor. */
@@ -65,8 +66,8 @@ function breakOff(stream: Duplex): void {
   if (stream.destroyed) return;
   // A reset in the midst of an end fails in libuv, and node then keeps the descriptor for ever.
   const ending = stream.writableEnded && !stream.writableFinished;
-  if (stream instanceof Socket && !(stream instanceof TLSSocket) && !ending) stream.resetAndDestroy();
+  if (stream instanceof Socket && !isTlsSocket(stream) && !ending) stream.resetAndDestroy();
   else if (isHttp2(stream))
-    stream.close(constants.NGHTTP2_CONNECT_ERROR); // RFC 9113 §8.5
+    stream.close(HTTP2.NGHTTP2_CONNECT_ERROR); // RFC 9113 §8.5
   else stream.destroy();
 }

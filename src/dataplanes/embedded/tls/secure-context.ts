@@ -1,6 +1,7 @@
 import { constants, createHash } from "node:crypto";
-import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import type { SecureContext, SecureContextOptions } from "node:tls";
 import type { Pem } from "./local-authority.ts";
+import { tls } from "../../../platform/node-tls.ts";
 
 /**
  * TLS 1.3 as OpenSSL has it; of TLS 1.2 forward secrecy and authenticated encryption alone (RFC 9325 §4.2). No renegotiation: it costs the
@@ -21,5 +22,5 @@ export const SERVER_OPTIONS = Object.freeze({
 
 /** Throws where certificate and key are no PEM, or do not belong together. */
 export function serverContext(pem: Pem): SecureContext {
-  return createSecureContext({ ...SERVER_OPTIONS, ...pem });
+  return tls().createSecureContext({ ...SERVER_OPTIONS, ...pem });
 }

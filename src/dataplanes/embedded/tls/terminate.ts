@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
-import tls, { type TLSSocket } from "node:tls";
+import type { Server, TLSSocket } from "node:tls";
 import type { Logger } from "../../../platform/logger.ts";
 import type { Certificates } from "./certificates.ts";
 import { SERVER_OPTIONS } from "./secure-context.ts";
+import { tls } from "../../../platform/node-tls.ts";
 
 export interface TerminatorDeps {
   readonly certificates: Certificates;
@@ -14,10 +15,10 @@ export interface TerminatorDeps {
 
 /** Ends TLS: listens to nothing, connections are handed in with their ClientHello unread. */
 export class Terminator {
-  readonly #server: tls.Server;
+  readonly #server: Server;
 
   constructor({ certificates, handshakeMs, logger, secured }: TerminatorDeps) {
-    this.#server = tls.createServer({
+    this.#server = tls().createServer({
       ...SERVER_OPTIONS,
       ...certificates.standard,
       handshakeTimeout: handshakeMs,

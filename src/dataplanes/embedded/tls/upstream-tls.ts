@@ -1,6 +1,7 @@
 import { isIP, type Socket } from "node:net";
-import tls, { type ConnectionOptions, type SecureContext, type TLSSocket } from "node:tls";
+import type { ConnectionOptions, SecureContext, TLSSocket } from "node:tls";
 import type { Address, Policy, Protocol } from "../../../model/index.ts";
+import { tls } from "../../../platform/node-tls.ts";
 
 export type UpstreamTlsPolicy = NonNullable<Policy["upstreamTls"]>;
 
@@ -21,7 +22,7 @@ export function upstreamContext(policy: UpstreamTlsPolicy): SecureContext {
   let context = contexts.get(policy);
   if (context === undefined) {
     const { authority, identity } = policy;
-    context = tls.createSecureContext({
+    context = tls().createSecureContext({
       minVersion: "TLSv1.2",
       ...(authority === undefined ? {} : { ca: authority }),
       ...(identity === undefined ? {} : { cert: identity, key: identity }),
@@ -49,7 +50,7 @@ export class UpstreamTls {
       return null; // the plane has a Problem for it
     }
     const { protocol } = this.#deps;
-    const secured = tls.connect({
+    const secured = tls().connect({
       socket,
       secureContext,
       ...this.#identity(),

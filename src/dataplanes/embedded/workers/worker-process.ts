@@ -30,8 +30,10 @@ const LOOK_MS = 2000;
 /** Beyond its deadline a worker has so long to end by itself. */
 const END_MARGIN_MS = 2000;
 const FIGURES_MS = 2000;
-/** Young objects of a proxy die young: half of Node's semi-space keeps a worker small and costs no throughput that could be measured. */
-const FLAGS = ["--max-semi-space-size=8"];
+/** Each worker has a processor to itself at best: helper threads of its collector would only get in the way of the other workers. */
+const FLAGS = ["--v8-pool-size=1"];
+/** glibc makes heaps for every thread; a worker's threads hardly allocate. */
+const FEW_HEAPS = { MALLOC_ARENA_MAX: "2" };
 
 /** One worker as the gate's process sees it. */
 export class WorkerProcess {
@@ -139,9 +141,10 @@ export class WorkerProcess {
 /** The code that is compiled already: what a worker loads, its gate loads as well, and a checkout's TypeScript costs 40 MiB to strip. */
 function workerEnvironment(): NodeJS.ProcessEnv {
   const cache = module.getCompileCacheDir();
-  if (cache === undefined) return process.env;
+  const environment = { ...FEW_HEAPS, ...process.env };
+  if (cache === undefined) return environment;
   module.flushCompileCache();
-  return { ...process.env, NODE_COMPILE_CACHE: dirname(cache) }; // node makes a folder of its version below the one it is given
+  return { ...environment, NODE_COMPILE_CACHE: dirname(cache) }; // node makes a folder of its version below the one it is given
 }
 
 /** `exit code 1`, `SIGKILL`. */
