@@ -34,6 +34,9 @@ const STDOUT = 1;
 /** Longest that a line waits for others to be written with it. */
 const GATHER_MS = 200;
 const GATHER_BYTES = 65_536;
+const CHUNK_BYTES = 65_536;
+/** UTF-8 of one unit of UTF-16. */
+const MOST_BYTES_PER_UNIT = 3;
 /** How often it looks whether the file was moved away, which is how log rotation asks for a new one. */
 const LOOK_MS = 1000;
 const RETRY_MS = 50;
@@ -57,7 +60,12 @@ export async function openLineWriter(options: LineWriterOptions): Promise<LineWr
 class BufferedWriter implements LineWriter {
   readonly #options: LineWriterOptions;
   #fd = STDOUT;
-  #lines: string[] = [];
+  /** Lines are put into bytes at once: as text, each would be kept in pieces by the garbage collector's older generation. */
+  #full: Buffer[] = [];
+  #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  #used = 0;
+  /** How many wait. */
+  #lines = 0;
   #waiting = 0;
   #dropped = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -84,8 +92,7 @@ class BufferedWriter implements LineWriter {
       this.#dropped += 1;
       return;
     }
-    this.#lines.push(line);
-    this.#waiting += line.length;
+    this.#put(line);
     if (this.#writing !== null) return;
     if (this.#waiting >= GATHER_BYTES) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), GATHER_MS).unref();
@@ -99,6 +106,28 @@ class BufferedWriter implements LineWriter {
     if (this.#options.file !== null) await fs.close(this.#fd);
   }
 
+  #put(line: string): void {
+    const most = line.length * MOST_BYTES_PER_UNIT;
+    if (this.#used + most > CHUNK_BYTES) this.#seal();
+    this.#lines += 1;
+    if (most > CHUNK_BYTES) {
+      const own = Buffer.from(line);
+      this.#full.push(own);
+      this.#waiting += own.length;
+      return;
+    }
+    const written = this.#chunk.write(line, this.#used);
+    this.#used += written;
+    this.#waiting += written;
+  }
+
+  #seal(): void {
+    if (this.#used === 0) return;
+    this.#full.push(this.#chunk.subarray(0, this.#used));
+    this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#used = 0;
+  }
+
   #start(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -106,21 +135,23 @@ class BufferedWriter implements LineWriter {
   }
 
   async #drain(): Promise<void> {
-    while (this.#lines.length > 0) {
-      const lines = this.#lines;
-      const data = Buffer.from(lines.join(""));
-      this.#lines = [];
+    while (this.#waiting > 0) {
+      const data = Buffer.concat([...this.#full, this.#chunk.subarray(0, this.#used)]); // a copy: the chunk is written to again
+      const [lines, bytes] = [this.#lines, this.#waiting];
+      this.#full = [];
+      this.#used = 0;
+      this.#lines = 0;
       try {
         await this.#followFile();
         await this.#append(data);
         if (this.#failing) this.#options.logger.info("access log is written again");
         this.#failing = false;
       } catch (err) {
-        this.#dropped += lines.length;
+        this.#dropped += lines;
         if (!this.#failing) this.#options.logger.error({ err }, "access log cannot be written, its lines are dropped");
         this.#failing = true;
       }
-      this.#waiting = this.#lines.reduce((sum, line) => sum + line.length, 0);
+      this.#waiting -= bytes;
     }
   }
 

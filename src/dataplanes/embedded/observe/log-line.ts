@@ -13,6 +13,15 @@ function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
+const told = { at: 0, text: "" };
+
+/** The present time. Many lines are of one millisecond. */
+function timeText(): string {
+  const now = Date.now();
+  if (now !== told.at) Object.assign(told, { at: now, text: new Date(now).toISOString() });
+  return told.text;
+}
+
 function ms(from: number, to: number): string {
   return (Math.round((to - from) * 1000) / 1000).toString();
 }
@@ -22,7 +31,7 @@ function ms(from: number, to: number): string {
  * Host: credentials are nowhere in it, unless a job takes them in its path, or in its query with `accessLog.query`.
  */
 export function logLine(flow: Flow, traceId: string | null, options: LineOptions): string {
-  let line = `{"time":"${new Date().toISOString()}","kind":"${flow.kind}","protocol":"${protocolOf(flow)}"`;
+  let line = `{"time":"${timeText()}","kind":"${flow.kind}","protocol":"${protocolOf(flow)}"`;
   line += `,"client":${quote(flow.peer)}`;
   line += asked(flow, options) + answered(flow) + led(flow);
   if (options.principal && flow.session !== null) {
