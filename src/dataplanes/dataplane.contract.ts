@@ -14,6 +14,7 @@ import { describe, expect, test } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
+import { describeGrpcSessions } from "./contract/grpc-sessions.ts";
 import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
 import { describeProxyProtocol } from "./contract/proxy-protocol.ts";
 import { describeHealth } from "./contract/health.ts";
@@ -1602,6 +1603,7 @@ export function describeDataPlane(name: string, start: StartPlane): void {
     });
   });
 
+  describeGrpcSessions(name, start);
   describeHttp2Upgrades(name, start);
   describeReplicas(name, start);
   describeHealth(name, start);

@@ -11,7 +11,16 @@ function target(port: number, weight = 1, health: Health = "healthy", more: Part
   const endpoint = { address: { ip: "127.0.0.1", port }, replica: String(port), weight, health };
   return new Target({
     bounds: { headBytes: 1000, trailerBytes: 1000, fields: 10, lineBytes: 1000 },
-    ...{ endpoint, protocol: "http", policy: {}, forbidden: null, connectMs: 1000, upstreamIdle: 1, clock },
+    ...{
+      endpoint,
+      protocol: "http",
+      policy: {},
+      forbidden: null,
+      connectMs: 1000,
+      upstreamIdle: 1,
+      upstreamSessions: 1,
+      clock,
+    },
     ...{ ejection: { after: 3, firstMs: 1000, longestMs: 30_000 }, mayEject: () => true, slowStartMs: 0, joins: false },
     ...{ stickyId: (replica) => `id of ${replica}`, changed: () => undefined },
     ...more,

@@ -1,4 +1,4 @@
-import { constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Fields } from "./exchange.ts";
 import {
   ANSWERED,
@@ -13,10 +13,12 @@ import {
 import { lowerNames, toObject } from "./http2-exchange.ts";
 import { requestTrailers } from "./request-fields.ts";
 import { responseTrailers } from "./response-fields.ts";
+import { DEADLINE_EXCEEDED, readDeadline } from "./grpc-deadline.ts";
 import type { Target } from "./target.ts";
+import { HTTP2 } from "../../platform/node-http2.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
-  constants;
+  HTTP2;
 
 /** Carries a call to a job that speaks HTTP/2 in the clear (gRPC), as one stream of a shared session. */
 export async function forwardHttp2(call: Call, target: Target): Promise<Outcome> {
@@ -64,6 +66,7 @@ class Attempt {
   #ended = false;
   #trailers: Fields = [];
   #failure: Failure = "reset";
+  #deadline: Disposable | null = null;
 
   constructor(input: AttemptInput) {
     this.#input = input;
@@ -74,6 +77,8 @@ class Attempt {
     const { exchange } = call;
     const gone = () => stream.close(NGHTTP2_CANCEL);
     exchange.gone.addEventListener("abort", gone, { once: true });
+    const deadline = readDeadline(exchange.head.header("grpc-timeout"));
+    if (deadline !== null) this.#deadline = call.context.clock.after(deadline, () => this.#late());
     stream.setTimeout(call.idleMs, () => this.#giveUp("idle_timeout"));
     stream.on("error", () => undefined); // `close` follows and tells whole from broken
     stream.on("continue", () => exchange.proceed());
@@ -82,6 +87,7 @@ class Attempt {
     stream.on("response", (headers, flags, raw: string[]) => this.#answer(Number(headers[":status"]), flags, raw));
     stream.once("close", () => {
       exchange.gone.removeEventListener("abort", gone);
+      this.#deadline?.[Symbol.dispose]();
       this.#close();
     });
     this.#send();
@@ -109,6 +115,7 @@ class Attempt {
   #answer(status: number, flags: number, raw: Fields): void {
     const { call, target, stream, resolve } = this.#input;
     const { exchange, flow } = call;
+    if (this.#answered) return;
     const only = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     let out;
     try {
@@ -120,11 +127,28 @@ class Attempt {
     resolve(ANSWERED);
     stream.on("data", (chunk: Buffer) => (flow.bytesOut += chunk.length));
     stream.once("end", () => {
-      if (stream.rstCode !== NGHTTP2_NO_ERROR) return;
+      if (this.#ended || stream.rstCode !== NGHTTP2_NO_ERROR) return;
       this.#ended = true;
       exchange.finish(responseTrailers(this.#trailers));
     });
     stream.pipe(out, { end: false });
+  }
+
+  /** Its visitor waits no longer, and a job that does not look at deadlines need not go on. */
+  #late(): void {
+    const { call, stream, resolve } = this.#input;
+    const { exchange, flow } = call;
+    if (this.#ended) return;
+    this.#ended = true;
+    if (!this.#answered) {
+      this.#answered = true;
+      flow.refused(504, "timeout");
+      const fields = ["content-type", "application/grpc", ...DEADLINE_EXCEEDED];
+      exchange.begin({ status: 200, message: "", fields, only: true });
+      exchange.finish([]);
+      resolve(ANSWERED);
+    } else exchange.finish(DEADLINE_EXCEEDED);
+    stream.close(NGHTTP2_CANCEL);
   }
 
   #giveUp(failure: Failure): void {

@@ -18,6 +18,7 @@ export interface TargetDeps {
   readonly policy: Policy;
   readonly connectMs: number;
   readonly upstreamIdle: number;
+  readonly upstreamSessions: number;
   readonly bounds: MessageBounds;
   readonly clock: Clock;
   readonly ejection: EjectionRules;
@@ -175,6 +176,7 @@ export class Target {
       dial: (signal) => this.dial(signal),
       headerBytes: this.#deps.bounds.headBytes,
       connectMs: this.connectMs,
+      most: this.#deps.upstreamSessions,
       clock: this.#deps.clock,
     }));
   }

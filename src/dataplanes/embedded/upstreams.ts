@@ -186,6 +186,7 @@ export class Upstreams implements Disposable {
       policy: entry.policy,
       connectMs: entry.policy.connectTimeoutMs ?? limits.connectTime,
       upstreamIdle: limits.upstreamIdle,
+      upstreamSessions: limits.upstreamSessions,
       bounds: messageBounds(limits),
       clock,
       joins,
