@@ -138,15 +138,13 @@ export function describeSticky(name: string, start: StartPlane): void {
       await using rig = await startRig(start);
       const endpoints = apps.endpoints(() => "healthy");
       const replicas = { a: [byHost("nb-a.localhost")] };
-      rig.table
-        .service({ key: KEY, matches: [byHost(HOST)], endpoints })
-        .service({
-          key: "local/s/web",
-          policy: { sticky: true },
-          matches: [byHost("s.localhost")],
-          endpoints,
-          replicas,
-        });
+      rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints }).service({
+        key: "local/s/web",
+        policy: { sticky: true },
+        matches: [byHost("s.localhost")],
+        endpoints,
+        replicas,
+      });
       await rig.publish();
       expect((await ask(rig.port, HOST)).headers["set-cookie"]).toBeUndefined();
       expect((await ask(rig.port, "nb-a.localhost")).headers["set-cookie"]).toBeUndefined();

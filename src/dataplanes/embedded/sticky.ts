@@ -1,12 +1,17 @@
 import { createHmac, hash } from "node:crypto";
-import type { RequestHead, Route, Site } from "../../model/index.ts";
-import type { Call } from "./forward.ts";
-import type { Target } from "./target.ts";
+import type { Decision, RequestHead, Route, Site } from "../../model/index.ts";
 
 export interface StickyDeps {
   readonly site: Site;
   /** The same in every process and life of a gate; who does not have it cannot tell which replica a cookie names. */
   readonly secret: string;
+}
+
+/** What is looked at of a call, and changed. */
+export interface StickyCall {
+  readonly route: Route;
+  readonly allowed: Extract<Decision, { kind: "allow" }>;
+  readonly exchange: { readonly head: RequestHead };
 }
 
 /** Bytes of the id: what no two replicas share by chance. */
@@ -46,7 +51,7 @@ export class Sticky {
   }
 
   /** The call as it goes to this endpoint: the job does not get the cookie, and the visitor gets one where it has none for that replica. */
-  callFor(call: Call, target: Target): Call {
+  callFor<T extends StickyCall>(call: T, target: { readonly stickyId: string }): T {
     const { route, allowed, exchange } = call;
     if (!Sticky.concerns(route)) return call;
     const { site } = this.#deps;
