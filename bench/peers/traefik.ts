@@ -1,9 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { traefikProgram } from "../../testbed/traefik.ts";
 import { type Backends, freePorts, type Peer, startProxy } from "./peer.ts";
 
 let program = "";
+const POLL_MS = 100;
+const TURNS = 200;
 
 /** No access log, no dashboard, one file. It has one entry point per kind, each with one router for everything. */
 export const traefik: Peer = {
@@ -27,9 +30,20 @@ export const traefik: Peer = {
     // Go would have a thread for each processor.
     const command = ["env", "GOMAXPROCS=1", program, `--configFile=${fixed}`];
     const { pid } = await startProxy(command, [http, grpc, tcp]);
+    await routed(http);
     return { pid, ports, session: null, authority: (kind) => `bench.localhost:${ports[kind]}` };
   },
 };
+
+/** It listens before it has its routes, and until then knows nothing. */
+async function routed(port: number): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) {
+    const { status } = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(POLL_MS * TURNS) });
+    if (status === 200) return;
+    await setTimeout(POLL_MS);
+  }
+  throw new Error("Traefik has no routes");
+}
 
 function makeRoutes(backends: Backends): unknown {
   const router = (kind: string) => ({ entryPoints: [kind], rule: "PathPrefix(`/`)", service: kind });
