@@ -120,7 +120,9 @@ class ProcessPlane implements WorkerPlane {
 
   async figures(): Promise<PlaneFigures> {
     const now = await Promise.all([...this.#served.keys()].map((worker) => worker.figures()));
-    return sumFigures([this.#past, ...now]);
+    const sum = sumFigures([this.#past, ...now]);
+    const there = new Set(this.#services.values());
+    return { ...sum, services: sum.services.filter(([service]) => there.has(service)) };
   }
 
   replace(deadline: number): Promise<void> {
