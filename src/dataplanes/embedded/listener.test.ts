@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile, mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
@@ -58,4 +59,30 @@ test("takes no more connections once it is closed", async () => {
   listener.close();
   const [error] = (await once(net.connect(listener.port, listener.address), "error")) as [NodeJS.ErrnoException];
   expect(error.code).toBe("ECONNREFUSED");
+});
+
+test("outlives the end of descriptors: who comes then waits or is turned away, and the next ones are served again", async () => {
+  const here = JSON.stringify(import.meta.resolve("./listener.ts"));
+  const schema = JSON.stringify(import.meta.resolve("../../config/schema.ts"));
+  const script = `
+    const { bindListener } = await import(${here});
+    const { ListenConfig } = await import(${schema});
+    const clock = { now: () => Date.now(), after: () => ({ [Symbol.dispose]() {} }) };
+    const listener = await bindListener(ListenConfig.parse({ address: "127.0.0.1:0" }), { authority: null, ticketSecret: null, clock, logger: null });
+    listener.accept((socket) => void socket.on("data", (chunk) => socket.write(chunk)).on("end", () => socket.end()));
+    console.log(listener.port);`;
+  const child = spawn("bash", ["-c", 'ulimit -n 64; exec "$0" --input-type=module -e "$1"', process.execPath, script]);
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  const port = Number(line.toString());
+  const crowd = Array.from({ length: 150 }, () => net.connect(port, "127.0.0.1"));
+  for (const socket of crowd) socket.on("error", () => undefined);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  for (const socket of crowd) socket.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const late = net.connect(port, "127.0.0.1");
+  late.write("still here");
+  const [echoed] = (await once(late, "data")) as [Buffer];
+  expect([echoed.toString(), child.exitCode]).toEqual(["still here", null]);
+  late.destroy();
+  child.kill("SIGKILL");
 });

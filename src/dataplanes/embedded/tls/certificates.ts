@@ -84,11 +84,6 @@ export class Certificates implements Disposable {
     return this.#files.flatMap((file) => file.problems(this.#deps.clock.now()));
   }
 
-  /** Epoch ms when each file's certificate ends, by its path. */
-  get expiries(): ReadonlyMap<string, number> {
-    return new Map(this.#files.map((file) => [file.path, file.notAfter]));
-  }
-
   /** Calls after every change of certificates, ticket keys or problems. */
   onChange(call: () => void): void {
     this.#listeners.add(call);
