@@ -111,6 +111,8 @@ const BAD_HEADS: readonly (readonly [what: string, bytes: string])[] = [
     "101 behind 103",
     "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
   ],
+  ["an interim answer with a body", `HTTP/1.1 103 Early Hints\r\nContent-Length: ${STALE.length}\r\n\r\n${STALE}${OK}`],
+  ["an interim answer in chunks", `HTTP/1.1 106 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${OK}`],
   ["interim answers without end", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(20_000)],
   ["continues without end", "HTTP/1.1 100 Continue\r\n\r\n".repeat(20_000)],
 ];

@@ -180,6 +180,8 @@ describe("a response's head", () => {
     "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
     "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\nContent-Length: 1\r\n\r\n",
   ])("refuses %j", (text) => {
     expect(response(text)).toBeInstanceOf(Refusal);
   });

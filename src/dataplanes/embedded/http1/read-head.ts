@@ -235,9 +235,12 @@ export function readResponseHead(text: string, bounds: HeadBounds): ResponseHead
   if (meta instanceof Refusal) return meta;
   const version = match[1] === "0" ? "1.0" : "1.1";
   if (version === "1.0" && meta.coded) return CODED_1_0;
+  const status = Number(match[2]);
+  const framing = framingOf(meta);
+  // It has no body (RFC 9110 §15.2), but node's reader, among others, takes one off where it is announced.
+  if (status < 200 && framing !== null && framing !== EMPTY) return INTERIM_BODY;
   return {
-    ...{ version, fields, status: Number(match[2]), message: match[3] ?? "" },
-    framing: framingOf(meta),
+    ...{ version, fields, status, framing, message: match[3] ?? "" },
     keepAlive: keepsAlive(meta.connection, version),
     upgrade: upgradeOf(meta, version, true),
   };
@@ -269,6 +272,7 @@ const BAD_LENGTH = new Refusal(400, "Content-Length is no number of bytes.");
 const LENGTH_AND_CODING = new Refusal(400, "Content-Length and Transfer-Encoding exclude each other.");
 const EMPTY_CODING = new Refusal(400, "Transfer-Encoding names no coding.");
 const UNKNOWN_CODING = new Refusal(501, "Of transfer codings only chunked is understood.");
+const INTERIM_BODY = new Refusal(400, "An interim answer announces a body.");
 const CODED_1_0 = new Refusal(400, "HTTP/1.0 has no transfer codings.");
 const CONNECT_BODY = new Refusal(400, "CONNECT has no body.");
 const FRAGMENT = new Refusal(400, "A request target has no fragment.");
