@@ -1,5 +1,5 @@
 /** The tree is the architecture diagram, and this keeps it true. See ARCHITECTURE.md. */
-const TEST = "\\.(test|contract)\\.ts$|/testing/";
+const TEST = "/dataplanes/contract/|\\.(test|contract)\\.ts$|/testing/";
 
 const layer = (from, ...may) => ({
   name: `${from}-imports`,

@@ -24,16 +24,20 @@ interface Client {
   requests: number;
 }
 
+const KEYS_MAX = 4096;
+
 /** So often at most a bound that is reached again and again is logged. */
 const LOG_APART_MS = 10_000;
 
 /**
  * Who may still come in. Counts what is open, refuses what is too much, makes nobody wait and ends nothing that is open. Whatever was
- * admitted is given back, once. 0 is no bound. A constant time and nothing allocated per request, but for clients of IPv6.
+ * admitted is given back, once. 0 is no bound. Takes a constant time, and allocates nothing for the second request of a client.
  */
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #clients = new Map<string, Client>();
+  /** What `clientKey` says of clients of IPv6 that were met lately: working it out costs more than all the rest. */
+  readonly #keys = new Map<string, string>();
   /** Requests under way, by service. */
   readonly #services = new Map<string, number>();
   readonly #mostConnections: number;
@@ -58,7 +62,7 @@ export class Admission {
 
   /** A connection that is counted already is this client's. */
   attribute(peer: string): Bound | null {
-    const key = clientKey(peer);
+    const key = this.#keyOf(peer);
     const client = this.#clients.get(key);
     if ((client?.connections ?? 0) >= mostOf(this.#deps.limits.connectionsPerClient)) {
       return this.#refuse("connectionsPerClient");
@@ -72,7 +76,7 @@ export class Admission {
   connectionEnded(peer: string | null): void {
     this.#connections -= 1;
     if (peer === null) return;
-    const key = clientKey(peer);
+    const key = this.#keyOf(peer);
     const client = this.#clients.get(key);
     if (client === undefined) return;
     client.connections -= 1;
@@ -84,7 +88,7 @@ export class Admission {
     if (this.#requests >= this.#mostRequests) return this.#refuse("requests");
     const most = this.#deps.limits.requestsPerClient;
     if (most > 0) {
-      const key = clientKey(peer);
+      const key = this.#keyOf(peer);
       const client = this.#clients.get(key);
       if (client === undefined) this.#clients.set(key, { connections: 0, requests: 1 });
       else if (client.requests >= most) return this.#refuse("requestsPerClient");
@@ -97,7 +101,7 @@ export class Admission {
   requestEnded(peer: string): void {
     this.#requests -= 1;
     if (this.#deps.limits.requestsPerClient === 0) return;
-    const key = clientKey(peer);
+    const key = this.#keyOf(peer);
     const client = this.#clients.get(key);
     if (client === undefined) return;
     client.requests -= 1;
@@ -117,6 +121,16 @@ export class Admission {
     const count = this.#services.get(service) ?? 0;
     if (count > 1) this.#services.set(service, count - 1);
     else this.#services.delete(service);
+  }
+
+  #keyOf(peer: string): string {
+    if (!peer.includes(":")) return peer;
+    let key = this.#keys.get(peer);
+    if (key !== undefined) return key;
+    key = clientKey(peer);
+    if (this.#keys.size >= KEYS_MAX) this.#keys.clear();
+    this.#keys.set(peer, key);
+    return key;
   }
 
   #forget(key: string, client: Client): void {
