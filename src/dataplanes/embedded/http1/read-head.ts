@@ -234,16 +234,21 @@ export function readResponseHead(text: string, bounds: HeadBounds): ResponseHead
   const meta = readMeta(fields);
   if (meta instanceof Refusal) return meta;
   const version = match[1] === "0" ? "1.0" : "1.1";
-  if (version === "1.0" && meta.coded) return CODED_1_0;
   const status = Number(match[2]);
-  const framing = framingOf(meta);
-  // It has no body (RFC 9110 §15.2), but node's reader, among others, takes one off where it is announced.
-  if (status < 200 && framing !== null && framing !== EMPTY) return INTERIM_BODY;
+  const misframed = misframedResponse(version, status, meta);
+  if (misframed !== null) return misframed;
   return {
-    ...{ version, fields, status, framing, message: match[3] ?? "" },
+    ...{ version, fields, status, message: match[3] ?? "" },
+    framing: framingOf(meta),
     keepAlive: keepsAlive(meta.connection, version),
     upgrade: upgradeOf(meta, version, true),
   };
+}
+
+function misframedResponse(version: "1.0" | "1.1", status: number, { coded, length }: Meta): Refusal | null {
+  if (version === "1.0" && coded) return CODED_1_0;
+  // An interim answer has no body (RFC 9110 §15.2), but node's reader, among others, takes one off where it is announced.
+  return status < 200 && (coded || (length ?? "0") !== "0") ? INTERIM_BODY : null;
 }
 
 export type ResponseFraming = Framing | { readonly kind: "close" };
