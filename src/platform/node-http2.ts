@@ -1,5 +1,7 @@
+import type * as loaded from "node:http2";
+
 /** Node's `http2`, loaded when the first session is wanted: 5 MiB, which not every process needs. */
-export function http2(): typeof import("node:http2") {
+export function http2(): typeof loaded {
   return process.getBuiltinModule("node:http2");
 }
 
