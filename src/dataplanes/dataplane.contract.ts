@@ -280,7 +280,9 @@ export function describeDataPlane(name: string, start: StartPlane): void {
       expect(page.headers["content-security-policy"]).toContain("default-src 'none'");
       const json = await ask(rig.port, HOST, { headers: { accept: "application/json" } });
       const requestId = json.headers["x-request-id"];
-      expect(JSON.parse(json.body)).toEqual({ error: { code: "unauthenticated", message: "log <in> first", requestId } });
+      expect(JSON.parse(json.body)).toEqual({
+        error: { code: "unauthenticated", message: "log <in> first", requestId },
+      });
       const script = await ask(rig.port, HOST, { headers: { ...PAGE, "x-requested-with": "XMLHttpRequest" } });
       expect(script.headers["content-type"]).toBe("application/json");
       const text = await ask(rig.port, HOST, { headers: { accept: "*/*" } });
