@@ -202,7 +202,7 @@ export function describeHttp2Upgrades(name: string, start: StartPlane): void {
       expect(headerOf(rawHeaders, "x-secret")).toEqual([]);
       expect(headerOf(rawHeaders, "cookie")).toEqual(["a=1"]);
       expect(headerOf(rawHeaders, "x-taskgate-user")).toEqual(["owner"]);
-      rig.gatekeeper.checking = () => ({ kind: "deny", status: 403, code: "forbidden_origin", reason: "no" });
+      rig.gatekeeper.checking = () => ({ kind: "deny", status: 403, code: "cross_origin", reason: "no" });
       expect(await visitor.webSocket().status).toBe(403);
       expect(app.requests).toHaveLength(1);
     });

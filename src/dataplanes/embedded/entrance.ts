@@ -12,7 +12,7 @@ import type { BoundListener } from "./listener.ts";
 import type { Notice } from "./pages.ts";
 import { endsOf, peerOf } from "./peer.ts";
 import type { ConnectionEnds } from "./proxy-protocol.ts";
-import type { Client } from "./request-head.ts";
+import type { Client } from "./client.ts";
 import { serve } from "./serve.ts";
 import { sniff, type Opening } from "./sniff.ts";
 import { Terminator } from "./tls/terminate.ts";

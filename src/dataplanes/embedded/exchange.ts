@@ -1,9 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../model/index.ts";
-import type { HeadFields } from "./http1/head-fields.ts";
-import type { Visitor } from "./http1/visitor.ts";
-import type { Client } from "./request-head.ts";
+import type { Client } from "./client.ts";
 
 /** Header fields in one flat list: name, value, name, value. Order, repetition and spelling are those of the wire. */
 export type Fields = readonly string[];
@@ -36,10 +34,6 @@ export interface Exchange {
   readonly client: Client;
   readonly fields: Fields;
   readonly framing: Framing;
-  /** HTTP/1.1: the same fields as they were read. */
-  readonly wire?: HeadFields;
-  /** HTTP/1.1: how an answer gets back without streams in between. */
-  readonly visitor?: Visitor;
   /** Paused until somebody reads it. */
   readonly body: Readable;
   readonly expectsContinue: boolean;

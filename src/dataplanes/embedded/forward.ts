@@ -53,7 +53,16 @@ export function upstreamPath({ exchange, prefix }: Call): string {
 /** Fields and Host as the job at this endpoint gets them. */
 export function upstreamHead(call: Call, target: Target): { fields: string[]; host: string } {
   const { exchange, route, allowed, prefix, context, flow } = call;
-  const input = { exchange, route, allowed, prefix, flow, address: target.address, site: context.site, via: context.via };
+  const input = {
+    exchange,
+    route,
+    allowed,
+    prefix,
+    flow,
+    address: target.address,
+    site: context.site,
+    via: context.via,
+  };
   return { fields: requestFields(input), host: upstreamHost(input) };
 }
 

@@ -6,7 +6,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Exchange } from "./exchange.ts";
 import { ControlFrames } from "./http2-control-frames.ts";
 import { http2Exchange } from "./http2-exchange.ts";
-import type { Client } from "./request-head.ts";
+import type { Client } from "./client.ts";
 import { http2, HTTP2 } from "../../platform/node-http2.ts";
 
 export interface Http2EntranceDeps {

@@ -2,7 +2,8 @@ import type { ServerHttp2Stream } from "node:http2";
 import { Writable } from "node:stream";
 import { DISCARD_MS, eachField, valuesOf, type Exchange, type Fields, type Framing, type Upgrade } from "./exchange.ts";
 import { tunnelUpgrade, webSocketUpgrade } from "./http2-upgrade.ts";
-import { createHead, parseTarget, type Client, type Target } from "./request-head.ts";
+import type { Client } from "./client.ts";
+import { createHead, parseTarget, type Target } from "./request-head.ts";
 import { HTTP2 } from "../../platform/node-http2.ts";
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = HTTP2;

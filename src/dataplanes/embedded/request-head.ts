@@ -1,20 +1,9 @@
 import { isIPv6 } from "node:net";
 import type { RequestHead } from "../../model/index.ts";
-import type { ConnectionEnds } from "./proxy-protocol.ts";
 import { eachField, valuesOf, type Fields } from "./exchange.ts";
 
 const NAME_OR_IPV4 = /^[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/;
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[^:@/?#[\]]+)(?::(\d{0,5}))?$/;
-
-/** Somebody's connection, as far as requests on it need to know. */
-export interface Client {
-  readonly peer: string;
-  readonly secure: boolean;
-  /** Of its connection; absent: nobody knows. */
-  readonly ends?: ConnectionEnds;
-  /** Whether the certificate that it was shown would have been shown for this host as well (RFC 9110 §7.4). Absent: any host may be asked for. */
-  mayAsk?(host: string): boolean;
-}
 
 /**
  * The host of `HOST[:PORT]` (RFC 3986 §3.2): lower case, without port and trailing dot; null: no such thing. Any port is taken: whoever

@@ -8,6 +8,7 @@ import { splice } from "../splice.ts";
 import { sendSwitch } from "../switch-protocols.ts";
 import type { Target } from "../target.ts";
 import { ExchangeVisitor } from "./exchange-visitor.ts";
+import { Http1Exchange } from "./http1-exchange.ts";
 import { jobHead } from "./job-head.ts";
 import type { ResponseFraming, ResponseHeadRead } from "./read-head.ts";
 import { fieldsText, LAST_CHUNK, startOfChunk } from "./say.ts";
@@ -49,7 +50,8 @@ class Attempt implements Asker, VisitorEvents {
     this.#call = call;
     this.#target = target;
     this.#resolve = resolve;
-    this.#visitor = call.exchange.visitor ?? new ExchangeVisitor(call.exchange);
+    const { exchange } = call;
+    this.#visitor = exchange instanceof Http1Exchange ? exchange : new ExchangeVisitor(exchange);
   }
 
   start(fresh: boolean): void {

@@ -4,7 +4,7 @@ import type { LimitsConfig } from "../../../config/schema.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Notice } from "../pages.ts";
-import type { Client } from "../request-head.ts";
+import type { Client } from "../client.ts";
 import { messageBounds } from "./bounds.ts";
 import type { Refusal } from "./head-fields.ts";
 import type { Refusals } from "./refusals.ts";

@@ -3,14 +3,13 @@ import { Readable, Writable, type Duplex } from "node:stream";
 import type { RequestHead } from "../../../model/index.ts";
 import { type AnswerHead, type Exchange, type Fields, type Framing, eachField, valuesOf } from "../exchange.ts";
 import type { Call } from "../forward.ts";
-import type { Client } from "../request-head.ts";
+import type { Client } from "../client.ts";
 import { responseFieldsText } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import { AnswerWriter, type AnswerMode } from "./answer-writer.ts";
-import { isSayable } from "./job-head.ts";
 import type { HeadFields } from "./head-fields.ts";
 import type { RequestHeadRead, ResponseFraming, ResponseHeadRead } from "./read-head.ts";
-import { dateLine, fieldsText, statusLine } from "./say.ts";
+import { dateLine, fieldsText, isSayable, statusLine } from "./say.ts";
 import type { Visitor, VisitorEvents } from "./visitor.ts";
 
 /** What an exchange needs of the connection that it is on. */
@@ -78,10 +77,6 @@ export class Http1Exchange implements Exchange, Visitor {
 
   get fields(): Fields {
     return this.wire.flat;
-  }
-
-  get visitor(): Visitor {
-    return this;
   }
 
   get gone(): AbortSignal {

@@ -3,7 +3,8 @@ import { upstreamPath, type Call } from "../forward.ts";
 import { requestFields, requestFieldsText, upstreamHost, type RequestFieldsInput } from "../request-fields.ts";
 import type { Target } from "../target.ts";
 import type { HeadFields } from "./head-fields.ts";
-import { fieldsText } from "./say.ts";
+import { Http1Exchange } from "./http1-exchange.ts";
+import { fieldsText, isSayable } from "./say.ts";
 
 /** Methods that need no word about a body that is not there; for all others its absence is said (RFC 9110 §8.6). */
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS", "TRACE"]);
@@ -14,9 +15,9 @@ export function jobHead(call: Call, target: Target): string | null {
   const { address } = target;
   const input = { exchange, route, allowed, prefix, flow, address, site: context.site, via: context.via };
   const path = upstreamPath(call);
-  const fields =
-    exchange.wire !== undefined && isSimple(exchange.wire) ? fromWire(input, exchange.wire) : fromList(input);
-  if (fields === null || (exchange.wire === undefined && !TARGET.test(path))) return null;
+  const wire = exchange instanceof Http1Exchange ? exchange.wire : null;
+  const fields = wire !== null && isSimple(wire) ? fromWire(input, wire) : fromList(input);
+  if (fields === null || (wire === null && !TARGET.test(path))) return null;
   return `${exchange.head.method} ${path} HTTP/1.1\r\nHost: ${upstreamHost(input)}\r\n${fields}${framingText(exchange)}\r\n`;
 }
 
@@ -40,14 +41,6 @@ function fromList(input: RequestFieldsInput): string | null {
 }
 
 const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const UNSAYABLE = /[^\t\x20-\x7e\x80-\xff]/;
-
-/** Whether HTTP/1.1 has a way to say this field (RFC 9110 §5). */
-export function isSayable(name: string, value: string): boolean {
-  return TOKEN.test(name) && !UNSAYABLE.test(value);
-}
-
 function framingText({ framing, upgrade, head, expectsContinue, fields }: Exchange): string {
   if (upgrade !== null) return `Connection: Upgrade\r\nUpgrade: ${upgrade.protocol}\r\n`;
   const expect = expectsContinue ? "Expect: 100-continue\r\n" : "";

@@ -231,14 +231,23 @@ export function readResponseHead(text: string, bounds: HeadBounds): ResponseHead
   if (match === null) return BAD_STATUS_LINE;
   const fields = readFields(text, end + 2, bounds);
   if (fields instanceof Refusal) return fields;
+  return createResponse({ minor: match[1] ?? "", status: Number(match[2]), message: match[3] ?? "" }, fields);
+}
+
+interface StatusLine {
+  readonly minor: string;
+  readonly status: number;
+  readonly message: string;
+}
+
+function createResponse({ minor, status, message }: StatusLine, fields: HeadFields): ResponseHeadRead | Refusal {
   const meta = readMeta(fields);
   if (meta instanceof Refusal) return meta;
-  const version = match[1] === "0" ? "1.0" : "1.1";
-  const status = Number(match[2]);
+  const version = minor === "0" ? "1.0" : "1.1";
   const misframed = misframedResponse(version, status, meta);
   if (misframed !== null) return misframed;
   return {
-    ...{ version, fields, status, message: match[3] ?? "" },
+    ...{ version, fields, status, message },
     framing: framingOf(meta),
     keepAlive: keepsAlive(meta.connection, version),
     upgrade: upgradeOf(meta, version, true),

@@ -31,3 +31,11 @@ export function dateLine(): string {
   }
   return dateText;
 }
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const UNSAYABLE = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Whether HTTP/1.1 has a way to say this field (RFC 9110 §5). */
+export function isSayable(name: string, value: string): boolean {
+  return TOKEN.test(name) && !UNSAYABLE.test(value);
+}

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../../platform/clock.ts";
 import { readEarly } from "../early-bytes.ts";
 import { DISCARD_MS, type Exchange, type Fields } from "../exchange.ts";
-import type { Client } from "../request-head.ts";
+import type { Client } from "../client.ts";
 import { HeadCollector } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
