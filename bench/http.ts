@@ -14,6 +14,7 @@ const STEADY = { connections: 10, requestsPerSecond: 50 };
 export const benchHttp: Suite = (say, options) =>
   compare(say, options, {
     ...{ suite: "http", kinds: ["http"], rounds: 4, seconds: 2 },
+    warmUp: (running, _peer, seconds) => throughput(running, seconds),
     measure: async (running, _peer, seconds) => [
       ...(await throughput(running, seconds)),
       ...(await latency(running, seconds)),

@@ -12,6 +12,8 @@ const STOP_MS = 3000;
 
 /** Processes of this bench that still run. */
 const running = new Set<ChildProcess>();
+/** What those said last that have ended, by pid. */
+const epitaphs = new Map<number, string>();
 
 /** What `start` starts. */
 export interface Started {
@@ -41,8 +43,9 @@ export function start(place: Place, command: readonly string[], env: NodeJS.Proc
     running.delete(child);
     resolve(null);
   });
-  child.once("close", (code) => {
+  child.once("close", (code, signal) => {
     running.delete(child);
+    epitaphs.set(child.pid ?? 0, `it ended by ${signal ?? `exit code ${String(code)}`}:\n${said.trim()}`);
     resolve(code);
   });
   return { pid: child.pid ?? 0, lastWords: () => said.trim(), ended: promise, running: () => running.has(child) };
@@ -67,6 +70,11 @@ export async function run(command: readonly string[], withinMs: number): Promise
     clearTimeout(timer);
     running.delete(child);
   }
+}
+
+/** How one that `start` started has ended, and what it said last; null: it runs. */
+export function epitaphOf(pid: number): string | null {
+  return epitaphs.get(pid) ?? null;
 }
 
 /** Ends one that `start` started, and all of its group. */

@@ -1,7 +1,15 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkMachine, cpuSeconds, describeMachine, loadAverage, openBusyMeter, stopAll } from "../machine.ts";
+import {
+  checkMachine,
+  cpuSeconds,
+  describeMachine,
+  epitaphOf,
+  loadAverage,
+  openBusyMeter,
+  stopAll,
+} from "../machine.ts";
 import { median, type Row, type SuiteOptions } from "../suite.ts";
 import { startBackends } from "../backends/backends.ts";
 import { PEERS } from "./peers.ts";
@@ -9,7 +17,8 @@ import type { Kind, Peer, Running } from "./peer.ts";
 
 /** What everybody is compared with. */
 const YARDSTICK = "envoy";
-const WARM_UP_CPU_SECONDS = 2;
+/** V8 still gets faster after three. */
+const WARM_UP_CPU_SECONDS = 4;
 const WARM_UP_TURNS = 6;
 
 /** One figure of one round. */
@@ -31,6 +40,8 @@ export interface Comparison {
   readonly rounds: number;
   readonly seconds: number;
   readonly measure: Measure;
+  /** What warms them up; the measurement itself where it is missing. */
+  readonly warmUp?: Measure;
 }
 
 /**
@@ -61,13 +72,17 @@ export async function compare(
       const running = await orTold(say, peer, () => peer.start(backends, own));
       if (running !== null) field.push({ peer, running, figures: new Map() });
     }
-    for (const runner of field) await warmUp(say, comparison.measure, runner);
+    for (const runner of field) await warmUp(say, comparison.warmUp ?? comparison.measure, runner);
     for (let round = 1; round <= rounds; round++) {
       say(`round ${round} of ${rounds}, load average ${loadAverage()}`);
       for (const { peer, running, figures } of field) {
         const busy = openBusyMeter();
         const found = await orTold(say, peer, () => comparison.measure(running, peer, seconds));
-        if (found === null) continue;
+        if (found === null) {
+          const epitaph = epitaphOf(running.pid);
+          if (epitaph !== null) say(`  ${peer.name}: ${epitaph}`);
+          continue;
+        }
         const told = found.map(({ value, unit }) => `${value.toPrecision(3)} ${unit}`);
         say(`  ${peer.name}: ${told.join(", ")} (${busy()})`);
         keep(figures, found);
