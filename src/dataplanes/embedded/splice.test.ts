@@ -1,24 +1,12 @@
 import { once } from "node:events";
-import net, { type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { until } from "../testing/rig.ts";
 import { splice } from "./splice.ts";
-
-/** A connection's two ends. */
-async function pair(): Promise<[Socket, Socket]> {
-  const server = net.createServer({ allowHalfOpen: true });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const a = net.connect({ port: (server.address() as net.AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
-  const [b] = (await once(server, "connection")) as [Socket];
-  server.close();
-  for (const socket of [a, b]) socket.on("error", () => undefined);
-  return [a, b];
-}
+import { socketPair } from "./testing/socket-pair.ts";
 
 async function spliced(idleMs = 60_000) {
-  const [visitor, near] = await pair();
-  const [far, job] = await pair();
+  const [visitor, near] = await socketPair();
+  const [far, job] = await socketPair();
   const counted = { bytesIn: 0, bytesOut: 0 };
   const over = splice({ near, far, nearHead: Buffer.from("in "), farHead: Buffer.from("out "), idleMs, counted });
   const seen = { visitor: "", job: "" };

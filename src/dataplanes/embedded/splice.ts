@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HTTP2 } from "../../platform/node-http2.ts";
 import { isTlsSocket } from "../../platform/node-tls.ts";
+import { carryOneWay } from "./one-way.ts";
 
 export interface SpliceInput {
   /** Towards the visitor. */
@@ -23,15 +24,13 @@ export interface SpliceInput {
  * once both are closed; never rejects.
  */
 export function splice({ near, far, nearHead, farHead, idleMs, counted }: SpliceInput): Promise<void> {
-  const ended = { near: false, far: false };
+  const ended = { near: near.readableEnded, far: far.readableEnded };
   near.on("error", () => undefined); // `close` follows and does what there is to do
   far.on("error", () => undefined);
   if (nearHead !== undefined && nearHead.length > 0) far.write(nearHead);
   if (farHead !== undefined && farHead.length > 0) near.write(farHead);
   counted.bytesIn += nearHead?.length ?? 0;
   counted.bytesOut += farHead?.length ?? 0;
-  near.on("data", (chunk: Buffer) => (counted.bytesIn += chunk.length));
-  far.on("data", (chunk: Buffer) => (counted.bytesOut += chunk.length));
   near.once("end", () => (ended.near = true));
   far.once("end", () => (ended.far = true));
   // node ends both sides of an HTTP/2 stream that its peer resets, as if they were whole.
@@ -41,8 +40,8 @@ export function splice({ near, far, nearHead, farHead, idleMs, counted }: Splice
     near.destroy();
     far.destroy();
   });
-  near.pipe(far);
-  far.pipe(near);
+  carryOneWay({ from: near, to: far, count: (bytes) => (counted.bytesIn += bytes) });
+  carryOneWay({ from: far, to: near, count: (bytes) => (counted.bytesOut += bytes) });
   return Promise.all([closed(near, far, () => ended.near), closed(far, near, () => ended.far)]).then(() => undefined);
 }
 
