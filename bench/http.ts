@@ -13,7 +13,7 @@ const STEADY = { connections: 10, requestsPerSecond: 50 };
 /** Keep-alive GETs of a small page, with a browser's headers: as many as get through, and then 500 a second. */
 export const benchHttp: Suite = (say, options) =>
   compare(say, options, {
-    ...{ suite: "http", kinds: ["http"], rounds: 4, seconds: 2 },
+    ...{ suite: "http", kinds: ["http"], rounds: 8, seconds: 1 },
     warmUp: (running, _peer, seconds) => throughput(running, seconds),
     measure: async (running, _peer, seconds) => [
       ...(await throughput(running, seconds)),
