@@ -104,7 +104,7 @@ export class PortBook {
   #grant(seeker: PortSeeker, port: number): void {
     this.giveUp(seeker.key);
     this.#forget(seeker.key, port);
-    const route = seeker.make(Object.freeze({ by: "port", port }));
+    const route = seeker.make({ by: "port", port });
     this.#claims.place(route, true);
     seeker.granted(route);
   }

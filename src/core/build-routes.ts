@@ -143,7 +143,7 @@ class Wanted implements WantedRoutes {
 
   addPorts(): void {
     const asked = askPorts(this.basis.key, this.basis.service, this.access, this.#rules);
-    for (const port of asked.exact) this.#add(Object.freeze({ by: "port", port }));
+    for (const port of asked.exact) this.#add({ by: "port", port });
     for (const reason of asked.refused) this.refuse("port_refused", reason);
     this.anyPort = asked.any;
   }
@@ -173,12 +173,12 @@ function isName(exposure: Exposure): exposure is NameExposure {
 function labelRoute(to: Destination, label: string, rules: TableRules): Route {
   const { listener, hostKey } = rules;
   if (to.basis.service.protocol === "tls" && needsNoLogin(to.basis.service, to.access)) {
-    const match = Object.freeze({ by: "serverName", listener, name: `${label}.${rules.tlsDomain}` } as const);
+    const match = { by: "serverName", listener, name: `${label}.${rules.tlsDomain}` } as const;
     return makeRoute(to, matchKey(match), match);
   }
   // A key ends with its host, so the host can share the key's characters: a tenth of the table's memory, and half of the joining.
   const id = hostKey + label + rules.hostEnd;
-  const match = Object.freeze({ by: "host", listener, host: id.slice(hostKey.length) } as const);
+  const match = { by: "host", listener, host: id.slice(hostKey.length) } as const;
   return makeRoute(to, id, match);
 }
 
@@ -191,7 +191,7 @@ function makeRoute({ basis, access, replica }: Destination, id: string, match: M
   const { protocol, guard, policy } = service;
   const { owner } = task;
   if (replica === undefined) {
-    return Object.freeze({ id, match, service: key, protocol, guard, upstream: key, owner, access, policy });
+    return { id, match, service: key, protocol, guard, upstream: key, owner, access, policy };
   }
-  return Object.freeze({ id, match, service: key, replica, protocol, guard, upstream: key, owner, access, policy });
+  return { id, match, service: key, replica, protocol, guard, upstream: key, owner, access, policy };
 }

@@ -143,7 +143,7 @@ export class BuiltService {
     const names = basis.task.provider === GATE_PROVIDER ? NO_NAMES : replicaNames(list);
     if (wanted !== null || !this.#hasReplicas(names)) this.#setReplicas(basis, names, wanted);
     if (this.#list === list) return;
-    this.#books.endpoints.set(this.key, Object.freeze({ upstream: this.key, list }));
+    this.#books.endpoints.set(this.key, { upstream: this.key, list });
     this.#books.touch(this.key);
     this.#list = list;
   }
@@ -173,7 +173,7 @@ export class BuiltService {
     const { protocol, policy } = service;
     const before = this.#basis?.service;
     if (before?.protocol === protocol && sameContent(before.policy, policy)) return;
-    upstreams.set(this.key, Object.freeze({ id: this.key, protocol, policy }));
+    upstreams.set(this.key, { id: this.key, protocol, policy });
   }
 
   /** Puts routes in the place of others. A name that is in both is never let go in between; an equal route stays the object it was. */

@@ -130,20 +130,27 @@ class KeptTable implements TableState {
     if (noted === null) return false;
     this.#books.problems.replace(entry.problems, noted.problems);
     entry.problems = noted.problems;
-    if (noted.whole) for (const id of entry.tasks.keys()) if (!noted.tasks.has(id)) this.#removeTask(entry, id);
-    // Not for … of: it makes a pair for every task.
-    noted.tasks.forEach((task, id) => {
-      if (task === GONE) this.#removeTask(entry, id);
-      else this.#setTask(entry, id, task);
-    });
+    if (noted.whole) this.#takeWhole(entry, noted.tasks);
+    else noted.tasks.forEach((raw, id) => this.#takeTask(entry, id, raw));
     if (this.#states.get(source.name) === source.state) return false;
     this.#states.set(source.name, source.state);
     return true;
   }
 
-  #setTask(entry: SourceEntry, id: string, raw: unknown): void {
+  #takeWhole(entry: SourceEntry, tasks: ReadonlyMap<string, unknown>): void {
+    for (const id of entry.tasks.keys()) if (!tasks.has(id)) this.#takeTask(entry, id, GONE);
+    tasks.forEach((raw, id) => this.#takeTask(entry, id, raw));
+  }
+
+  #takeTask(entry: SourceEntry, id: string, raw: unknown): void {
     const provider = entry.source.name;
     let built = entry.tasks.get(id);
+    if (raw === GONE) {
+      built?.release();
+      entry.tasks.delete(id);
+      if (built !== undefined) this.#merged.delete(built.place.key);
+      return;
+    }
     if (built === undefined) {
       built = new BuiltTask({ provider, id, key: taskKey(provider, id) }, this.#books);
       entry.tasks.set(id, built);
@@ -153,15 +160,7 @@ class KeptTable implements TableState {
     const { key } = built.place;
     if (built.task === before) return;
     if (built.task === null) this.#merged.delete(key);
-    else this.#merged.set(key, Object.freeze({ key, provider, task: built.task }));
-  }
-
-  #removeTask(entry: SourceEntry, id: string): void {
-    const built = entry.tasks.get(id);
-    if (built === undefined) return;
-    built.release();
-    entry.tasks.delete(id);
-    this.#merged.delete(built.place.key);
+    else this.#merged.set(key, { key, provider, task: built.task });
   }
 
   /** Gives up what services held that are no more: once their source told what there is, or there is no such source. */

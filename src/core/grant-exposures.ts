@@ -46,20 +46,20 @@ export function grantExposure(exposure: NameExposure, asking: Asking, rules: Tab
   const { listener } = rules;
   switch (exposure.by) {
     case "host":
-      return Object.freeze({ by: "host", listener, host: grantHost(exposure, asking, rules) });
+      return { by: "host", listener, host: grantHost(exposure, asking, rules) };
     case "path": {
       const host = exposure.host ?? rules.pathHost;
       demandHttp(asking.service, "a path");
       if (!rules.pathHosts.includes(host) || host === rules.gateHost) {
         throw new Unusable(`A path on host ${host} is not given; leave the host out, then it is on ${rules.pathHost}.`);
       }
-      return Object.freeze({ by: "path", listener, host, prefix: pathPrefix(exposure.prefix), strip: exposure.strip });
+      return { by: "path", listener, host, prefix: pathPrefix(exposure.prefix), strip: exposure.strip };
     }
     case "serverName":
-      return Object.freeze({ by: "serverName", listener, name: grantServerName(exposure.name, asking, rules) });
+      return { by: "serverName", listener, name: grantServerName(exposure.name, asking, rules) };
     case "headers":
       demandHttp(asking.service, "headers");
-      return Object.freeze({ by: "headers", listener, all: headerSet(exposure.all) });
+      return { by: "headers", listener, all: headerSet(exposure.all) };
   }
 }
 
@@ -133,7 +133,7 @@ function pathPrefix(prefix: string): string {
 
 /** Sorted, so that equal conjunctions are equal. */
 function headerSet(all: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
-  const sorted = all.map(([name, value]) => Object.freeze([name.toLowerCase(), value] as const)).sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
+  const sorted = all.map(([name, value]) => [name.toLowerCase(), value] as const).sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
   if (sorted.length === 0) throw new Unusable("No header is named; expected at least one.");
   for (const [index, [name, value]] of sorted.entries()) {
     if (!HEADER_NAME.test(name) || FORBIDDEN_HEADERS.has(name)) {
@@ -143,5 +143,5 @@ function headerSet(all: readonly (readonly [string, string])[]): readonly (reado
     if (name === sorted[index + 1]?.[0])
       throw new Unusable(`Header ${name} is named twice; expected every header once.`);
   }
-  return Object.freeze(sorted);
+  return sorted;
 }

@@ -13,7 +13,7 @@ const MOST_WEIGHT = 1_000_000;
 const NO_REASONS: readonly string[] = Object.freeze([]);
 
 export interface ReadEndpoints {
-  /** Frozen; in order of replica and address, so that the order in which a provider tells does not matter. */
+  /** In order of replica and address, so that the order in which a provider tells does not matter. */
   readonly list: readonly Endpoint[];
   /** Why the others are left out. */
   readonly refused: readonly string[];
@@ -33,9 +33,9 @@ export function readEndpoints(values: readonly unknown[], loopback: boolean): Re
   }
   list.length = found;
   if (!isInOrder(list)) list.sort(byReplica);
-  if (!hasRepeated(list)) return { list: Object.freeze(list), refused: refused ?? NO_REASONS };
+  if (!hasRepeated(list)) return { list: list, refused: refused ?? NO_REASONS };
   refused ??= [];
-  return { list: Object.freeze(withoutRepeated(list, refused)), refused };
+  return { list: withoutRepeated(list, refused), refused };
 }
 
 function isInOrder(list: readonly Endpoint[]): boolean {
@@ -61,7 +61,7 @@ function readEndpoint(value: unknown, loopback: boolean): Endpoint | string {
   }
   const health = fields.health;
   if (!HEALTH.has(health)) return `An endpoint's health is ${shown(health)}; expected ${[...HEALTH].join(", ")}.`;
-  return Object.freeze({ address, replica, weight, health: health as Health });
+  return { address, replica, weight, health: health as Health };
 }
 
 function readAddress(value: unknown, loopback: boolean): Address | string {
@@ -79,7 +79,7 @@ function readAddress(value: unknown, loopback: boolean): Address | string {
   }
   const port = fields.port;
   if (!isWhole(port, 65_535)) return `An endpoint's port is ${shown(port)}; expected 1 to 65535.`;
-  return Object.freeze({ ip, port });
+  return { ip, port };
 }
 
 function readSocket(unix: unknown, loopback: boolean): Address | string {
@@ -87,7 +87,7 @@ function readSocket(unix: unknown, loopback: boolean): Address | string {
   if (typeof unix !== "string" || Buffer.byteLength(unix) > MOST_SOCKET_PATH_BYTES || !SOCKET_PATH.test(unix)) {
     return `A unix socket is ${shown(unix)}; expected an absolute path of ${MOST_SOCKET_PATH_BYTES} bytes at most.`;
   }
-  return Object.freeze({ unix });
+  return { unix };
 }
 
 function isWhole(value: unknown, most: number): value is number {

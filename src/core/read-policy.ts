@@ -42,7 +42,7 @@ const READERS: Readers = {
   proxyProtocol: (value, what) => readChoice(value, what, ["v1", "v2"] as const),
   authorization: (value, what) => readChoice(value, what, ["gate", "app"] as const),
   allowedOrigins: (value, what) =>
-    Object.freeze(readList(value, what, LIMITS.originsPerPolicy).map((origin) => readWord(origin, what, ORIGIN))),
+    readList(value, what, LIMITS.originsPerPolicy).map((origin) => readWord(origin, what, ORIGIN)),
   frame: line,
   writeAction: line,
   assertion: (value, what) => readChoice(value, what, ["session", "fresh"] as const),
@@ -50,7 +50,7 @@ const READERS: Readers = {
 };
 const NAMES = Object.keys(READERS);
 
-/** A frozen copy; fields that are undefined are left out. Throws Unusable. */
+/** A copy; fields that are undefined are left out. Throws Unusable. */
 export function readPolicy(value: unknown): Policy {
   const fields = readFields(value, "policy");
   const given = Object.keys(fields);
@@ -60,7 +60,7 @@ export function readPolicy(value: unknown): Policy {
     if (!isPolicyName(name)) throw new Unusable(`policy has ${shown(name)}; expected ${NAMES.join(", ")}.`);
     if (fields[name] !== undefined) policy[name] = READERS[name](fields[name], `policy.${name}`);
   }
-  return Object.freeze(policy);
+  return policy;
 }
 
 function isPolicyName(name: string): name is keyof Policy {
@@ -70,20 +70,20 @@ function isPolicyName(name: string): name is keyof Policy {
 function readActiveHealth(value: unknown, what: string): ActiveHealth {
   const fields = readFields(value, what);
   const path = fields.path;
-  return Object.freeze({
+  return {
     ...(path !== undefined && { path: readWord(path, `${what}.path`, PATH) }),
     everyMs: readInteger(fields.everyMs, `${what}.everyMs`, 100, DAY_MS),
-  });
+  };
 }
 
 function readUpstreamTls(value: unknown, what: string): NonNullable<Policy["upstreamTls"]> {
   const fields = readFields(value, what);
   const serverName = own(fields, "serverName");
-  return Object.freeze({
+  return {
     verify: readChoice(fields.verify, `${what}.verify`, ["full", "authority", "none"]),
     ...(serverName !== undefined && { serverName: readWord(serverName, `${what}.serverName`, SERVER_NAME) }),
     ...readPems(fields, what),
-  });
+  };
 }
 
 function readPems(fields: Readonly<Record<string, unknown>>, what: string): { authority?: string; identity?: string } {

@@ -30,7 +30,7 @@ export interface ReadService {
   readonly refused: readonly string[];
 }
 
-/** A frozen copy. `mayGuardItself`: http and grpc too may do without the gate's login. Throws Unusable. */
+/** A copy. `mayGuardItself`: http and grpc too may do without the gate's login. Throws Unusable. */
 export function readService(fields: Fields, name: string, mayGuardItself: boolean): ReadService {
   const protocol = readChoice(fields.protocol, "protocol", PROTOCOLS);
   const guard = readChoice(fields.guard, "guard", GUARDS);
@@ -46,7 +46,7 @@ export function readService(fields: Fields, name: string, mayGuardItself: boolea
   if (fields.landingPath !== undefined) service.landingPath = readWord(fields.landingPath, "landingPath", PATH);
   if (fields.awaited === true) service.awaited = true;
   if (fields.access !== undefined) service.access = readAccess(fields.access);
-  return { service: Object.freeze(service), refused };
+  return { service, refused };
 }
 
 function readExposures(value: unknown): { exposures: readonly Exposure[]; refused: readonly string[] } {
@@ -56,12 +56,12 @@ function readExposures(value: unknown): { exposures: readonly Exposure[]; refuse
   const refused: string[] = [];
   for (const one of values) {
     try {
-      exposures.push(Object.freeze(readExposure(readFields(one, "exposure"))));
+      exposures.push(readExposure(readFields(one, "exposure")));
     } catch (error) {
       refused.push(whyUnusable(error));
     }
   }
-  return { exposures: Object.freeze(exposures.slice()), refused };
+  return { exposures: exposures.slice(), refused };
 }
 
 function readExposure(fields: Fields): Exposure {
@@ -89,12 +89,12 @@ function readExposure(fields: Fields): Exposure {
     }
     case "headers": {
       const all = readList(fields.all, "all", LIMITS.headersPerExposure);
-      return { by, all: Object.freeze(all.map(readHeader)) };
+      return { by, all: all.map(readHeader) };
     }
   }
 }
 
 function readHeader(value: unknown): readonly [string, string] {
   const pair = readList(value, "header", 2);
-  return Object.freeze([readText(pair[0], "header name", 128), readText(pair[1], "header value", 512)] as const);
+  return [readText(pair[0], "header name", 128), readText(pair[1], "header value", 512)] as const;
 }

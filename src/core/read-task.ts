@@ -40,7 +40,7 @@ export interface TaskSource {
 }
 
 export interface ReadTask {
-  /** A frozen copy of what is usable; null where the task as a whole is not. */
+  /** A copy of what is usable; null where the task as a whole is not. */
   readonly task: Task | null;
   /** Names of services that are listed but not usable. */
   readonly broken: ReadonlySet<string>;
@@ -118,7 +118,7 @@ function assemble(
   if (ref !== undefined) next.ref = keepSame(previous?.ref, readRef(ref));
   if (reason !== undefined) next.reason = readProse(reason, "reason", 4096);
   if (startedAt !== undefined) next.startedAt = readInteger(startedAt, "startedAt", 0, Number.MAX_SAFE_INTEGER);
-  return keepSame(previous ?? undefined, Object.freeze(next));
+  return keepSame(previous ?? undefined, next);
 }
 
 function readNamespace(value: unknown): string {
@@ -145,7 +145,7 @@ function readServices(task: Fields, source: TaskSource, found: Findings): readon
     }
   }
   services.length = usable;
-  return keepSame(source.previous?.services, Object.freeze(services));
+  return keepSame(source.previous?.services, services);
 }
 
 function readOneService(
@@ -182,7 +182,7 @@ function readAllEndpoints(
     all[name] = keepSame(before !== undefined && Object.hasOwn(before, name) ? before[name] : undefined, list);
     left -= list.length;
   }
-  return keepSame(source.previous?.endpoints, Object.freeze(all));
+  return keepSame(source.previous?.endpoints, all);
 }
 
 function readServiceEndpoints(
@@ -215,26 +215,25 @@ function readLabels(value: unknown, found: Findings): Readonly<Record<string, st
     if (LABEL.test(name) && typeof label === "string" && label.length <= 4096) labels[name] = label.toWellFormed();
     else found.add("label_invalid", found.key, `The label ${JSON.stringify(name.slice(0, 60))} is left out; expected a name such as team and text of 4096 characters at most.`); // prettier-ignore
   }
-  return Object.freeze(labels);
+  return labels;
 }
 
 function readRef(value: unknown): NonNullable<Task["ref"]> {
   const fields = readFields(value, "ref");
   const read = (name: string) => readText(own(fields, name), `ref.${name}`, 253);
   const selector = fields.selector;
-  return Object.freeze({
+  return {
     cluster: read("cluster"),
     kind: read("kind"),
     name: read("name"),
     uid: read("uid"),
     ...(selector !== undefined && { selector: readSelector(selector) }),
-  });
+  };
 }
 
 function readSelector(value: unknown): Readonly<Record<string, string>> {
   const entries = Object.entries(readFields(value, "ref.selector"));
   if (entries.length > LIMITS.labelsPerTask) throw new Unusable(`ref.selector has ${entries.length} entries.`);
-  return Object.freeze(
-    Object.fromEntries(entries.map(([name, label]) => [name, typeof label === "string" ? label : readText(label, `ref.selector.${name}`, 253)])), // prettier-ignore
-  );
+  const texts = entries.map(([name, label]) => [name, typeof label === "string" ? label : readText(label, `ref.selector.${name}`, 253)]); // prettier-ignore
+  return Object.fromEntries(texts) as Record<string, string>;
 }

@@ -133,7 +133,7 @@ export class ClaimBook {
     this.routes.set(route.id, route);
     this.#touch(route.service);
     if (!claimed || this.#loose.delete(route.id)) return;
-    this.claims.set(route.id, Object.freeze({ match: route.match, service: route.service, since: this.#now }));
+    this.claims.set(route.id, { match: route.match, service: route.service, since: this.#now });
   }
 
   #wait(route: Route, claimed: boolean): void {
