@@ -1,4 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { defineConfig } from "vitest/config";
+
+/**
+ * h2spec 2.2.1 is in no package registry that is certain to serve it, so its suite is there where the program is: on the PATH, or named by
+ * TASKGATE_H2SPEC. What it asks of connections and frames, test/http2-conformance.test.ts asks everywhere.
+ */
+const named = process.env.TASKGATE_H2SPEC ?? "";
+const hasH2spec = spawnSync(named === "" ? "h2spec" : named, ["--version"]).error === undefined;
 
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates. */
 export default defineConfig({
@@ -14,6 +22,7 @@ export default defineConfig({
         test: {
           name: "suites",
           include: ["test/**/*.test.ts"],
+          exclude: hasH2spec ? [] : ["test/h2spec.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_200_000,
           fileParallelism: false,
