@@ -36,6 +36,8 @@ export class Counters {
   readonly #kinds: readonly Block[] = KINDS.map(newBlock);
   readonly #services = new Map<string, Block>();
   readonly #answers = new Float64Array(KINDS.length * SOURCES.length * STATUSES);
+  /** Where in `answers` there is something: of thousands of places a gate uses a few dozen, and is asked every other second. */
+  readonly #given: number[] = [];
   readonly #limited = new Map<string, number>();
   readonly #codes = new Map<string, number>();
 
@@ -62,7 +64,9 @@ export class Counters {
     if (answer.status === 0) return;
     const status = answer.status < STATUSES ? answer.status : STATUSES - 1; // a job may say 999
     const row = KIND_INDEX[kind] * SOURCES.length + (source === "app" ? 0 : 1);
-    add(this.#answers, row * STATUSES + status, 1);
+    const at = row * STATUSES + status;
+    if (this.#answers[at] === 0) this.#given.push(at);
+    add(this.#answers, at, 1);
     addAnswer(this.kind(kind), status, source);
     if (service !== null) addAnswer(service, status, source);
   }
@@ -90,11 +94,10 @@ export class Counters {
 
   #answersByName(): [string, number][] {
     const named: [string, number][] = [];
-    for (const [at, count] of this.#answers.entries()) {
-      if (count === 0) continue;
+    for (const at of this.#given) {
       const row = Math.floor(at / STATUSES);
       const kind = KINDS[Math.floor(row / SOURCES.length)] ?? "";
-      named.push([`${kind} ${String(at % STATUSES)} ${SOURCES[row % SOURCES.length] ?? ""}`, count]);
+      named.push([`${kind} ${String(at % STATUSES)} ${SOURCES[row % SOURCES.length] ?? ""}`, this.#answers[at] ?? 0]);
     }
     return named;
   }
