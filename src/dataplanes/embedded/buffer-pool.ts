@@ -44,4 +44,18 @@ export class BufferPool {
     if (!this.#lent.delete(buffer)) throw new Error("a buffer was given back that is not lent");
     if (this.#free.length < this.#bounds.kept) this.#free.push(buffer);
   }
+
+  /** A lent one does not come back. */
+  forget(buffer: Buffer): void {
+    this.#lent.delete(buffer);
+  }
 }
+
+/** So much read at once is the middle of more. */
+export const BULK_BYTES = 16 * 1024;
+
+/** For connections that carry much. Twice as large as what node reads, and that costs a sixth less of the processor than the same size. */
+export const bulkBuffers = new BufferPool({ bytes: 128 * 1024, most: 128, kept: 16 });
+
+/** All others read into this one, and copy at once what came: a connection at rest holds no memory. */
+export const sharedBuffer = Buffer.allocUnsafeSlow(64 * 1024);

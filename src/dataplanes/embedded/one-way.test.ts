@@ -4,7 +4,8 @@ import type { Socket } from "node:net";
 import { PassThrough, type Duplex } from "node:stream";
 import { expect, test } from "vitest";
 import { until } from "../testing/rig.ts";
-import { bulkBuffers, carryOneWay } from "./one-way.ts";
+import { bulkBuffers } from "./buffer-pool.ts";
+import { carryOneWay } from "./one-way.ts";
 import { socketPair } from "./testing/socket-pair.ts";
 
 const MiB = 1024 * 1024;

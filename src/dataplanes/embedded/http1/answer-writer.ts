@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { claimLent } from "../lent-reads.ts";
 import { LAST_CHUNK, startOfChunk } from "./say.ts";
 
 /** How the end of an answer's body is said: not at all, by its length, by chunks, or by the end of the connection. */
@@ -37,11 +38,11 @@ export class AnswerWriter {
       this.#held += chunked ? `${startOfChunk(chunk.length)}${text}\r\n` : text;
       return true;
     }
-    if (!chunked && this.#held === "") return this.#socket.write(chunk);
+    if (!chunked && this.#held === "") return this.#socket.write(chunk, claimLent(chunk));
     this.#socket.cork();
     if (chunked) this.#held += startOfChunk(chunk.length);
     this.flush();
-    let room = this.#socket.write(chunk);
+    let room = this.#socket.write(chunk, claimLent(chunk));
     if (chunked) room = this.#socket.write("\r\n", "latin1");
     this.#socket.uncork();
     return room;

@@ -30,6 +30,11 @@ export class LengthReader implements BodyReader {
     return this.#left === 0;
   }
 
+  /** Bytes to come. */
+  get left(): number {
+    return this.#left;
+  }
+
   read(chunk: Buffer, at: number, events: BodyEvents): number {
     const end = Math.min(chunk.length, at + this.#left);
     this.#left -= end - at;

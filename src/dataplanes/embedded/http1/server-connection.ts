@@ -3,6 +3,7 @@ import type { Clock } from "../../../platform/clock.ts";
 import { readEarly } from "../early-bytes.ts";
 import { DISCARD_MS, type Exchange, type Fields } from "../exchange.ts";
 import type { Client } from "../client.ts";
+import { lendReads, type LentReadsUser } from "../lent-reads.ts";
 import { HeadCollector } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
@@ -45,7 +46,7 @@ const NOTHING = Buffer.alloc(0);
  * - `nothing`: the last answer is out or on its way; what comes is dropped.
  * - `early`: the visitor asked to change protocols; what comes belongs to the new one. From `giveAway` on the socket is not read here.
  */
-export class ServerConnection implements ExchangeConnection {
+export class ServerConnection implements ExchangeConnection, LentReadsUser {
   readonly socket: Socket;
   readonly client: Client;
   readonly #deps: ServerConnectionDeps;
@@ -88,6 +89,17 @@ export class ServerConnection implements ExchangeConnection {
       .on("end", this.#onEnd)
       .on("drain", this.#onDrain)
       .on("close", () => this.#closed());
+    lendReads(this.socket, this);
+  }
+
+  takesLent(length: number): boolean {
+    return (
+      this.#reads === "body" && this.#mayRead && this.#reader instanceof LengthReader && this.#reader.left >= length
+    );
+  }
+
+  takeLent(chunk: Buffer): void {
+    this.#take(chunk);
   }
 
   get lastAnswer(): boolean {

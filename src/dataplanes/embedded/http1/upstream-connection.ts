@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Fields } from "../exchange.ts";
+import { claimLent, lendReads, type LentReadsUser } from "../lent-reads.ts";
 import { HeadCollector } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { ChunkedReader, CloseReader, LengthReader, type BodyReader, type ChunkBounds } from "./read-body.ts";
@@ -66,7 +67,7 @@ const VERSION = "HTTP/1.";
  * One connection to a job. It is idle (any byte ends it), asked (the head of an answer is awaited), reading (its body comes), over, or
  * given away (it changed protocols). One request at a time: the next is sent when both the request and its answer are whole.
  */
-export class UpstreamConnection {
+export class UpstreamConnection implements LentReadsUser {
   readonly #deps: UpstreamConnectionDeps;
   readonly #socket: Socket;
   readonly #collector: HeadCollector;
@@ -105,6 +106,15 @@ export class UpstreamConnection {
       .on("close", this.#onClose)
       .on("drain", this.#onDrain)
       .on("timeout", this.#onTimeout);
+    lendReads(this.#socket, this);
+  }
+
+  takesLent(length: number): boolean {
+    return this.#reader instanceof LengthReader && this.#reader.left >= length;
+  }
+
+  takeLent(chunk: Buffer): void {
+    this.#take(chunk);
   }
 
   /** It may be asked. */
@@ -140,7 +150,7 @@ export class UpstreamConnection {
 
   /** More of the request's body, framed. false: no more before `drained`. */
   write(data: Buffer | string): boolean {
-    return typeof data === "string" ? this.#socket.write(data, "latin1") : this.#socket.write(data);
+    return typeof data === "string" ? this.#socket.write(data, "latin1") : this.#socket.write(data, claimLent(data));
   }
 
   /** The writes until `uncork` go out together. */
