@@ -33,6 +33,9 @@ function measureFull(tasks: readonly Task[], services: number): readonly Row[] {
     if (round >= 2) times.push(performance.now() - started);
   }
   const perService = (median(times) * 1000) / services;
+  const text = JSON.stringify(tasks);
+  const parsing = medianOf(rounds, () => JSON.parse(text) as unknown);
+  const storing = medianOf(rounds, storeOf(fullState(tasks)));
   return [
     {
       name: `full build, ${services}`,
@@ -40,8 +43,43 @@ function measureFull(tasks: readonly Task[], services: number): readonly Row[] {
       unit: "µs/service",
       ratio: perService / FULL_BUILD_TARGET_US,
     },
+    {
+      name: `for comparison: JSON.parse of its tasks, ${services}`,
+      value: (parsing * 1000) / services,
+      unit: "µs/service",
+      ratio: null,
+    },
+    {
+      name: `for comparison: its entries put in maps, ${services}`,
+      value: (storing * 1000) / services,
+      unit: "µs/service",
+      ratio: null,
+    },
     { name: `memory, ${services}`, value: memoryOf(tasks) / services, unit: "B/service", ratio: null },
   ];
+}
+
+/** Milliseconds. */
+function medianOf(rounds: number, call: () => unknown): number {
+  return median(
+    Array.from({ length: rounds }, () => {
+      collectGarbage();
+      const started = performance.now();
+      const kept = call();
+      const took = performance.now() - started;
+      if (kept === undefined) throw new Error("nothing was made");
+      return took;
+    }),
+  );
+}
+
+/** Puts the table's entries, which are there already, into plain maps, under keys that are put together anew as a build does. */
+function storeOf({ table, tasks }: TableState): () => unknown {
+  const all = [table.routes, table.upstreams, table.endpoints, tasks].map((entries) =>
+    [...entries].map(([key, entry]) => [key.slice(0, 10), key.slice(10), entry] as const),
+  );
+  return () =>
+    all.map((entries) => entries.reduce((map, [a, b, entry]) => map.set(a + b, entry), new Map<string, unknown>()));
 }
 
 function measureChanges(tasks: readonly Task[], services: number): readonly Row[] {

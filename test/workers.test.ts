@@ -38,7 +38,7 @@ function workers(pid = gate.file().pid): number[] {
   const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8")
     .trim()
     .split(" ");
-  return children.map(Number).filter((child) => child > 0 && commandOf(child).includes('plane-worker'));
+  return children.map(Number).filter((child) => child > 0 && commandOf(child).includes("plane-worker"));
 }
 
 function commandOf(pid: number): string {

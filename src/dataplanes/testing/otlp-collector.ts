@@ -27,7 +27,10 @@ export interface OtlpCollector extends AsyncDisposable {
   status: number;
 }
 
-interface Attribute { key: string; value: { stringValue?: string; intValue?: number | string; doubleValue?: number } }
+interface Attribute {
+  key: string;
+  value: { stringValue?: string; intValue?: number | string; doubleValue?: number };
+}
 type Span = Omit<CollectedSpan, "attributes" | "resource"> & { attributes: Attribute[] };
 interface Export {
   readonly resourceSpans: {
