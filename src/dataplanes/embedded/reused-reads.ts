@@ -36,13 +36,19 @@ const keys = findKeys();
 export function reuseReads(socket: Socket, reads: ReusedReads): boolean {
   const handle = (socket as Socket & { readonly _handle?: Partial<Handle> | null })._handle;
   if (keys === null || socket.connecting || typeof handle?.useUserBuffer !== "function") return false;
-  const first = reads.next();
+  let aim = reads.next();
+  const next = () => {
+    const wanted = reads.next();
+    if (wanted === aim) return undefined; // node leaves it as it is, which is cheaper than to be told the same
+    aim = wanted;
+    return wanted;
+  };
   Object.assign(socket, {
-    [keys.buffer]: first,
-    [keys.next]: () => reads.next(),
+    [keys.buffer]: aim,
+    [keys.next]: next,
     [keys.callback]: (length: number) => reads.read(length),
   });
-  handle.useUserBuffer(first);
+  handle.useUserBuffer(aim);
   return true;
 }
 
