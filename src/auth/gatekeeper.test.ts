@@ -227,6 +227,94 @@ describe("what a job gets to see", () => {
   });
 });
 
+describe("fields that come again and again", () => {
+  const again = async (url: string, method = "GET", headers: Record<string, string> = XHR): Promise<Decision> => {
+    for (let time = 0; time < 3; time += 1) await browser.request(url, { method, headers });
+    return browser.request(url, { method, headers });
+  };
+  beforeEach(() => kit.enter(browser, token, `${NB}/`));
+
+  const expectAgain = async (url: string, decision: object): Promise<void> => {
+    expect(await browser.request(url, { headers: XHR })).toMatchObject(decision);
+  };
+
+  test("are judged once, whatever is asked for with them", async () => {
+    const route = kit.routeFor("nb.localhost", "/")!;
+    await again(`${NB}/a`);
+    const decide = (path: string) => kit.auth.gatekeeper.check(route, browser.head(NB + path, { headers: XHR }));
+    expect(decide("/b?c")).toMatchObject({ kind: "allow", session: { service: "local/nb/web" } });
+    expect(decide("/d")).toBe(decide("/e"));
+  });
+
+  test("get nothing of the gate's own paths that they would not get the first time", async () => {
+    await again(`${NB}/`);
+    const route = kit.routeFor("nb.localhost", "/")!;
+    const check = (path: string) => kit.auth.gatekeeper.check(route, browser.head(NB + path, { headers: XHR })).kind;
+    expect([check("/.taskgate/login"), check("/.taskgate"), check("/.taskgate?x"), check("/x/.taskgate/")]).toEqual([
+      ...["ask", "ask", "ask", "allow"],
+    ]);
+  });
+
+  test("are judged anew with another method: reading is not writing", async () => {
+    const foreign = { ...XHR, origin: "http://evil.localhost:7080", "sec-fetch-site": "same-site" };
+    expect((await again(`${NB}/`, "GET", foreign)).kind).toBe("allow");
+    expect(await again(`${NB}/`, "POST", foreign)).toMatchObject({ kind: "deny", code: "cross_origin" });
+    expect((await again(`${NB}/`, "GET", foreign)).kind).toBe("allow");
+  });
+
+  test("are refused at once when their login is revoked", async () => {
+    const decision = await again(`${NB}/`);
+    if (decision.kind !== "allow") throw new Error(decision.kind);
+    await kit.auth.tokens.revoke(decision.session!.id.split(".")[0]!, OWNER);
+    await expectAgain(`${NB}/`, { kind: "deny", code: "unauthenticated" });
+  });
+
+  test("are asked about when their session is to be renewed, and refused when it has ended", async () => {
+    const decision = await again(`${NB}/`);
+    if (decision.kind !== "allow") throw new Error(decision.kind);
+    const { renewAt, expiresAt } = decision.session!;
+    const route = kit.routeFor("nb.localhost", "/")!;
+    const head = browser.head(NB, { headers: XHR });
+    kit.clock.advance(renewAt - 1 - kit.clock.now());
+    expect(kit.auth.gatekeeper.check(route, head).kind).toBe("allow");
+    kit.clock.advance(1);
+    expect(kit.auth.gatekeeper.check(route, head).kind).toBe("ask");
+    kit.clock.advance(expiresAt - kit.clock.now());
+    expect(kit.auth.gatekeeper.check(route, head).kind).toBe("ask");
+    expect(await kit.auth.gatekeeper.admit(route, head, forever)).toMatchObject({ code: "unauthenticated" });
+  });
+
+  test("lose what the service strips from now on", async () => {
+    await again(`${NB}/`, "GET", { ...XHR, authorization: "Basic eDp5" });
+    withPolicy({ authorization: "gate" });
+    expect(await again(`${NB}/`, "GET", { ...XHR, authorization: "Basic eDp5" })).toMatchObject({
+      strip: ["authorization"],
+    });
+  });
+
+  test("are refused at once where a grant was taken away", async () => {
+    const grant = (grants: Route["access"]["grants"]): void => {
+      const route = hostRoute("nb.localhost", "local/nb/web", { access: { grants, anyone: "nobody" } });
+      kit.routes.set(route.id, route);
+    };
+    grant([{ to: { realm: BOB.realm, name: BOB.name }, by: { realm: OWNER.realm, name: OWNER.name } }]);
+    const bob = await kit.login(BOB);
+    await kit.enter(bob.browser, bob.token, `${NB}/`);
+    const ask = () => bob.browser.request(`${NB}/`, { headers: XHR });
+    for (let time = 0; time < 3; time += 1) expect((await ask()).kind).toBe("allow");
+    grant([]);
+    expect(await ask()).toMatchObject({ kind: "deny", code: "denied" });
+  });
+
+  test("never stand for a token: that is looked at every time", async () => {
+    const { view, token: shown } = await kit.auth.tokens.issue({ name: "ci", principal: OWNER });
+    const headers = { ...XHR, authorization: `Bearer ${shown}` };
+    expect((await again(`${NB}/`, "GET", headers)).kind).toBe("allow");
+    await kit.auth.tokens.revoke(view.id, OWNER);
+    expect(await browser.request(`${NB}/`, { headers })).toMatchObject({ kind: "deny", code: "unauthenticated" });
+  });
+});
+
 describe("a request with a cookie from another origin", () => {
   const foreign = { ...XHR, origin: "http://evil.localhost:7080", "sec-fetch-site": "same-site" };
   const refused = { kind: "deny", status: 403, code: "cross_origin" };

@@ -66,7 +66,7 @@ const UNGUARDED: Decision = Object.freeze({
  */
 export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
   return {
-    check: (route, head) => checkLocally(deps, route, head),
+    check: createLocalCheck(deps),
     async admit(route, head, signal) {
       signal.throwIfAborted();
       try {
@@ -80,8 +80,56 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
   };
 }
 
-/** The synchronous half: decides by what this process knows, which is the same in a worker, or says that somebody is to be asked. */
-export function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnType<Gatekeeper["check"]> {
+/** What was decided about fields that come again and again, by themselves or by a session cookie among them. */
+interface Known {
+  readonly route: Route;
+  readonly method: string;
+  readonly allowed: Decision;
+  /** null: nobody was asked for. */
+  readonly session: Session | null;
+}
+
+/**
+ * The synchronous half: decides by what this process knows, which is the same in a worker, or says that somebody is to be asked. Of fields
+ * that come again only that is looked at which may have changed since: the session's end, revocations, permissions, the path.
+ */
+export function createLocalCheck(deps: LocalDeps): Gatekeeper["check"] {
+  const known = new WeakMap<object, Known>();
+  return (route, head) => {
+    const { repeated } = head;
+    if (repeated === undefined) return checkLocally(deps, route, head);
+    const before = known.get(repeated);
+    if (before?.route === route && before.method === head.method && stillHolds(deps, before, head)) {
+      return before.allowed;
+    }
+    const decision = checkLocally(deps, route, head);
+    const session = decision.kind === "allow" ? decision.session : null;
+    if (decision.kind === "allow" && isSteady(deps, head, session)) {
+      known.set(repeated, { route, method: head.method, allowed: Object.freeze(decision), session });
+    }
+    return decision;
+  };
+}
+
+/** Nothing was shown in headers, and what cookies there are was good: a bad one may only be so for now. */
+function isSteady({ credentials, sessions }: LocalDeps, head: RequestHead, session: Session | null): boolean {
+  if (credentials.recognised(head).length > 0) return false;
+  return session === null ? ownCookies(head).length === 0 : sessions.stands(session);
+}
+
+function stillHolds(
+  { clock, permissions, sessions }: LocalDeps,
+  { route, session }: Known,
+  head: RequestHead,
+): boolean {
+  if (gatePath(route, head.path) !== null) return false;
+  if (session === null) return true;
+  return (
+    sessions.stands(session) && clock.now() < session.renewAt && permissions.peek(route, session.principal) === true
+  );
+}
+
+function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnType<Gatekeeper["check"]> {
   const { clock, credentials, permissions, sessions } = deps;
   if (route.guard === "self") return unguarded(deps, route, head);
   if (gatePath(route, head.path) !== null) return ASK;

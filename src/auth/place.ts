@@ -22,6 +22,7 @@ export function pathPrefix(route: Route): string {
 
 /** The part of a request's path from `/.taskgate` on, where it is the gate's own on this route; else null. */
 export function gatePath(route: Route, path: string): string | null {
+  if (!path.includes("/.taskgate")) return null;
   const prefix = pathPrefix(route);
   const rest = path.startsWith(prefix) ? path.slice(prefix.length) : "";
   return rest.startsWith(GATE_PATH) || /^\/\.taskgate(\?|$)/.test(rest) ? rest : null;

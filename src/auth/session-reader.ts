@@ -26,6 +26,8 @@ interface Verified {
 export interface SessionReader {
   /** The valid session of this route among the request's own cookies, or null. Synchronous; a known one costs a look into a map. */
   find(route: Route, head: RequestHead, cookies: readonly Cookie[]): Session | null;
+  /** Whether `find` would still give this session, which it gave, for the same route, host and cookies. */
+  stands(session: Session): boolean;
   /** Lets a session that could not be renewed just now go on for a minute, or until it ends. */
   postpone(session: Session): void;
 }
@@ -66,16 +68,19 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
     return entry;
   }
 
-  function isGood({ claims, session }: Verified, route: Route, host: string): boolean {
-    const now = clock.now();
+  function isGood(entry: Verified, route: Route, host: string): boolean {
+    const { claims, session } = entry;
     return (
       session.service === route.service &&
       claims.aud === audienceOf(route.service) &&
       claims.host === host &&
-      now < session.expiresAt &&
-      now >= claims.iat * 1000 - SKEW_MS &&
-      !revocations.has(session.id)
+      isGoodNow(entry)
     );
+  }
+
+  function isGoodNow({ claims, session }: Verified): boolean {
+    const now = clock.now();
+    return now < session.expiresAt && now >= claims.iat * 1000 - SKEW_MS && !revocations.has(session.id);
   }
 
   return {
@@ -87,6 +92,10 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
         if (entry !== null && isGood(entry, route, host)) return entry.session;
       }
       return null;
+    },
+    stands(session) {
+      const entry = entryOf.get(session);
+      return entry?.session === session && isGoodNow(entry);
     },
     postpone(session) {
       const entry = entryOf.get(session);

@@ -16,6 +16,11 @@ export interface RequestHead {
   header(name: string): string | undefined;
   /** Names of all fields, lower case. Absent: only names that are known beforehand can be looked for, not beginnings of names. */
   names?(): Iterable<string>;
+  /**
+   * Stands for exactly these fields, host, peer and `secure`, where the same came before on this connection: what follows from those alone
+   * may be remembered by it. Absent: they came for the first time, or nobody looked.
+   */
+  readonly repeated?: object | undefined;
 }
 
 /** Somebody let in to one service. */

@@ -7,6 +7,7 @@ export interface HeadOptions {
   readonly peer?: string;
   readonly secure?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly repeated?: object | undefined;
 }
 
 /** The head of a request as a plane would hand it on. */
@@ -20,6 +21,7 @@ export function makeHead(options: HeadOptions): RequestHead {
     secure: options.secure ?? false,
     header: (name) => headers.get(name),
     names: () => headers.keys(),
+    repeated: options.repeated,
   };
 }
 
@@ -101,6 +103,8 @@ export class Browser {
   readonly jar: Jar;
   readonly #gatekeeper: Gatekeeper;
   readonly #routeFor: (host: string, path: string) => Route | undefined;
+  /** What was asked with, as a plane knows fields again that come again. */
+  readonly #known = new Map<string, object>();
 
   constructor(deps: {
     readonly gatekeeper: Gatekeeper;
@@ -115,13 +119,21 @@ export class Browser {
   head(url: string, options: { readonly method?: string; readonly headers?: Readonly<Record<string, string>> } = {}) {
     const target = new URL(url);
     const cookie = this.jar.header(target);
+    const headers = { ...(cookie === undefined ? {} : { cookie }), ...(options.headers ?? NAVIGATION) };
     return makeHead({
       method: options.method ?? "GET",
       host: target.host,
       path: target.pathname + target.search,
       secure: target.protocol === "https:",
-      headers: { ...(cookie === undefined ? {} : { cookie }), ...(options.headers ?? NAVIGATION) },
+      headers,
+      repeated: this.#repeated(JSON.stringify([target.origin, headers])),
     });
+  }
+
+  #repeated(fields: string): object | undefined {
+    const before = this.#known.get(fields);
+    if (before === undefined) this.#known.set(fields, {});
+    return before;
   }
 
   /** One request, no redirect followed; cookies of the answer are kept. `asked`: the plane had to take the slow way. */

@@ -5,7 +5,7 @@ import type { Logger } from "../../platform/logger.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import { currentOf } from "../access.ts";
 import { ownCookies } from "../cookies.ts";
-import { checkLocally, type LocalDeps } from "../gatekeeper.ts";
+import { createLocalCheck, type LocalDeps } from "../gatekeeper.ts";
 import { startLive, type LiveSessions } from "../live.ts";
 import { rootOf } from "../revocations.ts";
 import { createSessionReader } from "../session-reader.ts";
@@ -66,7 +66,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   });
   const reporting = reportUsage(live, deps);
   return {
-    check: (route, head) => checkLocally(local, route, head),
+    check: createLocalCheck(local),
     admit: (route, head, signal) => admit(local, { ...deps, route, head }, signal),
     opened: (session, route, cut) => live.opened(session, route, cut),
     [Symbol.dispose]() {

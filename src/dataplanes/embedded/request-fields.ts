@@ -21,6 +21,8 @@ export interface RequestFieldsInput {
   readonly flow: Pick<Flow, "upstreamFields">;
 }
 
+type SteadyInput = Omit<RequestFieldsInput, "flow">;
+
 /** Keys of the fields that this message's own Connection takes out; null: none beyond those that never pass. */
 export function connectionKeys(connection: string | undefined): ReadonlySet<string> | null {
   if (connection === undefined || PLAIN_CONNECTION.has(connection.toLowerCase())) return null;
@@ -55,16 +57,20 @@ export function requestFields(input: RequestFieldsInput): string[] {
   return fields;
 }
 
-/** The same as text, for fields that are still as they came: what stays as it was is not taken apart. */
-export function requestFieldsText(input: RequestFieldsInput, wire: HeadFields): string {
+/**
+ * The same as text, for fields that are still as they came, but for what the flow adds: what stays as it was is not taken apart. Follows from
+ * the fields, the exchange's version, its client, and of the call route, decision, prefix and address alone.
+ */
+export function steadyFieldsText(input: SteadyInput, wire: HeadFields): string {
   const out = outKeys(wire.joined("connection"), input.allowed);
   let text = wire.rewrite((name, index) => {
     if (name.notForJob || out?.has(name.key) === true) return null;
     return name.special ? keptValue(name, wire.value(index), input) : undefined;
   });
   if (acceptsTrailers(wire.first("te"))) text += "TE: trailers\r\n";
-  const added = addedFields(input);
+  const added = forwardingFields(input);
   for (let at = 0; at + 1 < added.length; at += 2) text += `${added[at] ?? ""}: ${added[at + 1] ?? ""}\r\n`;
+  for (const [name, value] of input.allowed.set) text += `${name}: ${value}\r\n`;
   return text;
 }
 
@@ -85,7 +91,7 @@ function joined(fields: Fields, name: string): string | undefined {
   return values.length === 0 ? undefined : values.join(",");
 }
 
-function keptValue(name: FieldName, value: string, input: RequestFieldsInput): string | null {
+function keptValue(name: FieldName, value: string, input: SteadyInput): string | null {
   if (name.key === "cookie") return withoutCookies(value, input.allowed.stripCookies);
   if (input.route.policy.rewriteHost !== true) return value;
   if (name.kind === "origin" || name.kind === "referer") return rewriteOrigin(value, input);
@@ -105,7 +111,7 @@ function acceptsTrailers(te: string | undefined): boolean {
 }
 
 /** Where its host is the one that was asked for, the job sees its own address; a foreign origin stays what it is. */
-function rewriteOrigin(value: string, { exchange, address, prefix }: RequestFieldsInput): string {
+function rewriteOrigin(value: string, { exchange, address, prefix }: SteadyInput): string {
   const match = /^https?:\/\/([^/?#]*)(.*)$/is.exec(value);
   if (match === null || match[1]?.toLowerCase() !== exchange.head.host) return value;
   const rest = match[2] ?? "";
@@ -122,7 +128,11 @@ export function hostOf(address: Address): string {
 }
 
 /** Host as the job gets it. */
-export function upstreamHost({ exchange, route, address }: RequestFieldsInput): string {
+export function upstreamHost({
+  exchange,
+  route,
+  address,
+}: Pick<RequestFieldsInput, "exchange" | "route" | "address">): string {
   return route.policy.rewriteHost === true ? hostOf(address) : exchange.head.host;
 }
 
@@ -134,7 +144,7 @@ function addedFields(input: RequestFieldsInput): string[] {
   return fields;
 }
 
-function forwardingFields({ exchange, site, prefix, via }: RequestFieldsInput): string[] {
+function forwardingFields({ exchange, site, prefix, via }: SteadyInput): string[] {
   const { host, peer, secure } = exchange.head;
   const proto = secure ? "https" : "http";
   const node = peer.includes(":") ? `"[${peer}]"` : peer; // RFC 7239 §6

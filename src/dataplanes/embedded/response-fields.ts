@@ -32,15 +32,46 @@ export function responseFields(fields: Fields, input: ResponseFieldsInput): stri
   return kept;
 }
 
+/** What a job's fields became, and all that this follows from besides them. */
+interface Made {
+  readonly route: Route;
+  readonly address: Address;
+  readonly prefix: string | null;
+  readonly status: number;
+  readonly trailers: boolean;
+  readonly host: string;
+  readonly secure: boolean;
+  readonly text: string;
+}
+
+/** Of fields that come again and again on a connection. */
+const made = new WeakMap<HeadFields, Made>();
+
 /** The same as text, for fields that are still as they came: what stays as it was is not taken apart. */
 export function responseFieldsText(wire: HeadFields, input: ResponseFieldsInput): string {
+  let text = wire.repeated ? steadyText(wire, input) : translatedText(wire, input);
+  for (const [name, value] of input.allowed.respond) text += `${name}: ${value}\r\n`;
+  return text;
+}
+
+function steadyText(wire: HeadFields, input: ResponseFieldsInput): string {
+  const { route, address, prefix, status, trailers } = input;
+  const { host, secure } = input.exchange.head;
+  const before = made.get(wire);
+  if (before?.route === route && before.address === address && before.prefix === prefix && before.status === status) {
+    if (before.trailers === trailers && before.host === host && before.secure === secure) return before.text;
+  }
+  const text = translatedText(wire, input);
+  made.set(wire, { route, address, prefix, status, trailers, host, secure, text });
+  return text;
+}
+
+function translatedText(wire: HeadFields, input: ResponseFieldsInput): string {
   const named = connectionKeys(wire.joined("connection"));
-  let text = wire.rewrite((name, index) => {
+  return wire.rewrite((name, index) => {
     if (name.notForVisitor || named?.has(name.key) === true) return null;
     return name.special ? translate(name, wire.value(index), input) : undefined;
   });
-  for (const [name, value] of input.allowed.respond) text += `${name}: ${value}\r\n`;
-  return text;
 }
 
 /** Trailers of the answer: a job's own, none that speak for the gate or set cookies. */

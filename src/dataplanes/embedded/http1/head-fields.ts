@@ -29,6 +29,8 @@ export class HeadFields {
   readonly names: readonly FieldName[];
   /** Where the section ends: at the empty line. */
   readonly end: number;
+  /** The same came before on this connection, and was given this same object. */
+  repeated = false;
   readonly #spans: readonly number[];
   #flat: string[] | null = null;
 

@@ -316,6 +316,7 @@ class WireHead implements RequestHead {
   readonly path: string;
   readonly peer: string;
   readonly secure: boolean;
+  readonly repeated: object | undefined;
   readonly #fields: HeadFields;
 
   constructor({ method, host, path, fields }: RequestHeadRead, { peer, secure }: Client) {
@@ -324,6 +325,7 @@ class WireHead implements RequestHead {
     this.path = path;
     this.peer = peer;
     this.secure = secure;
+    this.repeated = fields.repeated ? fields : undefined;
     this.#fields = fields;
   }
 

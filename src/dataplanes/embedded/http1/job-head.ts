@@ -1,6 +1,13 @@
+import type { Route } from "../../../model/index.ts";
 import { type Exchange, type Framing, valuesOf } from "../exchange.ts";
 import { upstreamPath, type Call } from "../forward.ts";
-import { requestFields, requestFieldsText, upstreamHost, type RequestFieldsInput } from "../request-fields.ts";
+import {
+  requestFields,
+  steadyFieldsText,
+  upstreamHost,
+  type Allowed,
+  type RequestFieldsInput,
+} from "../request-fields.ts";
 import type { Target } from "../target.ts";
 import type { HeadFields } from "./head-fields.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
@@ -11,14 +18,14 @@ const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS
 
 /** The head of a request as its job gets it, as latin1; null: HTTP/1.1 cannot say it. */
 export function jobHead(call: Call, target: Target): string | null {
-  const { exchange, route, allowed, prefix, context, flow } = call;
-  const { address } = target;
-  const input = { exchange, route, allowed, prefix, flow, address, site: context.site, via: context.via };
-  const path = upstreamPath(call);
+  const { exchange, route } = call;
   const wire = exchange instanceof Http1Exchange ? exchange.wire : null;
-  const fields = wire !== null && isSimple(wire) ? fromWire(input, wire) : fromList(input);
+  const path = upstreamPath(call);
+  const fields = wire !== null && isSimple(wire) ? fromWire(call, target, wire) : fromList(call, target);
   if (fields === null || (wire === null && !TARGET.test(path))) return null;
-  return `${exchange.head.method} ${path} HTTP/1.1\r\nHost: ${upstreamHost(input)}\r\n${fields}${framingText(exchange)}\r\n`;
+  const { head } = exchange;
+  const host = upstreamHost({ exchange, route, address: target.address });
+  return `${head.method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${fields}${framingText(exchange)}\r\n`;
 }
 
 /** Cookies that came in one field: of several, one is made. */
@@ -28,16 +35,46 @@ function isSimple(wire: HeadFields): boolean {
   return cookies < 2;
 }
 
-function fromWire(input: RequestFieldsInput, wire: HeadFields): string | null {
-  // What the reader took is sayable; what the gatekeeper puts in may hold anything.
-  for (const [name, value] of input.allowed.set) if (!isSayable(name, value)) return null;
-  return requestFieldsText(input, wire);
+/** What one visitor's fields became for one endpoint, and all that this follows from besides them and their connection. */
+interface Made {
+  readonly allowed: Allowed;
+  readonly route: Route;
+  readonly target: Target;
+  readonly prefix: string | null;
+  readonly version: Exchange["version"];
+  readonly text: string;
 }
 
-function fromList(input: RequestFieldsInput): string | null {
-  const fields = requestFields(input);
+/** Of fields that come again and again on a connection. */
+const made = new WeakMap<HeadFields, Made>();
+
+function fromWire(call: Call, target: Target, wire: HeadFields): string | null {
+  const steady = steadyText(call, target, wire);
+  return steady === null ? null : steady + fieldsText(call.flow.upstreamFields);
+}
+
+function steadyText(call: Call, target: Target, wire: HeadFields): string | null {
+  const { allowed, route, prefix, exchange } = call;
+  const { version } = exchange;
+  const before = wire.repeated ? made.get(wire) : undefined;
+  if (before?.allowed === allowed && before.route === route && before.target === target) {
+    if (before.prefix === prefix && before.version === version) return before.text;
+  }
+  // What the reader took is sayable; what the gatekeeper puts in may hold anything.
+  for (const [name, value] of allowed.set) if (!isSayable(name, value)) return null;
+  const text = steadyFieldsText(inputOf(call, target), wire);
+  if (wire.repeated) made.set(wire, { allowed, route, target, prefix, version, text });
+  return text;
+}
+
+function fromList(call: Call, target: Target): string | null {
+  const fields = requestFields(inputOf(call, target));
   for (let at = 0; at + 1 < fields.length; at += 2) if (!isSayable(fields[at] ?? "", fields[at + 1] ?? "")) return null;
   return fieldsText(fields);
+}
+
+function inputOf({ exchange, route, allowed, prefix, context, flow }: Call, { address }: Target): RequestFieldsInput {
+  return { exchange, route, allowed, prefix, flow, address, site: context.site, via: context.via };
 }
 
 const TARGET = /^[\x21-\x7e\x80-\xff]+$/;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { breaksLines, Refusal } from "./head-fields.ts";
-import { readRequestHead, readResponseHead, responseFraming, type RequestHeadRead } from "./read-head.ts";
+import { LastSection, readRequestHead, readResponseHead, responseFraming, type RequestHeadRead } from "./read-head.ts";
 
 const BOUNDS = { fields: 10, lineBytes: 200 };
 
@@ -16,6 +16,50 @@ function refused(text: string): number | null {
 }
 
 const HOST = "Host: a.localhost\r\n";
+
+describe("fields that come again on a connection", () => {
+  const ask = (line: string, fields: string, last: LastSection) =>
+    readRequestHead(`${line}\r\n${HOST}${fields}\r\n`, BOUNDS, last);
+  const taken = (...of: [string, string, LastSection]): RequestHeadRead => {
+    const head = ask(...of);
+    if (head instanceof Refusal) throw new Error(head.reason);
+    return head;
+  };
+
+  test("are read once, and mean the same with every request line", () => {
+    const last = new LastSection();
+    const first = taken("GET /a HTTP/1.1", "X: y\r\nContent-Length: 4\r\n", last);
+    expect(first.fields.repeated).toBe(false);
+    const second = taken("POST /longer?b HTTP/1.0", "X: y\r\nContent-Length: 4\r\n", last);
+    expect(second.fields).toBe(first.fields);
+    expect(second).toMatchObject({ method: "POST", path: "/longer?b", version: "1.0", keepAlive: false });
+    expect(second).toMatchObject({ framing: { kind: "length", length: "4" }, fields: { repeated: true } });
+    expect(second.fields.joined("x")).toBe("y");
+  });
+
+  test("are read anew where a byte differs, after others, and when they were forgotten", () => {
+    const last = new LastSection();
+    const { fields } = taken("GET / HTTP/1.1", "X: y\r\n", last);
+    expect(taken("GET / HTTP/1.1", "X: z\r\n", last).fields.joined("x")).toBe("z");
+    expect(taken("GET / HTTP/1.1", "X: y\r\n", last).fields).not.toBe(fields);
+    last.forget();
+    expect(taken("GET / HTTP/1.1", "X: y\r\n", last).fields.repeated).toBe(false);
+  });
+
+  test("are refused again where they or what is asked with them cannot be taken", () => {
+    const last = new LastSection();
+    const statusOf = (line: string, fields: string) => {
+      const head = ask(line, fields, last);
+      return head instanceof Refusal ? head.status : null;
+    };
+    expect([statusOf("GET / HTTP/1.1", "X y\r\n"), statusOf("GET / HTTP/1.1", "X y\r\n")]).toEqual([400, 400]);
+    expect(statusOf("POST / HTTP/1.1", "Transfer-Encoding: chunked\r\n")).toBeNull();
+    expect(statusOf("POST / HTTP/1.0", "Transfer-Encoding: chunked\r\n")).toBe(400);
+    expect(statusOf("GET / HTTP/1.1\x01", "Transfer-Encoding: chunked\r\n")).toBe(400);
+    expect(statusOf("GET http://b.localhost/ HTTP/1.1", "Transfer-Encoding: chunked\r\n")).toBe(400);
+    expect(statusOf("CONNECT a.localhost HTTP/1.1", "Transfer-Encoding: chunked\r\n")).toBe(400);
+  });
+});
 
 describe("a request's head", () => {
   test("is read with all that frames it", () => {

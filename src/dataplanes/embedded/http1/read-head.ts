@@ -44,22 +44,71 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * Reads the head of a request from `text`, a latin1 string that ends with the head's empty line. Strict: what another program might read
- * in another way is refused, with its reason, and never forwarded (RFC 9112 §11).
+ * in another way is refused, with its reason, and never forwarded (RFC 9112 §11). `last`: of its connection, whose bounds are always the same.
  */
-export function readRequestHead(text: string, bounds: HeadBounds): RequestHeadRead | Refusal {
+export function readRequestHead(
+  text: string,
+  bounds: HeadBounds,
+  last: LastSection | null = null,
+): RequestHeadRead | Refusal {
   const start = text.startsWith("\r\n") ? 2 : 0; // one empty line is forgiven (RFC 9112 §2.2)
   const end = lineEnd(text, start);
   if (end < 0) return BARE_LINE_END;
   if (end - start > bounds.lineBytes) return LINE_TOO_LONG;
-  if (hasControl(text)) return CONTROL;
-  const line = readRequestLine(text.slice(start, end));
+  const request = text.slice(start, end);
+  const section = readLines(text, end + 2, bounds, last);
+  if (section === null || hasControl(request)) return CONTROL;
+  const line = readRequestLine(request);
   if (line instanceof Refusal) return line;
-  const fields = readFields(text, end + 2, bounds);
+  if (section instanceof Refusal) return section;
+  const { fields, meta } = section;
+  const target = forbiddenBody(line, meta) ?? readTarget(line.method, line.target, meta.host);
+  return target instanceof Refusal ? target : createRequest(line, target, { fields, meta });
+}
+
+interface Section {
+  readonly fields: HeadFields;
+  readonly meta: Meta;
+}
+
+/** The field lines from `at` up to the empty one; null: they hold control bytes. */
+function readLines(text: string, at: number, bounds: HeadBounds, last: LastSection | null): Section | Refusal | null {
+  const lines = text.slice(at);
+  const known = last?.find(lines) ?? null;
+  if (known !== null) return known;
+  if (hasControl(lines)) return null;
+  const fields = readFields(lines, 0, bounds);
   if (fields instanceof Refusal) return fields;
   const meta = readMeta(fields);
   if (meta instanceof Refusal) return meta;
-  const target = forbiddenBody(line, meta) ?? readTarget(line.method, line.target, meta.host);
-  return target instanceof Refusal ? target : createRequest(line, target, { fields, meta });
+  const section = { fields, meta };
+  last?.keep(section);
+  return section;
+}
+
+/**
+ * The fields that came last on one connection. Programs ask for one thing after another with the same fields to the byte, and the same bytes
+ * mean the same: what was read once, under the same bounds, and taken is not read again.
+ */
+export class LastSection {
+  #section: Section | null = null;
+
+  /** Keeps as much memory as it read. */
+  keep(section: Section): void {
+    this.#section = section;
+  }
+
+  find(lines: string): Section | null {
+    const section = this.#section;
+    if (section?.fields.text !== lines) return null;
+    section.fields.repeated = true;
+    return section;
+  }
+
+  /** Nothing came for a while. */
+  forget(): void {
+    this.#section = null;
+  }
 }
 
 function forbiddenBody({ method, version }: RequestLine, { coded, length }: Meta): Refusal | null {
@@ -92,6 +141,7 @@ function badVersion(version: string): Refusal {
 
 /** What the fields say about the message itself. */
 interface Meta {
+  /** In lower case. */
   host: string | null;
   length: string | null;
   coded: boolean;
@@ -116,7 +166,7 @@ function takeMeta(meta: Meta, kind: string, fields: HeadFields, index: number): 
   switch (kind) {
     case "host":
       if (meta.host !== null) return REPEATED_HOST;
-      meta.host = fields.value(index);
+      meta.host = fields.value(index).toLowerCase();
       return null;
     case "content-length":
       return takeLength(meta, fields.value(index));
@@ -205,7 +255,7 @@ function readTarget(
   target: string,
   hostField: string | null,
 ): { host: string; path: string } | Refusal {
-  const host = hostField?.toLowerCase() ?? "";
+  const host = hostField ?? "";
   if (parseHost(host) === null) return BAD_HOST;
   if (target.includes("#")) return FRAGMENT;
   if (method === "CONNECT") return target.toLowerCase() === host ? { host, path: "/" } : DISAGREE;
@@ -223,15 +273,20 @@ function readAbsolute(target: string, host: string): { host: string; path: strin
 }
 
 /** Reads the head of a response as strictly as that of a request. The status of a refusal means nothing here. */
-export function readResponseHead(text: string, bounds: HeadBounds): ResponseHeadRead | Refusal {
+export function readResponseHead(
+  text: string,
+  bounds: HeadBounds,
+  last: LastSection | null = null,
+): ResponseHeadRead | Refusal {
   const end = lineEnd(text, 0);
   if (end < 0) return BARE_LINE_END;
-  if (hasControl(text)) return CONTROL;
-  const match = STATUS_LINE.exec(text.slice(0, end));
+  const line = text.slice(0, end);
+  const section = readLines(text, end + 2, bounds, last);
+  if (section === null || hasControl(line)) return CONTROL;
+  const match = STATUS_LINE.exec(line);
   if (match === null) return BAD_STATUS_LINE;
-  const fields = readFields(text, end + 2, bounds);
-  if (fields instanceof Refusal) return fields;
-  return createResponse({ minor: match[1] ?? "", status: Number(match[2]), message: match[3] ?? "" }, fields);
+  if (section instanceof Refusal) return section;
+  return createResponse({ minor: match[1] ?? "", status: Number(match[2]), message: match[3] ?? "" }, section);
 }
 
 interface StatusLine {
@@ -240,9 +295,7 @@ interface StatusLine {
   readonly message: string;
 }
 
-function createResponse({ minor, status, message }: StatusLine, fields: HeadFields): ResponseHeadRead | Refusal {
-  const meta = readMeta(fields);
-  if (meta instanceof Refusal) return meta;
+function createResponse({ minor, status, message }: StatusLine, { fields, meta }: Section): ResponseHeadRead | Refusal {
   const version = minor === "0" ? "1.0" : "1.1";
   const misframed = misframedResponse(version, status, meta);
   if (misframed !== null) return misframed;

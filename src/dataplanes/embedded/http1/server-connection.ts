@@ -8,7 +8,7 @@ import { HeadCollector } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
 import { ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
-import { NOT_HTTP, readRequestHead, type RequestHeadRead } from "./read-head.ts";
+import { LastSection, NOT_HTTP, readRequestHead, type RequestHeadRead } from "./read-head.ts";
 import { sendOff } from "./send-off.ts";
 import type { MessageBounds } from "./upstream-connection.ts";
 import { isTlsSocket } from "../../../platform/node-tls.ts";
@@ -51,6 +51,9 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   readonly client: Client;
   readonly #deps: ServerConnectionDeps;
   readonly #collector: HeadCollector;
+  readonly #last = new LastSection();
+  /** No head came since the last check. */
+  #quiet = false;
   #reads: "head" | "body" | "nothing" | "early" = "head";
   #exchange: Http1Exchange | null = null;
   #reader: BodyReader | null = null;
@@ -114,6 +117,8 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
 
   /** Gives it up if its time has come. */
   check(now: number): void {
+    if (this.#quiet) this.#last.forget();
+    this.#quiet = true;
     if (now < this.#deadline) return;
     const slow = this.#reads === "head" && (this.#collector.begun || this.#served === 0);
     if (slow && this.#exchange === null) this.#refuse(TOO_SLOW);
@@ -213,7 +218,8 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
     if (!this.#collector.begun) this.#deadline = this.#deps.clock.now() + this.#deps.headMs;
     const text = this.#collector.take(chunk, at);
     if (text === null) return chunk.length;
-    const read = text instanceof Refusal ? text : readRequestHead(text, this.#deps.bounds);
+    const read = text instanceof Refusal ? text : readRequestHead(text, this.#deps.bounds, this.#last);
+    this.#quiet = false;
     if (read instanceof Refusal) return this.#refuse(read);
     const { framing } = read;
     if (framing.kind === "length" && Number(framing.length) > this.#deps.bodyBytes) return this.#refuse(TOO_LARGE);

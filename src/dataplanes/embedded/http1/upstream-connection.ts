@@ -4,7 +4,13 @@ import { claimLent, lendReads, type LentReadsUser } from "../lent-reads.ts";
 import { HeadCollector } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { ChunkedReader, CloseReader, LengthReader, type BodyReader, type ChunkBounds } from "./read-body.ts";
-import { readResponseHead, responseFraming, type ResponseFraming, type ResponseHeadRead } from "./read-head.ts";
+import {
+  LastSection,
+  readResponseHead,
+  responseFraming,
+  type ResponseFraming,
+  type ResponseHeadRead,
+} from "./read-head.ts";
 
 export interface MessageBounds extends ChunkBounds {
   /** Bytes of a head. */
@@ -71,6 +77,7 @@ export class UpstreamConnection implements LentReadsUser {
   readonly #deps: UpstreamConnectionDeps;
   readonly #socket: Socket;
   readonly #collector: HeadCollector;
+  readonly #last = new LastSection();
   #asker: Asker | null = null;
   #method = "";
   #switching = false;
@@ -202,7 +209,7 @@ export class UpstreamConnection implements LentReadsUser {
       const { first } = this.#collector;
       return first.startsWith(VERSION.slice(0, first.length)) ? chunk.length : this.#refuse("It is no HTTP/1.1.");
     }
-    const head = text instanceof Refusal ? text : readResponseHead(text, this.#deps.bounds);
+    const head = text instanceof Refusal ? text : readResponseHead(text, this.#deps.bounds, this.#last);
     if (head instanceof Refusal) return this.#refuse(head.reason);
     const { end } = this.#collector;
     if (head.status === 101) return this.#switch(head, asker, chunk.subarray(end));
