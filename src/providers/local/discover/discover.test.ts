@@ -90,10 +90,19 @@ describe.runIf(process.platform === "linux")("discover", () => {
   });
 
   test("gives a port that is open for both versions of IP once", async () => {
-    const first = await start(listener("127.0.0.1"));
-    const FIXED = String(first.ports[0]! > 40_000 ? first.ports[0]! - 7001 : first.ports[0]! + 7001);
-    const { root } = await start(listener("127.0.0.1", "::1"), { FIXED });
-    expect(await portsOf(root)).toMatchObject([{ port: Number(FIXED), ip: "127.0.0.1" }]);
+    // Another port each time that one is free for IPv4 only: somebody else may have it for IPv6.
+    const both = `
+      const { createServer } = require("node:net");
+      const attempt = () => {
+        const four = createServer().listen(0, "127.0.0.1", () => {
+          const { port } = four.address();
+          const six = createServer().listen(port, "::1", () => console.log(JSON.stringify({ pid: process.pid, ports: [port] })));
+          six.once("error", () => four.close(attempt));
+        });
+      };
+      attempt();`;
+    const { root, ports } = await start([process.execPath, "-e", both]);
+    expect(await portsOf(root)).toMatchObject([{ port: ports[0], ip: "127.0.0.1" }]);
   });
 
   test("leads to the task that has the IPv6 side of a port, not to the other that has the IPv4 side", async () => {
