@@ -18,6 +18,8 @@ async function lending(take: (chunk: Buffer) => void, lends: () => boolean = () 
     expect(claimLent(chunk)).toBeUndefined();
   });
   lendReads(reader, {
+    takesAll: false,
+    take: () => undefined,
     takesLent: lends,
     takeLent(chunk) {
       seen.length += chunk.length;

@@ -5,6 +5,10 @@ import { reuseReads, type ReusedReads } from "./reused-reads.ts";
 
 /** Who reads a connection as a stream, and is in the midst of much at times. */
 export interface LentReadsUser {
+  /** Whatever comes is for it, as `data` of the stream: nobody else reads that. */
+  readonly takesAll: boolean;
+  /** A chunk of its own, as `data` would bring it. */
+  take(chunk: Buffer): void;
   /** Whether the next bytes, if they are so many, all belong to the body under way. */
   takesLent(length: number): boolean;
   /** Like a chunk of the stream, but it is used for others after the call, unless somebody has claimed it. */
@@ -83,11 +87,11 @@ class LentReads implements ReusedReads {
 
   read(length: number): boolean {
     const own = this.#own ?? (this.#lends(length) ? bulkBuffers.take() : null);
-    if (own === null) return this.#socket.push(Buffer.from(sharedBuffer.subarray(0, length)));
+    if (own === null) return this.#give(Buffer.from(sharedBuffer.subarray(0, length)));
     if (this.#own === null) sharedBuffer.copy(own, 0, 0, length);
     this.#own = null;
     if (!this.#lends(length)) {
-      const room = this.#socket.push(Buffer.from(own.subarray(0, length)));
+      const room = this.#give(Buffer.from(own.subarray(0, length)));
       bulkBuffers.give(own);
       return room;
     }
@@ -100,6 +104,14 @@ class LentReads implements ReusedReads {
   close(): void {
     if (this.#own !== null) bulkBuffers.give(this.#own);
     this.#own = null;
+  }
+
+  /** By way of the stream only where something waits in it already, or nobody takes it now: that way costs as much as all that is done with a head. */
+  #give(chunk: Buffer): boolean {
+    const { readableLength, readableFlowing } = this.#socket;
+    if (readableLength > 0 || readableFlowing !== true || !this.#user.takesAll) return this.#socket.push(chunk);
+    this.#user.take(chunk);
+    return true;
   }
 
   /** Nothing that came before waits in the stream, and somebody takes what comes. */

@@ -95,6 +95,14 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
     lendReads(this.socket, this);
   }
 
+  get takesAll(): boolean {
+    return this.#reads !== "early";
+  }
+
+  take(chunk: Buffer): void {
+    this.#take(chunk);
+  }
+
   takesLent(length: number): boolean {
     return (
       this.#reads === "body" && this.#mayRead && this.#reader instanceof LengthReader && this.#reader.left >= length

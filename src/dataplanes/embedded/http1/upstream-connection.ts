@@ -116,6 +116,14 @@ export class UpstreamConnection implements LentReadsUser {
     lendReads(this.#socket, this);
   }
 
+  get takesAll(): boolean {
+    return !this.#over;
+  }
+
+  take(chunk: Buffer): void {
+    this.#take(chunk);
+  }
+
   takesLent(length: number): boolean {
     return this.#reader instanceof LengthReader && this.#reader.left >= length;
   }
