@@ -70,13 +70,14 @@ async function measure(peer: Peer, backends: Backends, folder: string, seconds: 
     figures.push(...memory(first));
     await wrk({ ...target(first), connections: 16, seconds: 1 });
     figures.unshift({ of: "", value: await perConnection(first, "idle"), unit: "KiB" });
+    await setTimeout(SETTLE_MS);
+    figures.push(...(await opens(first, seconds)));
   } finally {
     await stop(first);
   }
   const second = await peer.start(backends, folder);
   try {
     await wrk({ ...target(second), connections: 16, seconds: 1 });
-    figures.push(...(await opens(second, seconds)));
     figures.push({ of: "WebSocket", value: await perConnection(second, "sockets"), unit: "KiB" });
   } finally {
     await stop(second);

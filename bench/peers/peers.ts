@@ -1,6 +1,7 @@
 import { envoy } from "./envoy.ts";
 import { haproxy } from "./haproxy.ts";
 import { configurableHttpProxy } from "./http-proxy.ts";
+import { nodeHttp2 } from "./node-http2.ts";
 import { nodeSockets } from "./node-sockets.ts";
 import { nodeUndici } from "./node-undici.ts";
 import type { Peer } from "./peer.ts";
@@ -18,5 +19,6 @@ export const PEERS: readonly Peer[] = [
   traefik,
   nodeUndici,
   nodeSockets,
+  nodeHttp2,
   configurableHttpProxy,
 ];

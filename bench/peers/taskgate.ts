@@ -28,6 +28,12 @@ export const taskgateWorker: Peer = {
   ofSuite: "connections",
 };
 
+/** State folders of all gates, which go with the bench. */
+const homes: string[] = [];
+process.once("exit", () => {
+  for (const home of homes) rmSync(home, { recursive: true, force: true });
+});
+
 interface PeerOptions {
   readonly task: "open" | "closed";
   readonly watched?: boolean;
@@ -60,7 +66,7 @@ interface Gate {
 async function startGate(backends: Backends, watched: boolean, workers: number): Promise<Gate> {
   // A path of its own, for a socket's path is short.
   const home = mkdtempSync(join(tmpdir(), "tg-bench-"));
-  process.once("exit", () => rmSync(home, { recursive: true, force: true }));
+  homes.push(home);
   const [tcp = 0] = await freePorts(1);
   const [tasks, config] = [join(home, "tasks.json"), join(home, "config.json")];
   writeFileSync(tasks, JSON.stringify(makeTasks(backends, tcp)));
