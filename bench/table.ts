@@ -1,16 +1,17 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { createTableState } from "../src/core/create-table-state.ts";
 import { nameHash } from "../src/core/name-hosts.ts";
 import { readTask } from "../src/core/read-task.ts";
 import type { TableState } from "../src/core/table-state.ts";
 import type { Endpoint, Exposure, Route, Service, Task } from "../src/model/index.ts";
+import { garbageCollector } from "../src/platform/garbage-collector.ts";
 import { median, quantile, type Row, type Suite } from "./suite.ts";
 
 const SIZES = [10_000, 100_000];
 const FULL_BUILD_TARGET_US = 10;
 const ONE_CHANGE_TARGET_MS = 0.2;
 const CHANGES = 400;
+
+const collectGarbage = garbageCollector();
 
 /** Full build of the route table, and one changed service in it, at two sizes. */
 export const benchTable: Suite = (say) =>
@@ -250,9 +251,4 @@ function withMoreServices(task: Task): Task {
     services: [...task.services, more],
     endpoints: { ...task.endpoints, extra: makeEndpoints(1, 9, 2) },
   };
-}
-
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  (runInNewContext("gc") as () => void)();
 }

@@ -1,6 +1,6 @@
 import {
   type Decision,
-  GATE_PROVIDER,
+  isGateService,
   type Gatekeeper,
   GatewayError,
   type HeaderFields,
@@ -244,7 +244,7 @@ function bypassesTheGate(route: Route, head: RequestHead): boolean {
 
 /** Who checks by themselves are asked nothing, and get no more of the gate's than others do. */
 function unguarded(deps: LocalDeps, route: Route, head: RequestHead): Decision {
-  return route.service.startsWith(`${GATE_PROVIDER}/`) ? UNGUARDED : allow(deps, { route, head, session: null });
+  return isGateService(route.service) ? UNGUARDED : allow(deps, { route, head, session: null });
 }
 
 function isPublic(route: Route): boolean {

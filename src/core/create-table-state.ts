@@ -23,8 +23,7 @@ import { ClaimBook } from "./resolve-claims.ts";
 import { sameContent } from "./same-content.ts";
 import { mayClaim, tableRules } from "./table-rules.ts";
 import type { Built, MergedTask, TableOptions, TableState } from "./table-state.ts";
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
+import type { Writable } from "./writable.ts";
 
 /**
  * An empty table that remembers who held what: `claims` are those of the gate's last life, as the store has them. Claims that the options

@@ -14,6 +14,7 @@ import {
   whyUnusable,
   type Fields,
 } from "./read-value.ts";
+import type { Writable } from "./writable.ts";
 
 const PROTOCOLS = ["http", "grpc", "tcp", "tls"] as const;
 const GUARDS = ["gate", "self"] as const;
@@ -21,8 +22,6 @@ const NO_EXPOSURES = Object.freeze({ exposures: Object.freeze([]), refused: Obje
 
 /** Names of services: in task keys and hosts, so without `/`, `@` and blanks. */
 export const SERVICE_NAME = { is: /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, example: "a name such as web" };
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface ReadService {
   readonly service: Service;

@@ -17,6 +17,7 @@ import {
   type Fields,
 } from "./read-value.ts";
 import { keepSame } from "./same-content.ts";
+import type { Writable } from "./writable.ts";
 
 const STATES = ["starting", "running", "stopping", "finished", "failed"] as const;
 const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
@@ -26,8 +27,6 @@ const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/:-]{0,316}$/;
 
 /** Task ids: in keys and URLs, so one word without `/`. */
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9._:@~+=-]{0,252}$/;
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface TaskSource {
   readonly provider: string;

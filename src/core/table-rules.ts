@@ -1,4 +1,4 @@
-import { GATE_PROVIDER, matchKey, type Access, type Claim, type Match } from "../model/index.ts";
+import { GATE_PROVIDER, isGateService, matchKey, type Access, type Claim, type Match } from "../model/index.ts";
 import { ANYONE } from "./read-access.ts";
 import type { TableOptions } from "./table-state.ts";
 
@@ -89,6 +89,6 @@ export function mayClaim(rules: TableRules, claim: Claim): boolean {
   if (match.listener !== rules.listener) return false;
   if (match.by === "path") return rules.pathHosts.includes(match.host);
   if (match.by !== "host") return true;
-  if (match.host === rules.gateHost) return service.startsWith(`${GATE_PROVIDER}/`);
+  if (match.host === rules.gateHost) return isGateService(service);
   return !rules.pathHosts.includes(match.host) && match.host !== rules.tlsDomain;
 }

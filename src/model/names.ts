@@ -1,6 +1,11 @@
 /** Provider of the gate's own built-in task; no other provider may have this name. */
 export const GATE_PROVIDER = "gate";
 
+/** Whether a service, by its key, is one of the gate's own. */
+export function isGateService(key: string): boolean {
+  return key.startsWith(`${GATE_PROVIDER}/`);
+}
+
 /** `provider/task`. */
 export function taskKey(provider: string, taskId: string): string {
   return `${provider}/${taskId}`;

@@ -83,3 +83,9 @@ export function valuesOf(fields: Fields, name: string): string[] {
   });
   return values;
 }
+
+/** All values of a field as one list (RFC 9110 §5.2); undefined: there is none. */
+export function joined(fields: Fields, name: string): string | undefined {
+  const values = valuesOf(fields, name);
+  return values.length === 0 ? undefined : values.join(",");
+}

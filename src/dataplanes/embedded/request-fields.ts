@@ -1,6 +1,6 @@
 import { addressText, fieldKey, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
 import { withoutCookies } from "./cookies.ts";
-import { eachField, valuesOf, type Exchange, type Fields } from "./exchange.ts";
+import { eachField, joined, valuesOf, type Exchange, type Fields } from "./exchange.ts";
 import { fieldName, type FieldName } from "./http1/field-name.ts";
 import type { HeadFields } from "./http1/head-fields.ts";
 import type { Flow } from "./traffic.ts";
@@ -84,11 +84,6 @@ export function requestTrailers(fields: Fields, exchange: Exchange, allowed: All
     if (name.key !== "cookie" && name.key !== "authorization") kept.push(spelled, value);
   });
   return kept;
-}
-
-function joined(fields: Fields, name: string): string | undefined {
-  const values = valuesOf(fields, name);
-  return values.length === 0 ? undefined : values.join(",");
 }
 
 function keptValue(name: FieldName, value: string, input: SteadyInput): string | null {

@@ -1,6 +1,6 @@
-import { addressText, type Address, type Route } from "../../model/index.ts";
+import { addressText, isGateService, type Address, type Route } from "../../model/index.ts";
 import { translateSetCookie, underPrefix } from "./cookies.ts";
-import { eachField, type Exchange, type Fields, valuesOf } from "./exchange.ts";
+import { eachField, joined, type Exchange, type Fields } from "./exchange.ts";
 import { ERROR_HEADER, fieldName, type FieldName } from "./http1/field-name.ts";
 import type { HeadFields } from "./http1/head-fields.ts";
 import { speaksForGate } from "./proxy-status.ts";
@@ -20,7 +20,7 @@ export interface ResponseFieldsInput {
 
 /** A job's answer as its visitor gets it, and what the gatekeeper adds. */
 export function responseFields(fields: Fields, input: ResponseFieldsInput): string[] {
-  const named = connectionKeys(connectionOf(fields));
+  const named = connectionKeys(joined(fields, "connection"));
   const kept: string[] = [];
   eachField(fields, (spelled, value) => {
     const name = fieldName(spelled);
@@ -86,11 +86,6 @@ export function responseTrailers(fields: Fields): string[] {
   return kept;
 }
 
-function connectionOf(fields: Fields): string | undefined {
-  const values = valuesOf(fields, "connection");
-  return values.length === 0 ? undefined : values.join(",");
-}
-
 function translate(name: FieldName, value: string, input: ResponseFieldsInput): string | null {
   switch (name.key) {
     case "set-cookie":
@@ -98,7 +93,7 @@ function translate(name: FieldName, value: string, input: ResponseFieldsInput): 
     case "location":
       return translateLocation(value, input);
     case ERROR_HEADER:
-      return input.route.service.startsWith("gate/") ? value : null;
+      return isGateService(input.route.service) ? value : null;
     case "proxy-status":
       return speaksForGate(value) ? null : value;
     case "trailer":

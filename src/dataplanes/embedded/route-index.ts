@@ -1,4 +1,4 @@
-import { GATE_PATH, GATE_PROVIDER, type Changed, type RequestHead, type Route } from "../../model/index.ts";
+import { GATE_PATH, isGateService, type Changed, type RequestHead, type Route } from "../../model/index.ts";
 import { parseHost } from "./request-head.ts";
 
 /** Replaces the host for clients that cannot set one. */
@@ -111,7 +111,7 @@ export class RouteIndex {
     if (host === null) return null;
     const route = this.findHost(`${host}.${this.#domain}`) ?? this.findHost(host);
     // The gate's own answers by its own name alone: a page that rebound its name to this machine can send headers, too.
-    return route === null || isGates(route) ? null : route;
+    return route === null || isGateService(route.service) ? null : route;
   }
 
   #byHeaders(head: RequestHead): Route | null {
@@ -246,12 +246,8 @@ function whole(route: Route, path: string): Found {
 }
 
 function isGatePath(route: Route, pathname: string): boolean {
-  if (isGates(route)) return false; // the gate's own service is who answers there
+  if (isGateService(route.service)) return false; // the gate's own service is who answers there
   return pathname === GATE_DIRECTORY || pathname.startsWith(GATE_PATH);
-}
-
-function isGates(route: Route): boolean {
-  return route.service.startsWith(`${GATE_PROVIDER}/`);
 }
 
 function pathnameOf(path: string): string {

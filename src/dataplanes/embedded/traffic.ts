@@ -1,4 +1,4 @@
-import { GATE_PROVIDER, type Gatekeeper, type RequestHead, type Route, type Session } from "../../model/index.ts";
+import { isGateService, type Gatekeeper, type RequestHead, type Route, type Session } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { add, addTime, SLOT, type Block, type PlaneFigures, type Source, type TrafficKind } from "../figures.ts";
 import { Counters } from "./counters.ts";
@@ -50,8 +50,6 @@ interface Open {
   readonly record: ReturnType<Gatekeeper["opened"]>;
   readonly cut: () => void;
 }
-
-const GATE_SERVICES = `${GATE_PROVIDER}/`;
 
 /**
  * One request, stream or connection, from its first moment to its last: begun → (let in → tried at endpoints) → answered or refused →
@@ -131,7 +129,7 @@ export class Flow {
   answered(status: number): void {
     this.firstByteAt = performance.now();
     this.status = status;
-    if (this.route?.service.startsWith(GATE_SERVICES) === true) this.source = "gate";
+    if (this.route !== null && isGateService(this.route.service)) this.source = "gate";
     this.#traffic.answered(this);
   }
 

@@ -1,4 +1,4 @@
-import { GATE_PROVIDER, type Decision, type Route } from "../../model/index.ts";
+import { isGateService, type Decision, type Route } from "../../model/index.ts";
 import { answerNotice } from "./answer.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -47,7 +47,7 @@ async function openTunnel(context: PlaneContext, exchange: Exchange, flow: Flow)
   if (fault !== null) return { ...NOTICES.bad_request, message: fault.message };
   const route = context.index.findHost(parseHost(head.host) ?? "");
   if (route === null) return NO_TUNNEL;
-  if (route.protocol === "tls" || route.service.startsWith(`${GATE_PROVIDER}/`)) return REFUSED;
+  if (route.protocol === "tls" || isGateService(route.service)) return REFUSED;
   const checked = context.gatekeeper.check(route, head);
   const decision = checked.kind === "ask" ? await context.gatekeeper.admit(route, head, gone) : checked;
   if (exchange.left) return null;

@@ -1,8 +1,6 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { garbageCollector } from "../../platform/garbage-collector.ts";
 
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
+const collect = garbageCollector();
 
 /** Bytes of buffers that are really held: garbage is collected first. */
 export function heldBytes(): number {

@@ -4,7 +4,7 @@ import type { Server } from "node:net";
 import type { Gatekeeper } from "../../../model/index.ts";
 import { GatewayError, plainHead } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
-import { collectGarbage } from "../../../platform/collect-garbage.ts";
+import { garbageCollector } from "../../../platform/garbage-collector.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { type Channel, ProcessLink } from "../../../platform/process-link.ts";
 import type { DataPlane, Explain, Explanation } from "../../dataplane.ts";
@@ -95,7 +95,8 @@ class Worker {
       plane.observe((status) => report.take(status));
       this.#link.tell(READY, null);
       this.#beat(plane);
-      collectGarbage(); // what starting left behind is a third of the heap, and nobody may come for long
+      // What starting left behind is a third of the heap, and nobody may come for long.
+      garbageCollector()({ type: "major", execution: "sync", flavor: "last-resort" });
       module.flushCompileCache(); // a worker may be killed, and the next one is to come up faster
     } catch (error) {
       const code = error instanceof GatewayError ? error.code : "unavailable";
