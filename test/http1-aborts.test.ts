@@ -5,7 +5,7 @@ import { ask, RawClient } from "../src/dataplanes/testing/clients.ts";
 import { startRig, until, type Rig } from "../src/dataplanes/testing/rig.ts";
 import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { ALLOW } from "../src/dataplanes/testing/test-gatekeeper.ts";
-import { OK, readAnswers, startRawBackend, statusOf, type RawBackend, type RawConnection } from "./support/raw.ts";
+import { OK, readAnswers, serveRaw, statusOf, type RawBackend, type RawConnection } from "./support/raw.ts";
 
 /**
  * Either side leaves at any moment, by an end (FIN) or a reset (RST): the other hears of it, the visitor gets the right status or a visible
@@ -31,10 +31,8 @@ beforeAll(async () => {
 afterAll(() => rig[Symbol.asyncDispose]());
 
 beforeEach(async () => {
-  backend = await startRawBackend(() => undefined);
   rig.gatekeeper.checking = () => ALLOW;
-  rig.table.service({ key: "local/a/web", matches: [byHost("a.localhost")], endpoints: [backend.address] });
-  await rig.publish();
+  backend = await serveRaw(rig, () => undefined);
 });
 
 /** Nothing is open: no flow in the gatekeeper's books, no socket on either side of the plane. */
@@ -54,6 +52,21 @@ const openSockets = () => process.getActiveResourcesInfo().filter((name) => name
 function leave({ socket }: Pick<RawClient, "socket">, way: Way): void {
   if (way === "RST") socket.resetAndDestroy();
   else socket.end();
+}
+
+/** A tunnel to the job, through which `hello` goes. */
+async function openTunnel(): Promise<RawClient> {
+  rig.table.service({
+    key: "local/t/raw",
+    protocol: "tcp",
+    matches: [byHost("t.localhost")],
+    endpoints: [backend.address],
+  });
+  await rig.publish();
+  const client = await RawClient.connect(rig.port, "CONNECT t.localhost:80 HTTP/1.1\r\nHost: t.localhost:80\r\n\r\n");
+  await until(() => client.received.startsWith("HTTP/1.1 200 "));
+  client.send("hello");
+  return client;
 }
 
 /** The connection on which these bytes came. */
@@ -153,16 +166,7 @@ describe("a visitor that leaves", () => {
   });
 
   test.each(WAYS)("of a tunnel, by %s: both ends close", async (way) => {
-    rig.table.service({
-      key: "local/t/raw",
-      protocol: "tcp",
-      matches: [byHost("t.localhost")],
-      endpoints: [backend.address],
-    });
-    await rig.publish();
-    using client = await RawClient.connect(rig.port, "CONNECT t.localhost:80 HTTP/1.1\r\nHost: t.localhost:80\r\n\r\n");
-    await until(() => client.received.startsWith("HTTP/1.1 200 "));
-    client.send("hello");
+    using client = await openTunnel();
     const connection = await heard("hello");
     leave(client, way);
     await until(() => connection.over && client.over);
@@ -262,16 +266,7 @@ describe("a job that leaves", () => {
   });
 
   test.each(WAYS)("of a tunnel, by %s: both ends close", async (way) => {
-    rig.table.service({
-      key: "local/t/raw",
-      protocol: "tcp",
-      matches: [byHost("t.localhost")],
-      endpoints: [backend.address],
-    });
-    await rig.publish();
-    using client = await RawClient.connect(rig.port, "CONNECT t.localhost:80 HTTP/1.1\r\nHost: t.localhost:80\r\n\r\n");
-    await until(() => client.received.startsWith("HTTP/1.1 200 "));
-    client.send("hello");
+    using client = await openTunnel();
     const connection = await heard("hello");
     leave(connection, way);
     await until(() => client.over);

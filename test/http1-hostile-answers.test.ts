@@ -2,8 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { startTestPlane } from "../src/dataplanes/embedded/testing/start-plane.ts";
 import { ask, RawClient } from "../src/dataplanes/testing/clients.ts";
 import { startRig, until, type Rig } from "../src/dataplanes/testing/rig.ts";
-import { byHost } from "../src/dataplanes/testing/table-builder.ts";
-import { exchangeRaw, OK, readAnswers, startRawBackend, statusOf, valueOf, type RawBackend } from "./support/raw.ts";
+import { exchangeRaw, OK, readAnswers, serveRaw, statusOf, valueOf, type RawBackend } from "./support/raw.ts";
 
 /** Answers that no honest job gives: their visitor gets 502 or a visible break, and nobody ever gets what was for another. */
 
@@ -22,9 +21,7 @@ afterAll(() => rig[Symbol.asyncDispose]());
 
 beforeEach(async () => {
   await (backend as RawBackend | undefined)?.[Symbol.asyncDispose]();
-  backend = await startRawBackend();
-  rig.table.service({ key: "local/a/web", matches: [byHost("a.localhost")], endpoints: [backend.address] });
-  await rig.publish();
+  backend = await serveRaw(rig);
 });
 afterAll(() => backend[Symbol.asyncDispose]());
 

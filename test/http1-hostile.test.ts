@@ -3,18 +3,8 @@ import { strippedHeaders } from "../src/auth/headers.ts";
 import { startTestPlane } from "../src/dataplanes/embedded/testing/start-plane.ts";
 import { ask, RawClient } from "../src/dataplanes/testing/clients.ts";
 import { startRig, until, type Rig } from "../src/dataplanes/testing/rig.ts";
-import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { ALLOW } from "../src/dataplanes/testing/test-gatekeeper.ts";
-import {
-  exchangeRaw,
-  OK,
-  readAnswers,
-  startRawBackend,
-  statusOf,
-  valueOf,
-  written,
-  type RawBackend,
-} from "./support/raw.ts";
+import { exchangeRaw, OK, readAnswers, serveRaw, statusOf, valueOf, written, type RawBackend } from "./support/raw.ts";
 
 /**
  * Bytes that no honest visitor sends, and answers that no honest job gives, through a real plane. The job is a bare socket that keeps every
@@ -39,10 +29,8 @@ afterAll(() => rig[Symbol.asyncDispose]());
 
 beforeEach(async () => {
   await (backend as RawBackend | undefined)?.[Symbol.asyncDispose]();
-  backend = await startRawBackend();
   rig.gatekeeper.checking = () => ALLOW;
-  rig.table.service({ key: "local/a/web", matches: [byHost("a.localhost")], endpoints: [backend.address] });
-  await rig.publish();
+  backend = await serveRaw(rig);
 });
 afterAll(() => backend[Symbol.asyncDispose]());
 

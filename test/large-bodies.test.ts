@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startHttpApp } from "../src/dataplanes/testing/apps.ts";
+import { digest } from "../src/dataplanes/testing/digest.ts";
 import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { startPlaneProcess, type PlaneProcess } from "./support/plane-process.ts";
 import { until } from "./support/gate.ts";
@@ -22,7 +23,7 @@ const REQUESTS = 12;
 const app = await startHttpApp((req, res) => {
   req.on("error", () => undefined);
   if (req.method === "POST") {
-    void digest(req, false).then(
+    void digest(req, null).then(
       (seen) => res.end(seen),
       () => res.destroy(),
     );
@@ -49,19 +50,7 @@ function* pieces(content: Buffer): Iterable<Buffer> {
 
 const hashOf = (content: Buffer) => createHash("sha256").update(content).digest("hex");
 
-/** `slowly`: with rests, in which everything before it fills. */
-async function digest(from: Readable, slowly: boolean): Promise<string> {
-  const hash = createHash("sha256");
-  let since = 0;
-  for await (const chunk of from as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    since += chunk.length;
-    if (!slowly || since < MiB) continue;
-    since = 0;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  return hash.digest("hex");
-}
+const RESTS = { everyBytes: MiB, ms: 5 };
 
 /** Parts of the content from 1 byte to 4 MiB. */
 function part(seed: number): { readonly from: number; readonly to: number } {
@@ -94,7 +83,7 @@ async function visitHttp1(visitor: number): Promise<void> {
       continue;
     }
     if (upload) expect(await textOf(response)).toBe(hashOf(content));
-    else expect(await digest(response, visitor % 2 === 0)).toBe(hashOf(content));
+    else expect(await digest(response, visitor % 2 === 0 ? RESTS : null)).toBe(hashOf(content));
   }
   agent.destroy();
 }
@@ -115,7 +104,7 @@ async function visitHttp2(visitor: number): Promise<void> {
     else stream.end();
     const expected = hashOf(content);
     if (upload) expect(await textOf(stream)).toBe(expected);
-    else expect(await digest(stream, visitor % 2 === 0)).toBe(expected);
+    else expect(await digest(stream, visitor % 2 === 0 ? RESTS : null)).toBe(expected);
   });
   await Promise.all(requests);
   session.destroy();

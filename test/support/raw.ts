@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { startTcpApp } from "../../src/dataplanes/testing/apps.ts";
 import { RawClient } from "../../src/dataplanes/testing/clients.ts";
-import { until } from "../../src/dataplanes/testing/rig.ts";
+import { until, type Rig } from "../../src/dataplanes/testing/rig.ts";
+import { byHost } from "../../src/dataplanes/testing/table-builder.ts";
 
 /** One HTTP/1.1 message as it was on the wire, latin1. */
 export interface Message {
@@ -241,4 +242,12 @@ export async function exchangeRaw(
   }
   await until(() => client.over || enough(client));
   return client;
+}
+
+/** A raw job that is where a.localhost leads from now on. Whoever asks for it closes it, and the one before. */
+export async function serveRaw(rig: Rig, answering?: Answering): Promise<RawBackend> {
+  const backend = await startRawBackend(answering);
+  rig.table.service({ key: "local/a/web", matches: [byHost("a.localhost")], endpoints: [backend.address] });
+  await rig.publish();
+  return backend;
 }

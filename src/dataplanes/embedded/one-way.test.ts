@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { PassThrough, type Duplex } from "node:stream";
+import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
+import { digest } from "../testing/digest.ts";
 import { until } from "../testing/rig.ts";
 import { bulkBuffers } from "./buffer-pool.ts";
 import { carryOneWay } from "./one-way.ts";
@@ -40,26 +41,14 @@ async function send(socket: Socket, content: Buffer, seed: number): Promise<void
   socket.end();
 }
 
-/** All that comes, up to the end; `slowly`: with rests in which everything before it fills. */
-async function digest(stream: Duplex, slowly: boolean): Promise<string> {
-  const hash = createHash("sha256");
-  let since = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    since += chunk.length;
-    if (!slowly || since < 512 * 1024) continue;
-    since = 0;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  return hash.digest("hex");
-}
+const RESTS = { everyBytes: 512 * 1024, ms: 2 };
 
 const expected = createHash("sha256").update(CONTENT).digest("hex");
 
 test("carries every byte in its place on many connections at once, to fast and slow receivers, and has its buffers back", async () => {
   const ways = await Promise.all(Array.from({ length: 12 }, way));
   const digests = ways.map(async ({ sender, receiver }, at) => {
-    const [seen] = await Promise.all([digest(receiver, at % 2 === 0), send(sender, CONTENT, at + 1)]);
+    const [seen] = await Promise.all([digest(receiver, at % 2 === 0 ? RESTS : null), send(sender, CONTENT, at + 1)]);
     return seen;
   });
   expect(new Set(await Promise.all(digests))).toEqual(new Set([expected]));
@@ -72,7 +61,7 @@ test("carries on in order by copies when all buffers are lent", async () => {
   const taken: Buffer[] = [];
   for (let buffer = bulkBuffers.take(); buffer !== null; buffer = bulkBuffers.take()) taken.push(buffer);
   const { sender, receiver, end } = await way();
-  const [seen] = await Promise.all([digest(receiver, true), send(sender, CONTENT, 7)]);
+  const [seen] = await Promise.all([digest(receiver, RESTS), send(sender, CONTENT, 7)]);
   expect(seen).toBe(expected);
   end();
   for (const buffer of taken) bulkBuffers.give(buffer);
@@ -114,7 +103,7 @@ test("begins with what was read before, also where it had been ended before", as
   await until(() => from.readableLength === 5);
   let count = 0;
   carryOneWay({ from, to, count: (bytes) => (count += bytes) });
-  expect(await digest(receiver, false)).toBe(createHash("sha256").update("early").digest("hex"));
+  expect(await digest(receiver, null)).toBe(createHash("sha256").update("early").digest("hex"));
   expect(count).toBe(5);
   const [ended, accepted] = await socketPair();
   ended.end();
@@ -122,7 +111,7 @@ test("begins with what was read before, also where it had been ended before", as
   await once(accepted, "end");
   const [next, last] = await socketPair();
   carryOneWay({ from: accepted, to: next, count: () => undefined });
-  expect(await digest(last, false)).toBe(createHash("sha256").digest("hex"));
+  expect(await digest(last, null)).toBe(createHash("sha256").digest("hex"));
   for (const each of [sender, from, to, receiver, ended, accepted, next, last]) each.destroy();
 });
 
@@ -132,7 +121,7 @@ test("carries streams that are no sockets, either way", async () => {
   let [first, second] = [0, 0];
   carryOneWay({ from, to: through, count: (bytes) => (first += bytes) });
   carryOneWay({ from: through, to, count: (bytes) => (second += bytes) });
-  const [seen] = await Promise.all([digest(receiver, true), send(sender, CONTENT, 11)]);
+  const [seen] = await Promise.all([digest(receiver, RESTS), send(sender, CONTENT, 11)]);
   expect(seen).toBe(expected);
   expect([first, second]).toEqual([CONTENT.length, CONTENT.length]);
   for (const each of [sender, from, to, receiver]) each.destroy();
