@@ -1932,6 +1932,20 @@ export function describeDataPlane(name: string, start: StartPlane): void {
       ).toContain("cut");
       idle.destroy();
     });
+
+    test("answers who connected before it drains and asks just after", async () => {
+      await using app = await startHttpApp((_req, res) => res.end("in time"));
+      await using rig = await serving(app);
+      using silent = await RawClient.connect(rig.port);
+      expect((await ask(rig.port, HOST)).body).toBe("in time"); // by now the one before is accepted, too
+      const draining = rig.plane.drain(Date.now() + 5000);
+      silent.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      await until(() => silent.over);
+      expect(silent.received).toMatch(/^HTTP\/1\.1 200 /);
+      expect(silent.received).toContain("in time");
+      expect(silent.received).toMatch(/\r\nConnection: close\r\n/i);
+      await draining;
+    });
   });
 }
 

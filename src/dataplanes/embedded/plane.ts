@@ -138,7 +138,7 @@ class EmbeddedPlane implements DataPlane {
     this.#entrance.drain();
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
     const timer = this.#clock.after(Math.max(0, deadline - this.#clock.now()), () => resolve(undefined));
-    await Promise.race([this.#traffic.idle().then(() => this.#lastWords()), late]);
+    await Promise.race([this.#quiet(), late]);
     timer[Symbol.dispose]();
     this.#connections[Symbol.dispose]();
   }
@@ -151,6 +151,14 @@ class EmbeddedPlane implements DataPlane {
     this.#board[Symbol.dispose]();
     await this.#listener[Symbol.asyncDispose]();
     await this.#observation[Symbol.asyncDispose]();
+  }
+
+  /** Resolves when nothing is open, and nothing came in the meantime from who had connected before. */
+  async #quiet(): Promise<void> {
+    do {
+      await this.#traffic.idle();
+      await this.#lastWords();
+    } while (this.#traffic.count > 0);
   }
 
   /** Answers are on their way to the last visitors; connections on which nobody ever asked are not waited for. */

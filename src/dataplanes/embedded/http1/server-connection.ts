@@ -117,9 +117,10 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
     return this.#draining;
   }
 
-  /** The present answer is the last one; without one under way it ends now. */
+  /** The present answer is the last one; without one under way it ends now, but for who has asked nothing yet: that may be on its way. */
   drain(): void {
     this.#draining = true;
+    if (this.#served === 0) return;
     if (this.#exchange === null && this.#reads === "head" && !this.#collector.begun) this.#sendOff();
   }
 
