@@ -4,6 +4,7 @@ export * from "./errors.ts";
 export * from "./gatekeeper.ts";
 export * from "./host-port.ts";
 export * from "./identity-headers.ts";
+export * from "./identity-text.ts";
 export * from "./identity.ts";
 export * from "./names.ts";
 export * from "./plain-head.ts";
