@@ -15,6 +15,8 @@ export interface Shown {
   readonly expiresAt: number;
   /** Of the credential; public. */
   readonly id: string;
+  /** Name of the authenticator. */
+  readonly proof: string;
   readonly respond: HeaderFields;
 }
 
@@ -78,7 +80,7 @@ async function askOne(
     const found = await abortable(authenticator.authenticate(head, signal), signal);
     if (found === null) return null;
     const { principal, expiresAt, id = `${authenticator.name}-${key.slice(0, 24)}`, respond = [] } = found;
-    return { principal, expiresAt, id, respond };
+    return { principal, expiresAt, id, proof: authenticator.name, respond };
   } catch (error) {
     if (error instanceof GatewayError) throw error;
     throw new GatewayError("unavailable", `${authenticator.name} failed`, { cause: error });

@@ -5,7 +5,6 @@ import {
   GatewayError,
   type HeaderFields,
   originOf,
-  type Principal,
   type RequestHead,
   type Route,
   type Session,
@@ -76,7 +75,8 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
         return refusal(deps, route, error);
       }
     },
-    opened: (session, route, cut) => deps.live.opened(session, route, cut),
+    opened: (use, route, cut) => deps.live.opened(use, route, cut),
+    refused: () => undefined,
   };
 }
 
@@ -150,7 +150,7 @@ async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, sig
   const shown = await deps.credentials.authenticate(head, signal);
   if (shown !== null) {
     if (await deps.permissions.ask(route, shown.principal, signal)) return allowShown(deps, route, head, shown);
-    throw notYours(route, shown.principal);
+    return notYours(route, sessionOf(route, shown));
   }
   const session = deps.sessions.find(route, head, ownCookies(head));
   if (session !== null) return admitSession(deps, { route, head, session }, signal);
@@ -181,7 +181,7 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
   if (renewed !== null) {
     return allow(deps, { route, head, session: renewed.session }, [["set-cookie", renewed.cookie]]);
   }
-  if (!permitted) throw notYours(route, session.principal);
+  if (!permitted) return notYours(route, session);
   deps.sessions.postpone(session);
   return allowSession(deps, route, head, session);
 }
@@ -200,10 +200,12 @@ async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, sign
 }
 
 function allowShown(deps: LocalDeps, route: Route, head: RequestHead, shown: Shown): Decision {
-  const { id, principal, expiresAt, respond } = shown;
-  if (deps.revocations.has(id)) return unauthenticated(deps, "this token is revoked");
-  const session = { id, principal, service: route.service, expiresAt, renewAt: expiresAt };
-  return allow(deps, { route, head, session }, respond);
+  if (deps.revocations.has(shown.id)) return unauthenticated(deps, "this token is revoked");
+  return allow(deps, { route, head, session: sessionOf(route, shown) }, shown.respond);
+}
+
+function sessionOf({ service }: Route, { id, principal, proof, expiresAt }: Shown): Session {
+  return { id, principal, proof, service, expiresAt, renewAt: expiresAt };
 }
 
 /** Cookies are sent by browsers on anybody's behalf, so who asks is looked at, too. Tokens are not: whoever sends one means it. */
@@ -212,7 +214,7 @@ function allowSession(deps: LocalDeps, route: Route, head: RequestHead, session:
   // Anybody may ask a public service, but nobody in somebody else's name.
   if (isPublic(route)) return allow(deps, { route, head, session: null });
   const reason = "this request came from another site, which this service does not allow (Origin, Sec-Fetch-Site)";
-  return { kind: "deny", status: 403, code: "cross_origin", reason };
+  return { kind: "deny", status: 403, code: "cross_origin", reason, session };
 }
 
 function comesFromElsewhere(site: Site, route: Route, head: RequestHead): boolean {
@@ -228,7 +230,7 @@ function allow(
   if (bypassesTheGate(route, head) && (session === null || !isManager(route, session.principal))) {
     if (session === null) return unauthenticated(deps, "log in: tunnels to this service are for its owner");
     const reason = "only its owner may open a tunnel to a service that speaks HTTP; ask for it by its address";
-    return { kind: "deny", status: 403, code: "denied", reason };
+    return { kind: "deny", status: 403, code: "denied", reason, session };
   }
   const strip = strippedHeaders(route, head, deps.credentials.recognised(head));
   const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
@@ -265,8 +267,9 @@ function isNavigation(head: RequestHead): boolean {
   );
 }
 
-function notYours(route: Route, principal: Principal): GatewayError {
-  return new GatewayError("denied", `${principal.name} may not use ${route.service}`);
+function notYours(route: Route, session: Session): Decision {
+  const reason = `${session.principal.name} may not use ${route.service}`;
+  return { kind: "deny", status: 403, code: "denied", reason, session };
 }
 
 function unauthenticated(deps: LocalDeps, reason: string): Decision {

@@ -1,4 +1,4 @@
-import type { Route, Session } from "../model/index.ts";
+import type { CutReason, Route, Session, Use } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { rootOf } from "./revocations.ts";
@@ -7,6 +7,7 @@ import { createUsageCounts, type Usage } from "./usage.ts";
 const SWEEP_MS = 5_000;
 
 interface Live {
+  readonly use: Use;
   readonly session: Session;
   readonly route: Route;
   readonly cut: () => void;
@@ -16,7 +17,7 @@ interface Live {
 
 /** Every open connection and stream, and what each service was used for. */
 export interface LiveSessions extends Disposable {
-  opened(session: Session | null, route: Route, cut: () => void): { closed(bytesIn: number, bytesOut: number): void };
+  opened(use: Use, route: Route, cut: () => void): { closed(): void };
   /** Closes what is open of a session, or of all sessions of a login. */
   cut(id: string): void;
   /** By service. */
@@ -38,16 +39,17 @@ export function startLive(deps: LiveDeps): LiveSessions {
   const usage = createUsageCounts(deps.clock);
   const registry = new Registry(deps);
   return {
-    opened(session, route, cut) {
+    opened(use, route, cut) {
+      const { session } = use;
       usage.opened(route.service);
-      const forget = session === null ? null : registry.add({ session, route, cut, expiresAt: session.expiresAt });
+      const forget = session === null ? null : registry.add({ use, session, route, cut, expiresAt: session.expiresAt });
       let open = true;
       return {
-        closed(bytesIn, bytesOut) {
+        closed() {
           if (!open) return;
           open = false;
           forget?.();
-          usage.closed(route.service, bytesIn, bytesOut);
+          usage.closed(route.service, use.bytesIn, use.bytesOut);
         },
       };
     },
@@ -73,7 +75,7 @@ class Registry implements Disposable {
   add(entry: Live): () => void {
     if (this.#deps.isRevoked(entry.session.id)) {
       // Revoked since its admission. Not cut within this call: the caller has no handle yet.
-      queueMicrotask(() => this.#end(entry));
+      queueMicrotask(() => this.#end(entry, "revoked"));
       return () => undefined;
     }
     const root = rootOf(entry.session.id);
@@ -85,7 +87,7 @@ class Registry implements Disposable {
 
   cut(id: string): void {
     const entries = [...(this.#byLogin.get(rootOf(id)) ?? [])];
-    for (const entry of entries) if (rootOf(id) === id || entry.session.id === id) this.#end(entry);
+    for (const entry of entries) if (rootOf(id) === id || entry.session.id === id) this.#end(entry, "revoked");
   }
 
   #forget(entry: Live): void {
@@ -95,8 +97,9 @@ class Registry implements Disposable {
     if (siblings?.size === 0) this.#byLogin.delete(root);
   }
 
-  #end(entry: Live): void {
+  #end(entry: Live, reason: CutReason): void {
     this.#forget(entry);
+    entry.use.cutFor ??= reason;
     try {
       entry.cut();
     } catch (error) {
@@ -125,13 +128,14 @@ class Registry implements Disposable {
     const { session, route } = entry;
     if (mayStay(session, route) && clock.now() < entry.expiresAt) return;
     try {
-      const until = mayStay(session, route) ? await prolong(session, route) : null;
-      if (until === null) this.#end(entry);
+      if (!mayStay(session, route)) return this.#end(entry, "access_lost");
+      const until = await prolong(session, route);
+      if (until === null) this.#end(entry, "expired");
       else entry.expiresAt = until;
     } catch (error) {
       // Nobody can say that it may go on, so it may not: closed by default.
       logger.warn({ err: error, service: route.service }, "session ended: its login could not be checked");
-      this.#end(entry);
+      this.#end(entry, "expired");
     }
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { GatewayError, type Principal, type Route, type Session } from "../model/index.ts";
 import type { Auth } from "./auth.ts";
-import { type AuthKit, bearer, hostRoute, OWNER, PLAIN, startAuthKit } from "./testing/auth-kit.ts";
+import { type AuthKit, bearer, hostRoute, OWNER, PLAIN, startAuthKit, useOf } from "./testing/auth-kit.ts";
 import { type Browser, makeHead } from "./testing/browser.ts";
 
 const NB = "http://nb.localhost:7080";
@@ -24,9 +24,9 @@ afterEach(() => kit[Symbol.asyncDispose]());
 /** An open connection, as a plane holds one. */
 function open(session: Session | null, route: Route, auth: Auth = kit.auth) {
   const state = { cuts: 0 };
-  const handle = auth.gatekeeper.opened(session, route, () => {
+  const handle = auth.gatekeeper.opened(useOf(session), route, () => {
     state.cuts += 1;
-    handle.closed(10, 20);
+    handle.closed();
   });
   return Object.assign(state, handle);
 }
@@ -229,7 +229,7 @@ describe("what stays open", () => {
     const { view, token } = await kit.auth.tokens.issue({ name: "ci", principal: OWNER });
     const route = kit.routeFor("nb.localhost", "/")!;
     const stubborn = { id: view.id, principal: OWNER, service: route.service, expiresAt: Infinity, renewAt: Infinity };
-    kit.auth.gatekeeper.opened(stubborn, route, () => {
+    kit.auth.gatekeeper.opened(useOf(stubborn), route, () => {
       throw new Error("already destroyed");
     });
     const connection = await openWith(token);
@@ -243,15 +243,15 @@ describe("usage", () => {
   test("is counted per service: what is open, bytes, last use", () => {
     const route = kit.routeFor("nb.localhost", "/")!;
     const [first, second] = [open(null, route), open(null, route)];
-    first.closed(5, 7);
-    first.closed(5, 7);
+    first.closed();
+    first.closed();
     kit.clock.advance(1000);
-    second.closed(1, 2);
+    second.closed();
     open(null, route);
     expect(kit.auth.usage().get("local/nb/web")).toEqual({
       open: 1,
-      bytesIn: 6,
-      bytesOut: 9,
+      bytesIn: 20,
+      bytesOut: 40,
       lastUsed: kit.clock.now(),
     });
     expect(kit.auth.usage().has("local/tb/web")).toBe(false);

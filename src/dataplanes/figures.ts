@@ -1,6 +1,3 @@
-/** What goes through a plane. */
-export type TrafficKind = "http" | "websocket" | "grpc" | "tcp" | "tls" | "forward";
-
 /** Whose answer it was: the job's, or the gate's own. */
 export type Source = "app" | "gate";
 

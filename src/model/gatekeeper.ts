@@ -25,8 +25,11 @@ export interface RequestHead {
 
 /** Somebody let in to one service. */
 export interface Session {
+  /** Public; up to its first dot the id of the login or token that it stands on. */
   readonly id: string;
   readonly principal: Principal;
+  /** How they proved who they are: name of the login method. Absent: that was not kept. */
+  readonly proof?: string;
   /** `provider/task/service`. */
   readonly service: string;
   /** Epoch ms. */
@@ -61,8 +64,37 @@ export type Decision =
       readonly reason: string;
       /** WWW-Authenticate. */
       readonly challenge?: string;
+      /** Who was refused, where that is known; its service may be any. */
+      readonly session?: Session;
     }
   | { readonly kind: "redirect"; readonly location: string; readonly respond: HeaderFields };
+
+/** What goes through a plane. */
+export type TrafficKind = "http" | "websocket" | "grpc" | "tcp" | "tls" | "forward";
+
+/** Why something was ended before its time. */
+export type CutReason = "revoked" | "expired" | "access_lost" | "route_gone";
+
+/** One request, stream or connection as its plane sees it, from its first moment to its last: its figures are those of the moment. */
+export interface Use {
+  readonly kind: TrafficKind;
+  /** IP address of who connected. */
+  readonly peer: string;
+  /** null: what came speaks no HTTP. */
+  readonly head: RequestHead | null;
+  /** Who was let in, or refused, where that is known. */
+  readonly session: Session | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Of the answer; 0: there was none. */
+  readonly status: number;
+  /** Why the gate answered itself; null: it did not, or nothing was wrong. */
+  readonly code: string | null;
+  /** Bytes of the largest piece that came from the visitor since somebody last set this to 0. What only keeps a connection open is small. */
+  largestIn: number;
+  /** Set by whoever cuts it, before. */
+  cutFor: CutReason | null;
+}
 
 /** What a data plane asks: first the local, synchronous way; "ask" means the slow way, once. */
 export interface Gatekeeper {
@@ -70,5 +102,7 @@ export interface Gatekeeper {
   /** Never throws but on abort: what went wrong is a denial with 503. */
   admit(route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision>;
   /** Every connection and stream is opened and closed here: audit, revocation (`cut` is called), last use. */
-  opened(session: Session | null, route: Route, cut: () => void): { closed(bytesIn: number, bytesOut: number): void };
+  opened(use: Use, route: Route, cut: () => void): { closed(): void };
+  /** Somebody was refused, by whatever part of the gate. `route`: what they wanted; null: nothing that there is. */
+  refused(use: Use, route: Route | null): void;
 }

@@ -4,7 +4,16 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { LoginConfig } from "../../config/schema.ts";
-import { matchKey, OWNER_ONLY, type Match, type Principal, type Route, type Site } from "../../model/index.ts";
+import {
+  matchKey,
+  OWNER_ONLY,
+  type Match,
+  type Principal,
+  type Route,
+  type Session,
+  type Site,
+  type Use,
+} from "../../model/index.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { startEmbeddedStore } from "../../store/embedded/embedded-store.ts";
 import type { Store } from "../../store/store.ts";
@@ -30,6 +39,12 @@ export const SECURE: Site = Object.freeze({
   port: 443,
   dial: "192.0.2.1",
 });
+
+/** A WebSocket of this session, over which something went. */
+export function useOf(session: Session | null): Use {
+  const figures = { bytesIn: 10, bytesOut: 20, status: 101, code: null, largestIn: 0, cutFor: null };
+  return { kind: "websocket", peer: "192.0.2.7", head: null, session, ...figures };
+}
 
 /** Everything a route needs, beside what a test is about. */
 export function makeRoute(match: Match, more: Partial<Omit<Route, "id" | "match">> = {}): Route {

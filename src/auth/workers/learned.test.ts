@@ -6,6 +6,7 @@ import { createLearnedCredentials } from "./learned.ts";
 
 const SHOWN = {
   id: "abcdefghijkl",
+  proof: "tokens",
   principal: { realm: "local", name: "alice", groups: [], admin: false },
   expiresAt: Number.MAX_SAFE_INTEGER,
   respond: [],

@@ -68,7 +68,8 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   return {
     check: createLocalCheck(local),
     admit: (route, head, signal) => admit(local, { ...deps, route, head }, signal),
-    opened: (session, route, cut) => live.opened(session, route, cut),
+    opened: (use, route, cut) => live.opened(use, route, cut),
+    refused: () => undefined,
     [Symbol.dispose]() {
       reporting[Symbol.dispose]();
       live[Symbol.dispose]();
@@ -105,8 +106,8 @@ function learn(local: Local, route: Route, head: RequestHead, allowed: Extract<D
   if (session === null || respond.length > 0) return;
   local.permissions.learn(route, session.principal);
   if (local.credentials.recognised(head).length > 0) {
-    const { id, principal, expiresAt } = session;
-    local.credentials.learn(head, { id, principal, expiresAt, respond });
+    const { id, principal, proof = "", expiresAt } = session;
+    local.credentials.learn(head, { id, principal, proof, expiresAt, respond });
     return;
   }
   const own = local.sessions.find(route, head, ownCookies(head));

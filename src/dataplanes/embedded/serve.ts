@@ -1,6 +1,5 @@
-import type { Decision } from "../../model/index.ts";
+import type { Decision, TrafficKind } from "../../model/index.ts";
 import type { Explanation } from "../dataplane.ts";
-import type { TrafficKind } from "../figures.ts";
 import { overloaded } from "./admission.ts";
 import { answerNotice, answerRedirect } from "./answer.ts";
 import type { PlaneContext } from "./context.ts";
@@ -69,6 +68,7 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
     sayNotice(exchange, flow, await context.explain({ route: null, head, session: null, failure: null }));
     return;
   }
+  flow.wanted = found.route;
   const decision = await decide(context, exchange, found);
   if (exchange.left) return;
   if (decision.kind === "allow") return pass(context, exchange, { found, allowed: decision, flow });
@@ -91,6 +91,7 @@ function refuse(exchange: Exchange, flow: Flow, decision: Exclude<Decision, { ki
     flow.refused(302, null);
     return answerRedirect(exchange, decision);
   }
+  flow.session = decision.session ?? null;
   sayNotice(exchange, flow, denial(decision));
 }
 

@@ -7,7 +7,7 @@ import { socketPair } from "./testing/socket-pair.ts";
 async function spliced(idleMs = 60_000) {
   const [visitor, near] = await socketPair();
   const [far, job] = await socketPair();
-  const counted = { bytesIn: 0, bytesOut: 0 };
+  const counted = { bytesIn: 0, bytesOut: 0, largestIn: 0 };
   const over = splice({ near, far, nearHead: Buffer.from("in "), farHead: Buffer.from("out "), idleMs, counted });
   const seen = { visitor: "", job: "" };
   visitor.on("data", (chunk: Buffer) => (seen.visitor += chunk.toString()));
@@ -24,7 +24,7 @@ test("carries heads and bytes both ways, and each end on its own", async () => {
   await once(visitor, "end");
   expect(seen.visitor).toBe("out answer");
   await over;
-  expect(counted).toEqual({ bytesIn: 11, bytesOut: 10 });
+  expect(counted).toEqual({ bytesIn: 11, bytesOut: 10, largestIn: 8 });
 });
 
 test("passes a break on, whichever side it comes from, also after a half-close", async () => {

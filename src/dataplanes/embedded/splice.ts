@@ -16,7 +16,7 @@ export interface SpliceInput {
   readonly farHead?: Buffer;
   /** Longest silence on both ways together. */
   readonly idleMs: number;
-  readonly counted: { bytesIn: number; bytesOut: number };
+  readonly counted: { bytesIn: number; bytesOut: number; largestIn: number };
 }
 
 /**
@@ -29,7 +29,11 @@ export function splice({ near, far, nearHead, farHead, idleMs, counted }: Splice
   far.on("error", () => undefined);
   if (nearHead !== undefined && nearHead.length > 0) far.write(nearHead);
   if (farHead !== undefined && farHead.length > 0) near.write(farHead);
-  counted.bytesIn += nearHead?.length ?? 0;
+  const came = (bytes: number): void => {
+    counted.bytesIn += bytes;
+    if (bytes > counted.largestIn) counted.largestIn = bytes;
+  };
+  came(nearHead?.length ?? 0);
   counted.bytesOut += farHead?.length ?? 0;
   near.once("end", () => (ended.near = true));
   far.once("end", () => (ended.far = true));
@@ -40,7 +44,7 @@ export function splice({ near, far, nearHead, farHead, idleMs, counted }: Splice
     near.destroy();
     far.destroy();
   });
-  carryOneWay({ from: near, to: far, count: (bytes) => (counted.bytesIn += bytes) });
+  carryOneWay({ from: near, to: far, count: came });
   carryOneWay({ from: far, to: near, count: (bytes) => (counted.bytesOut += bytes) });
   return Promise.all([closed(near, far, () => ended.near), closed(far, near, () => ended.far)]).then(() => undefined);
 }

@@ -1,6 +1,15 @@
-import { isGateService, type Gatekeeper, type RequestHead, type Route, type Session } from "../../model/index.ts";
+import {
+  type CutReason,
+  isGateService,
+  type Gatekeeper,
+  type RequestHead,
+  type Route,
+  type Session,
+  type TrafficKind,
+  type Use,
+} from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { add, addTime, SLOT, type Block, type PlaneFigures, type Source, type TrafficKind } from "../figures.ts";
+import { add, addTime, SLOT, type Block, type PlaneFigures, type Source } from "../figures.ts";
 import { Counters } from "./counters.ts";
 import type { DialFailure } from "./dial.ts";
 
@@ -55,15 +64,19 @@ interface Open {
  * One request, stream or connection, from its first moment to its last: begun → (let in → tried at endpoints) → answered or refused →
  * closed. Bytes are added by whoever moves them.
  */
-export class Flow {
+export class Flow implements Use {
   bytesIn = 0;
   bytesOut = 0;
+  largestIn = 0;
+  cutFor: CutReason | null = null;
   /** Of the answer; 0: there was none. */
   status = 0;
   source: Source = "app";
   /** Why the gate answered itself. */
   code: string | null = null;
   route: Route | null = null;
+  /** What was asked for, let in or not. */
+  wanted: Route | null = null;
   session: Session | null = null;
   /** The last endpoint tried. */
   tried: Tried | null = null;
@@ -91,6 +104,10 @@ export class Flow {
     this.kind = kind;
     this.asked = typeof from === "string" ? null : from;
     this.peer = typeof from === "string" ? from : from.head.peer;
+  }
+
+  get head(): RequestHead | null {
+    return this.asked === null ? null : this.asked.head;
   }
 
   /** It ended before its answer was whole. */
@@ -201,7 +218,10 @@ export class Traffic {
 
   /** Ends all that came by this route. */
   cut(routeId: string): void {
-    for (const { open } of [...(this.#byRoute.get(routeId) ?? [])]) open?.cut();
+    for (const flow of [...(this.#byRoute.get(routeId) ?? [])]) {
+      flow.cutFor ??= "route_gone";
+      flow.open?.cut();
+    }
   }
 
   /** The service left the table. */
@@ -225,7 +245,7 @@ export class Traffic {
     if (flows === undefined) this.#byRoute.set(route.id, (flows = new Set()));
     flows.add(flow);
     used(route.service, clock.now());
-    return { route, block, cut, record: gatekeeper.opened(flow.session, route, cut) };
+    return { route, block, cut, record: gatekeeper.opened(flow, route, cut) };
   }
 
   retried({ kind, open }: Flow): void {
@@ -241,6 +261,7 @@ export class Traffic {
 
   close(flow: Flow): void {
     if (flow.open !== null) this.#leave(flow, flow.open);
+    else if (flow.source === "gate" && flow.code !== null) this.#deps.gatekeeper.refused(flow, flow.wanted);
     this.observer.closed(flow);
   }
 
@@ -257,7 +278,7 @@ export class Traffic {
     addTime(sums, SLOT.duration, seconds);
     if (kind === "http" || kind === "grpc") addTime(block, SLOT.duration, seconds);
     this.#deps.used(service, this.#deps.clock.now());
-    record.closed(flow.bytesIn, flow.bytesOut);
+    record.closed();
     if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

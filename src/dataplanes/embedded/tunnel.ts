@@ -47,11 +47,15 @@ async function openTunnel(context: PlaneContext, exchange: Exchange, flow: Flow)
   if (fault !== null) return { ...NOTICES.bad_request, message: fault.message };
   const route = context.index.findHost(parseHost(head.host) ?? "");
   if (route === null) return NO_TUNNEL;
+  flow.wanted = route;
   if (route.protocol === "tls" || isGateService(route.service)) return REFUSED;
   const checked = context.gatekeeper.check(route, head);
   const decision = checked.kind === "ask" ? await context.gatekeeper.admit(route, head, gone) : checked;
   if (exchange.left) return null;
-  if (decision.kind !== "allow") return refusal(decision);
+  if (decision.kind !== "allow") {
+    flow.session = (decision.kind === "deny" ? decision.session : undefined) ?? null;
+    return refusal(decision);
+  }
   return join(context, exchange, { route, allowed: decision, flow });
 }
 

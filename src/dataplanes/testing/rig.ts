@@ -1,7 +1,7 @@
 import type { LimitsConfig } from "../../config/schema.ts";
-import type { Site } from "../../model/index.ts";
+import type { Site, TrafficKind } from "../../model/index.ts";
 import type { DataPlane, Explain, PlaneStatus } from "../dataplane.ts";
-import { KINDS, SLOT, type TrafficKind } from "../figures.ts";
+import { KINDS, SLOT } from "../figures.ts";
 import { TableBuilder } from "./table-builder.ts";
 import { TestGatekeeper } from "./test-gatekeeper.ts";
 

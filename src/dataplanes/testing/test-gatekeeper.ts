@@ -1,7 +1,8 @@
-import type { Decision, Gatekeeper, RequestHead, Route, Session } from "../../model/index.ts";
+import type { Decision, Gatekeeper, RequestHead, Route, Session, Use } from "../../model/index.ts";
 
 export interface Opened {
   readonly session: Session | null;
+  readonly use: Use;
   readonly route: Route;
   readonly cut: () => void;
   /** Set when it was closed. */
@@ -24,6 +25,7 @@ export class TestGatekeeper implements Gatekeeper {
   /** Of `admit`. */
   admitting: (route: Route, head: RequestHead, signal: AbortSignal) => Promise<Decision> = () => Promise.resolve(ALLOW);
   readonly seen: Opened[] = [];
+  readonly refusals: { readonly use: Use; readonly route: Route | null }[] = [];
 
   check(route: Route, head: RequestHead): Decision | { readonly kind: "ask" } {
     return this.checking(route, head);
@@ -33,15 +35,19 @@ export class TestGatekeeper implements Gatekeeper {
     return this.admitting(route, head, signal);
   }
 
-  opened(session: Session | null, route: Route, cut: () => void): { closed(bytesIn: number, bytesOut: number): void } {
-    const opened: Opened = { session, route, cut, bytes: null };
+  opened(use: Use, route: Route, cut: () => void): { closed(): void } {
+    const opened: Opened = { session: use.session, use, route, cut, bytes: null };
     this.seen.push(opened);
     return {
-      closed(bytesIn, bytesOut) {
+      closed() {
         if (opened.bytes !== null) throw new Error("closed twice");
-        opened.bytes = { in: bytesIn, out: bytesOut };
+        opened.bytes = { in: use.bytesIn, out: use.bytesOut };
       },
     };
+  }
+
+  refused(use: Use, route: Route | null): void {
+    this.refusals.push({ use, route });
   }
 
   /** What is open now. */

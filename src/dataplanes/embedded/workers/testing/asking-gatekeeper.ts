@@ -5,7 +5,7 @@ import {
   type PlainHead,
   readHead,
   type Route,
-  type Session,
+  type Use,
 } from "../../../../model/index.ts";
 import type { Notice, ProcessLink, Question } from "../../../../platform/process-link.ts";
 import type { WorkerAuthority } from "../worker-plane.ts";
@@ -17,37 +17,42 @@ interface Asked {
   readonly checked: boolean;
 }
 const ASK: Question<Asked, Decision> = { name: "test.ask" };
-const OPENED: Notice<{ readonly id: number; readonly session: Session | null; readonly route: Route }> = {
+/** A use as plain data, but for its head. */
+type PlainUse = Omit<Use, "head">;
+const OPENED: Notice<{ readonly id: number; readonly use: PlainUse; readonly route: Route }> = {
   name: "test.opened",
 };
-const CLOSED: Notice<{ readonly id: number; readonly bytesIn: number; readonly bytesOut: number }> = {
+const CLOSED: Notice<{ readonly id: number; readonly use: PlainUse }> = {
   name: "test.closed",
 };
+const REFUSED: Notice<{ readonly use: PlainUse; readonly route: Route | null }> = { name: "test.refused" };
 const CUT: Notice<number> = { name: "test.cut" };
 
 /** Lets the test's own gatekeeper, in the test's process, decide about every request and hear of every connection of every worker. */
 export function askedAuthority(gatekeeper: Gatekeeper): WorkerAuthority {
   return {
     serve(link) {
-      const records = new Map<number, ReturnType<Gatekeeper["opened"]>>();
+      const records = new Map<number, { readonly use: PlainUse; closed(): void }>();
       link.answer(ASK, async ({ route, head, checked }, signal) => {
         const decision = checked ? gatekeeper.check(route, readHead(head)) : ({ kind: "ask" } as const);
         return decision.kind === "ask" ? gatekeeper.admit(route, readHead(head), signal) : decision;
       });
-      link.hear(OPENED, ({ id, session, route }) => {
-        records.set(
-          id,
-          gatekeeper.opened(session, route, () => link.tell(CUT, id)),
-        );
+      link.hear(OPENED, ({ id, use, route }) => {
+        const own = { ...use, head: null };
+        records.set(id, { use: own, ...gatekeeper.opened(own, route, () => link.tell(CUT, id)) });
       });
-      link.hear(CLOSED, ({ id, bytesIn, bytesOut }) => {
-        records.get(id)?.closed(bytesIn, bytesOut);
+      link.hear(CLOSED, ({ id, use }) => {
+        const record = records.get(id);
+        if (record === undefined) return;
+        Object.assign(record.use, use);
+        record.closed();
         records.delete(id);
       });
+      link.hear(REFUSED, ({ use, route }) => gatekeeper.refused({ ...use, head: null }, route));
       return {
         grounding: null,
         [Symbol.dispose]() {
-          for (const record of records.values()) record.closed(0, 0);
+          for (const record of records.values()) record.closed();
         },
       };
     },
@@ -66,18 +71,23 @@ export function startAskingGatekeeper(link: ProcessLink): Gatekeeper & Disposabl
       return { kind: "ask" };
     },
     admit: (route, head, signal) => link.ask(ASK, { route, head: plainHead(head), checked: checked.has(head) }, signal),
-    opened(session, route, cut) {
+    opened(use, route, cut) {
       const id = nextId;
       nextId += 1;
       cuts.set(id, cut);
-      link.tell(OPENED, { id, session, route });
+      link.tell(OPENED, { id, use: plainUse(use), route });
       return {
-        closed(bytesIn, bytesOut) {
+        closed() {
           cuts.delete(id);
-          link.tell(CLOSED, { id, bytesIn, bytesOut });
+          link.tell(CLOSED, { id, use: plainUse(use) });
         },
       };
     },
+    refused: (use, route) => link.tell(REFUSED, { use: plainUse(use), route }),
     [Symbol.dispose]: () => undefined,
   };
+}
+
+function plainUse({ kind, peer, session, bytesIn, bytesOut, status, code, largestIn, cutFor }: Use): PlainUse {
+  return { kind, peer, session, bytesIn, bytesOut, status, code, largestIn, cutFor };
 }
