@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Access, Principal } from "../model/index.ts";
-import { mayUse } from "./access.ts";
+import { currentOf, isManager, mayUse } from "./access.ts";
 import { hostRoute, OWNER, START } from "./testing/auth-kit.ts";
 
 const BOB: Principal = { realm: "local", name: "bob", groups: [{ realm: "local", name: "ml" }], admin: false };
@@ -59,4 +59,15 @@ test("leaves to an authority what nothing else allows", () => {
   expect(verdict({ authority })).toBe("authority");
   expect(verdict({ authority }, { ...BOB, admin: true })).toBe("allowed");
   expect(verdict({ authority, anyone: "authenticated" })).toBe("allowed");
+});
+
+test("lets nobody do more than the scope of what they showed, not even the owner, not even where anybody may", () => {
+  const limited: Principal = { ...OWNER, scope: { actions: ["connect"], services: ["nb"] } };
+  const route = (service: string) => hostRoute("nb.localhost", service, { access: { grants: [], anyone: "public" } });
+  expect(mayUse(route("local/nb/web"), limited, START)).toBe("allowed");
+  expect(mayUse(route("local/other/web"), limited, START)).toBe("refused");
+  expect(mayUse(route("local/nb/web"), { ...limited, scope: { actions: ["read"] } }, START)).toBe("refused");
+  expect(isManager(route("local/nb/web"), OWNER)).toBe(true);
+  expect(isManager(route("local/nb/web"), limited)).toBe(false);
+  expect(currentOf(OWNER, limited)).toEqual(limited);
 });

@@ -1,22 +1,28 @@
-import { type Grant, type Principal, type Route, sameIdentity } from "../model/index.ts";
+import { type Grant, inScope, type Principal, type Route, sameIdentity } from "../model/index.ts";
 
 /** "authority": nothing here lets them in, and somebody else is still to be asked. */
 export type MayUse = "allowed" | "refused" | "authority";
 
 /**
  * Whether the route's access lets `principal` in at `now` (epoch ms). The owner and administrators always may; grants, `anyone` and the
- * authority each add to that, and none takes away. A grant to a link lets nobody in here: a link is not a principal.
+ * authority each add to that, and none takes away; what the scope of their credential leaves out is refused, whoever they are. A grant to
+ * a link lets nobody in here: a link is not a principal.
  */
 export function mayUse(route: Route, principal: Principal, now: number): MayUse {
-  if (isManager(route, principal)) return "allowed";
+  if (!inScope(principal.scope, "connect", route.service)) return "refused";
+  if (isAbove(route, principal)) return "allowed";
   const { anyone, grants, authority } = route.access;
   if (anyone !== "nobody") return "allowed";
   if (grants.some((grant) => isGood(grant, now) && isFor(grant, principal))) return "allowed";
   return authority === undefined ? "refused" : "authority";
 }
 
-/** Its owner and administrators, whatever the grants. */
+/** Its owner and administrators, whatever the grants, unless the scope of what they showed leaves that out. */
 export function isManager(route: Route, principal: Principal): boolean {
+  return isAbove(route, principal) && inScope(principal.scope, "manage", route.service);
+}
+
+function isAbove(route: Route, principal: Principal): boolean {
   return principal.admin || (route.owner !== null && sameIdentity(route.owner, principal));
 }
 
@@ -32,9 +38,10 @@ function isFor({ to }: Grant, principal: Principal): boolean {
 
 /**
  * What is kept of a principal (in a token, a link, a session) is who it is. What the owner may is the owner's of today, and a state folder
- * that came from somebody else lets nobody in.
+ * that came from somebody else lets nobody in. The scope of a credential stays with it.
  */
 export function currentOf(owner: Principal, principal: Principal): Principal | null {
   if (principal.realm !== owner.realm) return principal;
-  return sameIdentity(principal, owner) ? owner : null;
+  if (!sameIdentity(principal, owner)) return null;
+  return principal.scope === undefined ? owner : { ...owner, scope: principal.scope };
 }

@@ -1,3 +1,5 @@
+import type { Scope } from "./scope.ts";
+
 /** Who someone is, and who said so: alice of one realm is not alice of another. */
 export interface Identity {
   readonly realm: string;
@@ -8,6 +10,13 @@ export interface Identity {
 export interface Principal extends Identity {
   readonly groups: readonly Identity[];
   readonly admin: boolean;
+  /** The part of what they may do that the credential which they showed stands for; absent: all of it. */
+  readonly scope?: Scope;
+}
+
+/** A principal and nothing beside it, to keep or to pass on: what is written by hand may forget the scope. */
+export function copyPrincipal({ realm, name, groups, admin, scope }: Principal): Principal {
+  return { realm, name, groups, admin, ...(scope === undefined ? {} : { scope }) };
 }
 
 /** Whether two identities are the same one: realm and name, both to the letter. */

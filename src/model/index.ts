@@ -11,6 +11,7 @@ export * from "./plain-head.ts";
 export * from "./problem.ts";
 export * from "./route.ts";
 export * from "./run.ts";
+export * from "./scope.ts";
 export * from "./source.ts";
 export * from "./status.ts";
 export * from "./table.ts";
