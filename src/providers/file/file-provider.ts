@@ -7,7 +7,7 @@ import { refuseTarget } from "../../platform/target-check.ts";
 import type { Provider } from "../provider.ts";
 import type { TargetCheck } from "./build-task.ts";
 import { parseTaskFile } from "./task-file.ts";
-import { startWatchedFile, type FileContent } from "./watched-file.ts";
+import { startWatchedFile, type FileContent } from "../../platform/watched-file.ts";
 
 export interface FileProviderDeps {
   readonly name: string;

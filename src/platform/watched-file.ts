@@ -1,8 +1,8 @@
 import { watch, type FSWatcher } from "node:fs";
 import { constants, open, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import type { Clock } from "../../platform/clock.ts";
-import type { Logger } from "../../platform/logger.ts";
+import type { Clock } from "./clock.ts";
+import type { Logger } from "./logger.ts";
 
 /** Largest file that is read. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
