@@ -3,6 +3,8 @@ import { GatewayError, type HeaderFields, type Principal, type RequestHead } fro
 import type { Clock } from "../platform/clock.ts";
 import { abortable, createAnswers } from "./answers.ts";
 import type { Authenticator } from "./authenticators/authenticator.ts";
+import { type CredentialForm, speakingHead } from "./authenticators/credential-forms.ts";
+import { OWN_AUTHORIZATION } from "./authenticators/token-fields.ts";
 
 const KEEP_MS = 5_000;
 const TIME_MS = 10_000;
@@ -28,6 +30,8 @@ export interface Credentials {
   peek(head: RequestHead): Shown | "ask" | null;
   /** null: nothing was shown. Throws `unauthenticated`, `unavailable` and the signal's reason. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Shown | null>;
+  /** Of all of them: what `recognised` goes by. */
+  readonly forms: readonly CredentialForm[];
   /** What WWW-Authenticate says to who showed nothing. */
   readonly challenge: string;
   /** Makes all that is kept void. */
@@ -45,37 +49,45 @@ export function createCredentials(authenticators: readonly Authenticator[], cloc
     goodUntil: (shown) => shown?.expiresAt ?? 0,
   });
 
-  function addressee(head: RequestHead): { authenticator: Authenticator; key: string } | null {
+  function addressee(request: RequestHead): Addressee | null {
+    const head = speakingHead(request);
     for (const authenticator of authenticators) {
       const names = authenticator.recognises(head);
-      if (names.length > 0) return { authenticator, key: keyOf(authenticator, names, head) };
+      if (names.length > 0) return { authenticator, key: keyOf(authenticator, names, head), head };
     }
     return null;
   }
 
   return {
     challenge: authenticators.flatMap((each) => each.challenge ?? []).join(", "),
+    forms: authenticators.flatMap((each) => each.forms),
     recognised: (head) => authenticators.flatMap((each) => each.recognises(head)),
     peek(head) {
       const found = addressee(head);
-      if (found === null) return null;
+      if (found === null) return head.header(OWN_AUTHORIZATION) === undefined ? null : "ask";
       return answers.peek(found.key) ?? "ask";
     },
     async authenticate(head, signal) {
       const found = addressee(head);
-      if (found === null) return null;
-      return answers.ask(found.key, (limit) => askOne(found.authenticator, found.key, head, limit), signal);
+      if (found !== null) return answers.ask(found.key, (limit) => askOne(found, limit), signal);
+      if (head.header(OWN_AUTHORIZATION) === undefined) return null;
+      throw new GatewayError(
+        "unauthenticated",
+        `${OWN_AUTHORIZATION}: nothing that this gate knows; expected Bearer tg_…`,
+      );
     },
     forget: () => answers.forget(),
   };
 }
 
-async function askOne(
-  authenticator: Authenticator,
-  key: string,
-  head: RequestHead,
-  signal: AbortSignal,
-): Promise<Shown | null> {
+/** Whom a request is for, and what of it is. */
+interface Addressee {
+  readonly authenticator: Authenticator;
+  readonly key: string;
+  readonly head: RequestHead;
+}
+
+async function askOne({ authenticator, key, head }: Addressee, signal: AbortSignal): Promise<Shown | null> {
   try {
     const found = await abortable(authenticator.authenticate(head, signal), signal);
     if (found === null) return null;

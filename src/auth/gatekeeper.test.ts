@@ -383,6 +383,7 @@ describe("authenticators beside the gate's own", () => {
           name: "basic",
           realm: "passwords",
           challenge: 'Basic realm="taskgate"',
+          forms: [{ form: "scheme", schemes: ["basic"] }],
           recognises: (head) => ((head.header("authorization") ?? "").startsWith("Basic ") ? ["authorization"] : []),
           authenticate,
         },

@@ -1,5 +1,6 @@
 import { GATE_PROVIDER, hostPort } from "../model/index.ts";
 import { isLoopback } from "../platform/target-check.ts";
+import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 import { hostsOf } from "./site.ts";
@@ -11,14 +12,24 @@ export type Sections = Partial<Config>;
 /** Names that a file provider cannot have: providers of the gate's own. */
 const RESERVED_PROVIDERS: readonly string[] = [GATE_PROVIDER, "local"];
 
+/** Realms that no method can have: that of who runs the gate, and that of visitors by a link. */
+const RESERVED_REALMS: readonly string[] = ["local", "link"];
+
 /** A label of 63 characters and a dot go before the domain, and a host name has 253 at most. */
 const LONGEST_DOMAIN = 253 - 64;
 
 /** What is wrong between keys: all that the schema cannot say. No I/O. */
 export function checkConfig(sections: Sections): Finding[] {
-  return [checkListen, checkAdmin, checkHosts, checkTcpPorts, checkClash, checkTcpServices, checkProviders].flatMap(
-    (check) => check(sections),
-  );
+  return [
+    checkListen,
+    checkAdmin,
+    checkHosts,
+    checkTcpPorts,
+    checkClash,
+    checkTcpServices,
+    checkProviders,
+    checkLogin,
+  ].flatMap((check) => check(sections));
 }
 
 function finding(path: readonly PropertyKey[], message: string): Finding {
@@ -102,6 +113,26 @@ function checkProviders({ files }: Sections): Finding[] {
     names.add(name);
     return [];
   });
+}
+
+function checkLogin({ login }: Sections): Finding[] {
+  const names = new Set<string>();
+  return (login?.methods ?? []).flatMap(({ name, realm }, index) => {
+    const at = ["login", "methods", index];
+    const found: Finding[] = [];
+    if (names.has(name)) found.push(loginFinding([...at, "name"], `a method before it has the name ${name}`));
+    names.add(name);
+    const own = realm ?? name;
+    if (RESERVED_REALMS.includes(own)) {
+      const key = realm === undefined ? "name" : "realm";
+      found.push(loginFinding([...at, key], `${own} is a realm of the gate's own`));
+    }
+    return found;
+  });
+}
+
+function loginFinding(path: readonly PropertyKey[], message: string): Finding {
+  return { path, key: dotted(path), message: `${message}; expected another name` };
 }
 
 /** Whether two addresses cannot both be listened on. */

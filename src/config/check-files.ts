@@ -5,7 +5,20 @@ import { errnoOf } from "./read-layers.ts";
 import type { Config } from "./schema.ts";
 
 /** What is wrong with the files that a configuration names, as they are now. */
-export function checkFiles({ listen }: Partial<Config>): Finding[] {
+export function checkFiles({ listen, login }: Partial<Config>): Finding[] {
+  return [...checkCertificates(listen), ...checkSecrets(login)];
+}
+
+function checkSecrets(login: Config["login"] | undefined): Finding[] {
+  return (login?.methods ?? []).flatMap((method, index) => {
+    const { clientSecretFile } = method;
+    if (clientSecretFile === undefined) return [];
+    const path = ["login", "methods", index, "clientSecretFile"];
+    return [...checkReadable(clientSecretFile, path, "a file that holds the secret"), ...checkPrivate(clientSecretFile, path)]; // prettier-ignore
+  });
+}
+
+function checkCertificates(listen: Config["listen"] | undefined): Finding[] {
   if (listen?.tls === undefined) return [];
   const { certificate, key, certificates } = listen.tls;
   const at = ["listen", "tls"];
@@ -24,11 +37,11 @@ function checkPair(
   ];
 }
 
-function checkReadable(file: string, path: readonly PropertyKey[]): Finding[] {
+function checkReadable(file: string, path: readonly PropertyKey[], expected = "a file in PEM"): Finding[] {
   const about = { path, key: dotted(path) };
   try {
     accessSync(file, constants.R_OK);
-    return statSync(file).isFile() ? [] : [{ ...about, message: "is no file; expected a file in PEM" }];
+    return statSync(file).isFile() ? [] : [{ ...about, message: `is no file; expected ${expected}` }];
   } catch (error) {
     return [{ ...about, message: `the file cannot be read (${errnoOf(error)})` }];
   }

@@ -36,9 +36,13 @@ const Node = z.looseObject({
   get anyOf() {
     return z.array(Node).optional();
   },
+  get oneOf() {
+    return z.array(Node).optional();
+  },
   get items() {
     return Node.optional();
   },
+  const: z.string().optional(),
 });
 type Node = z.output<typeof Node>;
 
@@ -54,8 +58,17 @@ function keysIn(node: Node, path: readonly string[]): ConfigKey[] {
   return Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
     const at = [...path, name];
     const required = node.required?.includes(name) ?? false;
-    const inside = child.items === undefined ? keysIn(child, at) : keysIn(child.items, [...at, "[]"]);
+    const inside = child.items === undefined ? keysIn(child, at) : keysInItems(child.items, [...at, "[]"]);
     return [toKey(child, at, required), ...inside];
+  });
+}
+
+/** Of a list whose items are of several types, each with keys of its own: `login.methods[oidc].issuer`. */
+function keysInItems(item: Node, path: readonly string[]): ConfigKey[] {
+  if (item.oneOf === undefined) return keysIn(item, path);
+  return item.oneOf.flatMap((variant) => {
+    const type = variant.properties?.type?.const ?? "";
+    return keysIn(variant, path).map((key) => ({ ...key, key: key.key.replace("[]", `[${type}]`) }));
   });
 }
 
@@ -85,7 +98,7 @@ function typeOf(node: Node): string {
   if (node.title !== undefined) return node.title;
   if (node.enum !== undefined) return node.enum.join(", ");
   if (node.properties !== undefined) return "section";
-  if (node.items !== undefined) return "list of sections";
+  if (node.items !== undefined) return node.items.type === "string" ? "list of texts" : "list of sections";
   if (node.type === "boolean") return "true or false";
   if (node.type === "integer") return `whole number, ${String(node.minimum)} to ${String(node.maximum)}`;
   return "text";

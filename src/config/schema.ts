@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { LoginMethod, whoName } from "./login-methods.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
 
 const CertificateFiles = z.strictObject({
@@ -219,6 +220,17 @@ export const LoginConfig = z.strictObject({
   code: duration("1s", "60s")
     .prefault("60s")
     .describe("How long the single-use code between the gate's host and a service's host is good."),
+  methods: z
+    .array(LoginMethod)
+    .max(20)
+    .prefault([])
+    .describe("Ways to log in, beside the login link and token of who runs the gate, which always work."),
+  admins: z
+    .array(whoName)
+    .max(1000)
+    .meta({ title: "list of [user:|group:][REALM/]NAME" })
+    .prefault([])
+    .describe("Administrators, beside who runs the gate. Without a realm, that of the first method is meant."),
 });
 export type LoginConfig = z.output<typeof LoginConfig>;
 
@@ -284,7 +296,7 @@ export const Config = z.strictObject({
   requestId: RequestIdConfig,
   tcp: TcpConfig.prefault({}).describe("Raw TCP ports."),
   access: AccessConfig.prefault({}).describe("Bounds on who may be let in."),
-  login: LoginConfig.prefault({}).describe("Lifetimes of logins and sessions."),
+  login: LoginConfig.prefault({}).describe("Ways to log in, and lifetimes of logins and sessions."),
   limits: LimitsConfig.prefault({}).describe("Bounds of the data plane."),
   workers: z
     .union([z.literal("auto"), count(0, 256)], { error: "expected a number of processes from 0 to 256, or auto" })

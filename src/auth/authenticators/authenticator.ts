@@ -1,4 +1,5 @@
 import type { HeaderFields, Principal, RequestHead } from "../../model/index.ts";
+import type { CredentialForm } from "./credential-forms.ts";
 
 /** Somebody who showed who they are, and how long that is good. */
 export interface Authenticated {
@@ -16,12 +17,95 @@ export interface Authenticator {
   readonly name: string;
   /** Of the identities that it vouches for. */
   readonly realm: string;
+  /** What `recognises` goes by, for worker processes. */
+  readonly forms: readonly CredentialForm[];
   /** Names (lower case) of headers in this request that hold credentials of its kind: removed before a job sees it, even when refused. */
   recognises(head: RequestHead): readonly string[];
   /** null: nothing of mine. Throws GatewayError `unauthenticated` (wrong, expired) or `unavailable`, which are never mixed up. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Authenticated | null>;
   /** WWW-Authenticate. */
   readonly challenge?: string;
-  /** Where a browser goes to log in. */
-  begin?(returnTo: URL): URL;
+  /** How people at a browser log in; absent: only programs do. */
+  readonly interactive?: Interactive;
+}
+
+/** How people log in, on the gate's own login page. */
+export type Interactive = RedirectLogin | PasswordLogin | HeaderLogin;
+
+/** Somebody who logged in, and what is kept with the login. */
+export interface LoggedIn {
+  readonly principal: Principal;
+  /** Ms from now. Absent: `login.gateSession`. */
+  readonly lifetimeMs?: number;
+  /** For asking again whether this person still may. Absent: what was found out holds for the whole lifetime. */
+  readonly recheck?: {
+    /** Ms from now: how old what is known may get. */
+    readonly afterMs: number;
+    /** What `recheck` needs, such as a refresh token. Kept encrypted, by a key that is not where it is kept. */
+    readonly secret: string;
+  };
+  /** The provider's own names for this login and this person, by which it ends them (OIDC `sid` and `sub`). */
+  readonly upstream?: { readonly session?: string; readonly subject?: string };
+}
+
+interface CommonLogin {
+  /** What the login page calls it. */
+  readonly label: string;
+  /**
+   * Who the person behind a login is today; `secret`: what was kept. What it resolves with is kept instead, also a new secret. Throws
+   * `unauthenticated` where the login has ended there or the person may not come in any more, `unavailable` where nobody can say.
+   */
+  recheck?(secret: string, signal: AbortSignal): Promise<LoggedIn>;
+}
+
+/** By way of somebody else's page: OIDC, OAuth. */
+export interface RedirectLogin extends CommonLogin {
+  readonly kind: "redirect";
+  /**
+   * Where the browser goes. `redirectUri`: where it has to come back to, on the gate's own host, to the letter; `state`: what has to come
+   * back with it, known to this browser's login alone. `keep` comes back to `complete`, from the gate's memory and never from the browser.
+   * Throws `unavailable`.
+   */
+  begin(
+    to: { readonly redirectUri: string; readonly state: string },
+    signal: AbortSignal,
+  ): Promise<{ readonly location: URL; readonly keep: string }>;
+  /**
+   * Who came back. `parameters`: of the address, as they came; their `state` is the one of `begin`, checked and spent. Throws
+   * `unauthenticated` (nothing was proved), `denied` (proved, and may not come in), `unavailable`.
+   */
+  complete(
+    back: {
+      readonly redirectUri: string;
+      readonly state: string;
+      readonly parameters: URLSearchParams;
+      readonly keep: string;
+    },
+    signal: AbortSignal,
+  ): Promise<LoggedIn>;
+  /** Where the browser ends the login at the provider too; null: it stays there. */
+  endSession?(secret: string, returnTo: string, signal: AbortSignal): Promise<URL | null>;
+  /**
+   * What the provider, not a browser, says has ended (OIDC Back-Channel Logout 1.0). Throws `bad_request` for what does not prove that,
+   * `unavailable`.
+   */
+  ended?(body: URLSearchParams, signal: AbortSignal): Promise<{ readonly session?: string; readonly subject?: string }>;
+}
+
+/** By a form on the login page. Failed tries are counted before it is asked. */
+export interface PasswordLogin extends CommonLogin {
+  readonly kind: "password";
+  /** false: there is one password, and no name to give. */
+  readonly asksName: boolean;
+  /** Throws `unauthenticated`, `unavailable`. */
+  verify(given: { readonly user: string; readonly password: string }, signal: AbortSignal): Promise<LoggedIn>;
+}
+
+/** By what the browser itself adds to the login page's request, once it is challenged (Kerberos), or what stands before the gate adds. */
+export interface HeaderLogin extends CommonLogin {
+  readonly kind: "header";
+  /** `head`: of the login page's request; cookies are not in it. `respond` goes with the answer. Throws `unauthenticated`, `unavailable`. */
+  verify(head: RequestHead, signal: AbortSignal): Promise<LoggedIn & { readonly respond?: HeaderFields }>;
+  /** WWW-Authenticate of the answer to who has shown nothing yet. Absent: none. */
+  readonly challenge?: string;
 }

@@ -1,6 +1,6 @@
 import type { RequestHead } from "../../model/index.ts";
 
-/** For use beside an `Authorization` of the app's own; always the gate's, and it counts before the other. */
+/** For use beside an `Authorization` of the app's own; always the gate's, and where it is there it alone says who speaks. */
 export const OWN_AUTHORIZATION = "x-taskgate-authorization";
 
 /** A token of a gate anywhere in the field, whatever the scheme: repeated fields arrive joined, and a job must see none of them. */
@@ -13,6 +13,5 @@ export function holdsToken(field: string): boolean {
 
 /** Names of the fields that hold a token of a gate: what the authenticator of tokens recognises. */
 export function tokenFields(head: RequestHead): readonly string[] {
-  const own = head.header(OWN_AUTHORIZATION) === undefined ? [] : [OWN_AUTHORIZATION];
-  return holdsToken(head.header("authorization") ?? "") ? [...own, "authorization"] : own;
+  return [OWN_AUTHORIZATION, "authorization"].filter((name) => holdsToken(head.header(name) ?? ""));
 }

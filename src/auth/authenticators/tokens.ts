@@ -3,10 +3,13 @@ import type { Clock } from "../../platform/clock.ts";
 import { abortable } from "../answers.ts";
 import { looksLikeToken, type Tokens } from "../tokens.ts";
 import type { Authenticator } from "./authenticator.ts";
-import { holdsToken, OWN_AUTHORIZATION, tokenFields } from "./token-fields.ts";
+import { type CredentialForm, shownAuthorization } from "./credential-forms.ts";
+import { holdsToken, tokenFields } from "./token-fields.ts";
 
 /** A token without end is asked for again after a day, so that nothing that it opened stays open for ever without a look. */
 const RECHECK_MS = 86_400_000;
+
+const FORMS: readonly CredentialForm[] = Object.freeze([{ form: "token" }]);
 
 /** RFC 6750 section 2.1; the scheme is case-insensitive (RFC 9110 section 11.1). */
 const BEARER = /^bearer +([^\s,]+)$/i;
@@ -22,6 +25,7 @@ export function createTokensAuthenticator(deps: {
     name: "tokens",
     realm,
     challenge: 'Bearer realm="taskgate"',
+    forms: FORMS,
     recognises: tokenFields,
     async authenticate(head, signal) {
       const shown = shownToken(head);
@@ -36,11 +40,10 @@ export function createTokensAuthenticator(deps: {
   };
 }
 
-/** null: no field of ours. Throws `unauthenticated` for one that is ours and holds no token. */
+/** null: no field of ours. Throws `unauthenticated` for one that is ours and holds no token as it should. */
 function shownToken(head: RequestHead): string | null {
-  const own = head.header(OWN_AUTHORIZATION);
-  const field = own ?? head.header("authorization");
-  if (field === undefined || (own === undefined && !holdsToken(field))) return null;
+  const field = shownAuthorization(head);
+  if (field === undefined || !holdsToken(field)) return null;
   const token = BEARER.exec(field)?.[1];
   if (token !== undefined && looksLikeToken(token)) return token;
   throw new GatewayError("unauthenticated", "this is no token of this gate: expected Bearer tg_…");

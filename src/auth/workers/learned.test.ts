@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import { createManualClock } from "../../store/testing/manual-clock.ts";
-import { tokenFields } from "../authenticators/token-fields.ts";
 import { makeHead } from "../testing/browser.ts";
 import { createLearnedCredentials } from "./learned.ts";
 
@@ -18,7 +17,7 @@ function headWith(token: string) {
 
 test("knows a token for a second after the gate let it in, no other one, and none once something was revoked", () => {
   const clock = createManualClock(1_000_000);
-  const credentials = createLearnedCredentials([tokenFields], "", clock);
+  const credentials = createLearnedCredentials([{ form: "token" }], "", clock);
   const head = headWith("tg_abcdefghijkl_x");
   expect(credentials.peek(head)).toBe("ask");
   credentials.learn(head, SHOWN);

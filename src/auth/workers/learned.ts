@@ -1,5 +1,7 @@
 import { hash } from "node:crypto";
 import type { Principal, RequestHead, Route } from "../../model/index.ts";
+import { type CredentialForm, recognisedBy, speakingHead } from "../authenticators/credential-forms.ts";
+import { OWN_AUTHORIZATION } from "../authenticators/token-fields.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { mayUse } from "../access.ts";
 import type { Credentials, Shown } from "../credentials.ts";
@@ -9,9 +11,6 @@ import type { Permissions } from "../permissions.ts";
 /** So much older than in the gate itself an answer of somebody else's may get here. */
 const KEEP_MS = 1000;
 const MAX_KEPT = 10_000;
-
-/** Names of the header fields of a request that hold credentials of one kind. */
-export type Recognise = (head: RequestHead) => readonly string[];
 
 /** What the gate's answers tell a worker about credentials in headers, kept for one second. */
 export interface LearnedCredentials extends Pick<Credentials, "challenge" | "peek" | "recognised"> {
@@ -23,32 +22,34 @@ export interface LearnedCredentials extends Pick<Credentials, "challenge" | "pee
 
 /** There is nothing to close. */
 export function createLearnedCredentials(
-  recognisers: readonly Recognise[],
+  forms: readonly CredentialForm[],
   challenge: string,
   clock: Clock,
 ): LearnedCredentials {
   const kept = new Lru<{ readonly shown: Shown; readonly until: number }>(MAX_KEPT);
-  const recognised = (head: RequestHead): readonly string[] => recognisers.flatMap((recognise) => recognise(head));
+  /** null: nothing was shown. */
+  const keyOf = (request: RequestHead): string | null => {
+    const head = speakingHead(request);
+    const names = recognisedBy(forms, head);
+    const shown = names.map((name) => [name, head.header(name)]);
+    return names.length === 0 ? null : hash("sha256", JSON.stringify(shown));
+  };
   return {
     challenge,
-    recognised,
+    recognised: (head) => recognisedBy(forms, head),
     peek(head) {
-      const names = recognised(head);
-      if (names.length === 0) return null;
-      const found = kept.get(keyOf(names, head));
+      const key = keyOf(head);
+      if (key === null) return head.header(OWN_AUTHORIZATION) === undefined ? null : "ask";
+      const found = kept.get(key);
       return found !== undefined && clock.now() < found.until ? found.shown : "ask";
     },
     learn(head, shown) {
-      const names = recognised(head);
-      if (names.length === 0) return;
-      kept.set(keyOf(names, head), { shown, until: Math.min(clock.now() + KEEP_MS, shown.expiresAt) });
+      const key = keyOf(head);
+      if (key === null) return;
+      kept.set(key, { shown, until: Math.min(clock.now() + KEEP_MS, shown.expiresAt) });
     },
     forget: () => kept.clear(),
   };
-}
-
-function keyOf(names: readonly string[], head: RequestHead): string {
-  return hash("sha256", JSON.stringify(names.map((name) => [name, head.header(name)])));
 }
 
 /** Who may use which route: by the route itself, and for one second by what an authority was found to say. */

@@ -1,5 +1,6 @@
 import type { Decision, PlainHead, Principal, Route, Session, SessionKey, Site } from "../../model/index.ts";
 import type { Notice, Question } from "../../platform/process-link.ts";
+import type { CredentialForm } from "../authenticators/credential-forms.ts";
 import type { Usage } from "../usage.ts";
 
 /** What a worker's gatekeeper knows from the start. */
@@ -11,6 +12,8 @@ export interface Grounding {
   readonly keys: readonly (readonly [kid: string, key: SessionKey])[];
   /** Longest life of a session. */
   readonly sessionMs: number;
+  /** Of credentials of every authenticator that the gate has. */
+  readonly forms: readonly CredentialForm[];
   /** What WWW-Authenticate says. */
   readonly challenge: string;
   /** Ids that are void. */

@@ -20,7 +20,7 @@ export interface WorkerAuth {
 
 export interface WorkerAuthDeps {
   readonly gatekeeper: Gatekeeper;
-  readonly credentials: Pick<Credentials, "challenge">;
+  readonly credentials: Pick<Credentials, "challenge" | "forms">;
   readonly revocations: Pick<Revocations, "ids" | "observe">;
   readonly keys: Pick<Keys, "published">;
   readonly owner: Principal;
@@ -66,6 +66,7 @@ function groundingOf({ site, owner, keys, sessionMs, credentials, revocations }:
     ...{ site, owner, sessionMs },
     keys: [...keys.published],
     challenge: credentials.challenge,
+    forms: credentials.forms,
     revoked: [...revocations.ids()],
   };
 }

@@ -15,7 +15,6 @@ import {
   createLearnedPermissions,
   type LearnedCredentials,
   type LearnedPermissions,
-  type Recognise,
 } from "./learned.ts";
 import { ADMIT, type Grounding, PROLONG, REVOKED, USED } from "./messages.ts";
 
@@ -23,8 +22,6 @@ export interface WorkerGatekeeperDeps {
   /** To the gate's process: see `serveWorker`. */
   readonly link: ProcessLink;
   readonly grounding: Grounding;
-  /** Of every authenticator that the gate has. */
-  readonly recognisers: readonly Recognise[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -46,7 +43,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const revocations = { has: (id: string) => revoked.size > 0 && (revoked.has(id) || revoked.has(rootOf(id))) };
   const local: Local = {
     ...{ site: grounding.site, clock, revocations },
-    credentials: createLearnedCredentials(deps.recognisers, grounding.challenge, clock),
+    credentials: createLearnedCredentials(grounding.forms, grounding.challenge, clock),
     permissions: createLearnedPermissions(clock),
     sessions: createSessionReader({
       ...{ revocations, clock, site: grounding.site, lifetimeMs: grounding.sessionMs },

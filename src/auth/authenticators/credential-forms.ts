@@ -1,0 +1,65 @@
+import type { RequestHead } from "../../model/index.ts";
+import { OWN_AUTHORIZATION, tokenFields } from "./token-fields.ts";
+
+/**
+ * How credentials of one kind look in a request. Plain data, told from the text alone and without any secret, so that worker processes,
+ * which ask nobody, recognise what the gate recognises.
+ */
+export type CredentialForm =
+  /** Tokens of a gate. */
+  | { readonly form: "token" }
+  /** `Bearer` with a JWT whose issuer (`iss`) is this one, good or not. */
+  | { readonly form: "jwt"; readonly issuer: string }
+  /** Any of these schemes, in lower case. */
+  | { readonly form: "scheme"; readonly schemes: readonly string[] }
+  /** Fields of these names, in lower case. */
+  | { readonly form: "fields"; readonly names: readonly string[] };
+
+/** Where programs show who they are: the gate's own field, and the one that an app may want for itself. */
+const FIELDS = [OWN_AUTHORIZATION, "authorization"] as const;
+
+/** Names of the fields of a request that hold credentials of one of these forms. */
+export function recognisedBy(forms: readonly CredentialForm[], head: RequestHead): readonly string[] {
+  return forms.flatMap((form) => {
+    if (form.form === "token") return tokenFields(head);
+    if (form.form === "fields") return form.names.filter((name) => head.header(name) !== undefined);
+    return FIELDS.filter((name) => isOf(form, head.header(name)));
+  });
+}
+
+/** What one of the two fields says, the gate's own first. undefined: neither is there. */
+export function shownAuthorization(head: RequestHead): string | undefined {
+  return head.header(OWN_AUTHORIZATION) ?? head.header("authorization");
+}
+
+/** The fields that say who speaks: where the gate's own field is there, it alone does, and all others are the app's. */
+export function speakingHead(head: RequestHead): RequestHead {
+  const own = head.header(OWN_AUTHORIZATION);
+  if (own === undefined) return head;
+  const { method, host, path, peer, secure } = head;
+  return { method, host, path, peer, secure, header: (name) => (name === OWN_AUTHORIZATION ? own : undefined) };
+}
+
+function isOf(form: Extract<CredentialForm, { readonly form: "jwt" | "scheme" }>, field: string | undefined): boolean {
+  if (field === undefined) return false;
+  // Repeated fields arrive joined, and a job must see none of them.
+  if (form.form === "scheme") return SCHEMES(field).some((scheme) => form.schemes.includes(scheme));
+  return [...field.matchAll(JWT)].some(([, payload = ""]) => issuerOf(payload) === form.issuer);
+}
+
+/** Every word that could be a scheme: at the beginning, and behind each comma. */
+const SCHEMES = (field: string): string[] =>
+  [...field.matchAll(/(?:^|,)\s*([a-z0-9-]+)(?=\s|$)/gi)].map(([, scheme = ""]) => scheme.toLowerCase());
+
+/** `Bearer HEADER.PAYLOAD.`, wherever it stands; whoever sends it may leave the signature out. */
+const JWT = /(?:^|[\s,])bearer\s+[\w-]*\.([\w-]{1,16384})(?=\.)/gi;
+
+/** The issuer that a payload names, unverified; null: none. */
+function issuerOf(payload: string): string | null {
+  try {
+    const claims = JSON.parse(Buffer.from(payload, "base64url").toString("utf8")) as { readonly iss?: unknown } | null;
+    return typeof claims?.iss === "string" ? claims.iss : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,145 @@
+import { z } from "zod";
+import { GatewayError, parseWho } from "../model/index.ts";
+import { duration, filePath, flag } from "./units.ts";
+
+const NAME_ERROR = "expected a name of lower-case letters, digits and dashes, such as corp";
+
+const methodName = z.string({ error: NAME_ERROR }).regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR });
+
+/** What every method has beside its `type`. */
+export const methodKeys = {
+  name: methodName.describe("Name of this method: part of its addresses, and its realm unless `realm` says otherwise."),
+  realm: methodName.optional().describe("Realm of the people whom it vouches for. Default: its name."),
+  label: z
+    .string()
+    .regex(/^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,80}$/u, { error: "expected one line of text, 1 to 80 characters" })
+    .optional()
+    .describe("What the login page calls it. Default: its name."),
+};
+
+/** A list of texts, each of 1 to 256 characters. */
+export function texts(expected: string) {
+  return z.array(z.string().regex(/^.{1,256}$/su, { error: `expected ${expected}` })).max(1000);
+}
+
+/** Of a person who logged in by a method in the browser. */
+const lifetimes = {
+  lifetime: duration("1m", "365d")
+    .prefault("12h")
+    .describe("How long a browser stays logged in, at most; then the provider is asked to log it in again."),
+  recheck: duration("1s", "1d")
+    .prefault("5m")
+    .describe(
+      "How old what is known of a person may get, while they use anything, before the provider is asked again whether they still may, " +
+        "and which groups they are in. It needs a refresh token.",
+    ),
+  lifetimeUnchecked: duration("1m", "365d")
+    .prefault("1h")
+    .describe("The `lifetime` where the provider gave no refresh token, so that it cannot be asked again."),
+  patience: duration("100ms", "60s")
+    .prefault("10s")
+    .describe("Longest wait for an answer of the provider; then the login is unavailable, which is never a no."),
+};
+
+/** Plain HTTP is for a provider on this very machine: what crosses a network in the clear proves nothing. */
+function isSafeIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  if ([url.search, url.hash, url.username, url.password].some((part) => part !== "")) return false;
+  const local = ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname) || url.hostname.endsWith(".localhost");
+  return url.protocol === "https:" || (url.protocol === "http:" && local);
+}
+
+const Oidc = z.strictObject({
+  type: z.literal("oidc").describe("OpenID Connect: Keycloak, Dex, Entra ID, Google, Okta and others."),
+  ...methodKeys,
+  issuer: z
+    .string()
+    .refine(isSafeIssuer, { error: "expected the provider's issuer, an https URL such as https://id.example.com" })
+    .describe("The provider's issuer, to the letter as its discovery document says it."),
+  clientId: z.string().min(1).max(500).describe("The gate's client id there."),
+  clientSecretFile: filePath
+    .optional()
+    .describe("File with the client secret, for its owner alone to read. Without it the gate is a public client."),
+  scopes: texts("a scope, such as profile")
+    .prefault(["openid", "profile", "email"])
+    .describe("What is asked for. Many providers give a refresh token only for offline_access."),
+  prompt: z
+    .enum(["login", "consent", "select_account"])
+    .optional()
+    .describe("What the provider is to ask people, though they are logged in there."),
+  maxAge: duration("0s", "365d")
+    .optional()
+    .describe("Longest time since somebody proved to the provider who they are; longer ago, they do it again."),
+  nameClaim: z
+    .string()
+    .min(1)
+    .max(200)
+    .prefault("sub")
+    .describe(
+      "Claim that is a person's name here. `sub` is the only one that OpenID Connect itself promises never to give to somebody else; " +
+        "`email` counts only where email_verified is true.",
+    ),
+  groupsClaim: z
+    .string()
+    .min(1)
+    .max(200)
+    .prefault("groups")
+    .describe("Claim that lists a person's groups; dots lead into objects, as in realm_access.roles."),
+  adminClaim: z.string().min(1).max(200).optional().describe("Claim that is true for administrators of the gate."),
+  adminGroups: texts("a group").prefault([]).describe("Groups whose members are administrators of the gate."),
+  allow: z
+    .strictObject({
+      users: texts("a person's name").prefault([]).describe("Names of people."),
+      groups: texts("a group").prefault([]).describe("Groups of people."),
+      emailDomains: texts("a domain, such as example.com")
+        .prefault([])
+        .describe("Domains of verified addresses of e-mail."),
+    })
+    .prefault({})
+    .describe("Who may log in: whom any of its lists names. Where all are empty, everybody at the provider."),
+  bearer: flag
+    .prefault(true)
+    .describe("Take the provider's own JWTs, with an audience of ours, as Authorization: Bearer of programs."),
+  audiences: texts("an audience")
+    .prefault([])
+    .describe("Audiences that a program's JWT may have, beside the client id."),
+  clockTolerance: duration("0s", "5m").prefault("30s").describe("How far the provider's clock may be from this one."),
+  logout: z
+    .enum(["gate", "provider"])
+    .prefault("gate")
+    .describe(
+      "What logging out ends: the login here, or the one at the provider too, which must know the gate's login page as a " +
+        "post-logout redirect URI.",
+    ),
+  ...lifetimes,
+});
+export type OidcMethod = z.output<typeof Oidc>;
+
+/** One way to log in. To add one, add its member here, and what it does to `src/app/start-auth-methods.ts`. */
+export const LoginMethod = z.discriminatedUnion("type", [Oidc], { error: "expected a type: oidc" });
+export type LoginMethod = z.output<typeof LoginMethod>;
+
+/** The realm of whom a method vouches for. */
+export function realmOf(method: { readonly name: string; readonly realm?: string | undefined }): string {
+  return method.realm ?? method.name;
+}
+
+/** The realm of whoever the config names without one: that of the first method, else `local`. */
+export function realmOfConfig(methods: readonly LoginMethod[]): string {
+  const [first] = methods;
+  return first === undefined ? "local" : realmOf(first);
+}
+
+/** `[user:|group:][REALM/]NAME`. */
+export const whoName = z
+  .string()
+  .superRefine((text, context) => {
+    try {
+      parseWho(text, "local");
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      context.addIssue({ code: "custom", message: error.message });
+    }
+  })
+  .meta({ title: "[user:|group:][REALM/]NAME" });
