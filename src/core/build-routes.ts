@@ -13,7 +13,7 @@ import { askPorts } from "./ask-ports.ts";
 import { grantExposure, hostRefusal, needsNoLogin, type NameExposure } from "./grant-exposures.ts";
 import { aliasLabel, nameService, replicaLabel, serviceLabel, type Named, type NamedTask } from "./name-hosts.ts";
 import { Unusable, whyUnusable } from "./read-value.ts";
-import { withinCeiling, type TableRules } from "./table-rules.ts";
+import type { TableRules } from "./table-rules.ts";
 
 /** What the routes of all services of a task are made from: the same object for as long as none of it changes. */
 export interface TaskBasis extends NamedTask {
@@ -29,8 +29,10 @@ export interface RouteBasis {
   readonly key: string;
   readonly task: TaskBasis;
   readonly service: Service;
-  /** The service's own, else its task's; not yet within the ceiling. */
+  /** Resolved. */
   readonly access: Access;
+  /** What of it the ceiling did not allow, in words. */
+  readonly refusals: readonly string[];
   /** The service that a task's short name leads to. */
   readonly first: boolean;
 }
@@ -38,15 +40,11 @@ export interface RouteBasis {
 /** Where a route leads. */
 interface Destination {
   readonly basis: RouteBasis;
-  /** Resolved. */
-  readonly access: Access;
   readonly replica?: string;
 }
 
 /** What a service would like to have. */
 export interface WantedRoutes {
-  /** Resolved. */
-  readonly access: Access;
   /** Names and ports that are had by claim, best first: the short name, hosts and server names, paths, headers, ports. */
   readonly claimed: readonly Route[];
   /** The generated name, which needs no claim; null for what the gate itself serves. */
@@ -66,14 +64,8 @@ const RANK: Record<NameExposure["by"], number> = { host: 0, serverName: 0, path:
 export function buildRoutes(basis: RouteBasis, rules: TableRules): WantedRoutes {
   const { task, service } = basis;
   const isGate = task.provider === GATE_PROVIDER;
-  const access = isGate ? basis.access : withinCeiling(basis.access, rules.ceiling);
-  const wanted = new Wanted(basis, access, rules);
-  if (access !== basis.access) {
-    wanted.refuse(
-      "access_above_ceiling",
-      `Its access is for ${basis.access.anyone}; the most that is allowed here is ${rules.ceiling}.`,
-    );
-  }
+  const wanted = new Wanted(basis, rules);
+  for (const refusal of basis.refusals) wanted.refuse("access_above_ceiling", refusal);
   if (!isGate) wanted.addNames(nameService(task, service.name));
   if (service.exposures.length > 0) wanted.addExposures();
   wanted.addPorts();
@@ -83,22 +75,21 @@ export function buildRoutes(basis: RouteBasis, rules: TableRules): WantedRoutes 
 /** Routes to replicas by their own names, in the order of `replicas`. */
 export function buildReplicaRoutes(
   basis: RouteBasis,
-  { access, named }: Pick<WantedRoutes, "access" | "named">,
+  named: Named | null,
   replicas: readonly string[],
   rules: TableRules,
 ): readonly Route[] {
   const names = named ?? nameService(basis.task, basis.service.name);
-  return replicas.map((replica) => labelRoute({ basis, access, replica }, replicaLabel(names, replica), rules));
+  return replicas.map((replica) => labelRoute({ basis, replica }, replicaLabel(names, replica), rules));
 }
 
 /** A route of a service, to any of its replicas. */
-export function makeServiceRoute(basis: RouteBasis, access: Access, match: Match): Route {
-  return makeRoute({ basis, access }, matchKey(match), match);
+export function makeServiceRoute(basis: RouteBasis, match: Match): Route {
+  return makeRoute({ basis }, matchKey(match), match);
 }
 
 class Wanted implements WantedRoutes {
   readonly basis: RouteBasis;
-  readonly access: Access;
   claimed: readonly Route[] = NO_ROUTES;
   generated: Route | null = null;
   anyPort = false;
@@ -106,9 +97,8 @@ class Wanted implements WantedRoutes {
   named: Named | null = null;
   readonly #rules: TableRules;
 
-  constructor(basis: RouteBasis, access: Access, rules: TableRules) {
+  constructor(basis: RouteBasis, rules: TableRules) {
     this.basis = basis;
-    this.access = access;
     this.#rules = rules;
   }
 
@@ -129,8 +119,8 @@ class Wanted implements WantedRoutes {
   }
 
   addExposures(): void {
-    const { service, task } = this.basis;
-    const asking = { provider: task.provider, service, access: this.access };
+    const { access, service, task } = this.basis;
+    const asking = { provider: task.provider, service, access };
     for (const exposure of service.exposures.filter(isName).sort(byRank)) {
       try {
         this.#add(grantExposure(exposure, asking, this.#rules));
@@ -142,14 +132,14 @@ class Wanted implements WantedRoutes {
   }
 
   addPorts(): void {
-    const asked = askPorts(this.basis.key, this.basis.service, this.access, this.#rules);
+    const asked = askPorts(this.basis.key, this.basis.service, this.basis.access, this.#rules);
     for (const port of asked.exact) this.#add({ by: "port", port });
     for (const reason of asked.refused) this.refuse("port_refused", reason);
     this.anyPort = asked.any;
   }
 
   #add(match: Match): void {
-    this.#push(makeServiceRoute(this.basis, this.access, match));
+    this.#push(makeServiceRoute(this.basis, match));
   }
 
   // Mostly there is one, and these lists are kept: one that grows in place has room for sixteen more.
@@ -172,7 +162,7 @@ function isName(exposure: Exposure): exposure is NameExposure {
  */
 function labelRoute(to: Destination, label: string, rules: TableRules): Route {
   const { listener, hostKey } = rules;
-  if (to.basis.service.protocol === "tls" && needsNoLogin(to.basis.service, to.access)) {
+  if (to.basis.service.protocol === "tls" && needsNoLogin(to.basis.service, to.basis.access)) {
     const match = { by: "serverName", listener, name: `${label}.${rules.tlsDomain}` } as const;
     return makeRoute(to, matchKey(match), match);
   }
@@ -186,8 +176,8 @@ function nameOf(match: Match): string {
   return match.by === "host" ? match.host : match.by === "serverName" ? match.name : "";
 }
 
-function makeRoute({ basis, access, replica }: Destination, id: string, match: Match): Route {
-  const { key, service, task } = basis;
+function makeRoute({ basis, replica }: Destination, id: string, match: Match): Route {
+  const { key, access, service, task } = basis;
   const { protocol, guard, policy } = service;
   const { owner } = task;
   if (replica === undefined) {

@@ -1,12 +1,11 @@
 import {
   GATE_PROVIDER,
-  OWNER_ONLY,
-  type Access,
   type Endpoint,
   type Endpoints,
   type Problem,
   type Match,
   type Route,
+  type Sharing,
   type Upstream,
 } from "../model/index.ts";
 import type { PortBook } from "./allot-ports.ts";
@@ -31,6 +30,10 @@ export interface Books {
   readonly problems: ProblemBook;
   readonly upstreams: KeptEntries<Upstream>;
   readonly endpoints: KeptEntries<Endpoints>;
+  /** What was given to tasks, by task key. */
+  readonly shared: ReadonlyMap<string, Sharing>;
+  /** Of this build; epoch ms. */
+  readonly time: { readonly now: number };
   /** Notes that something about a task or service, by key, changed. */
   readonly touch: (subject: string) => void;
 }
@@ -44,8 +47,6 @@ export class BuiltService {
   readonly key: string;
   readonly #books: Books;
   #basis: RouteBasis | null = null;
-  /** Resolved. */
-  #access: Access = OWNER_ONLY;
   #problems = NO_PROBLEMS;
   #claimed = NO_ROUTES;
   #generated: Route | null = null;
@@ -57,6 +58,11 @@ export class BuiltService {
   constructor(key: string, books: Books) {
     this.key = key;
     this.#books = books;
+  }
+
+  /** As it was set last; null: not yet. */
+  get basis(): RouteBasis | null {
+    return this.#basis;
   }
 
   /** Best first: short name, hosts asked for, generated host, paths, headers, ports, and after those the replicas'. */
@@ -101,7 +107,6 @@ export class BuiltService {
     const wanted = buildRoutes(basis, rules);
     problems.replace(this.#problems, wanted.problems);
     this.#problems = wanted.problems;
-    this.#access = wanted.access;
     this.#setClaimed(basis, wanted);
     this.#setGenerated(wanted.generated);
     this.#setUpstream(basis);
@@ -119,12 +124,12 @@ export class BuiltService {
     const { ports } = this.#books;
     const port = wanted.anyPort ? this.#heldPort() : null;
     const before = this.#anyPort === null ? this.#claimed : [...this.#claimed, this.#anyPort];
-    const after = port === null ? wanted.claimed : [...wanted.claimed, makeServiceRoute(basis, wanted.access, port)];
+    const after = port === null ? wanted.claimed : [...wanted.claimed, makeServiceRoute(basis, port)];
     const kept = this.#swap(before, after, true);
     this.#claimed = port === null ? kept : kept.slice(0, -1);
     this.#anyPort = port === null ? null : (kept.at(-1) ?? null);
     if (wanted.anyPort && port === null) {
-      const make = (match: Match) => makeServiceRoute(basis, wanted.access, match);
+      const make = (match: Match) => makeServiceRoute(basis, match);
       ports.seek({ key: this.key, make, granted: (route) => (this.#anyPort = route) });
     } else {
       ports.giveUp(this.key);
@@ -159,11 +164,11 @@ export class BuiltService {
 
   #replicaRoutes(basis: RouteBasis, names: readonly string[], wanted: WantedRoutes | null): readonly Route[] {
     const { rules } = this.#books;
-    if (wanted !== null) return buildReplicaRoutes(basis, wanted, names, rules);
+    if (wanted !== null) return buildReplicaRoutes(basis, wanted.named, names, rules);
     // Those that are there already are not made again: in a service of thousands, one more costs one more.
     const known = new Map(this.#replicas.map((route) => [route.replica, route]));
     const missing = names.filter((name) => !known.has(name));
-    const made = buildReplicaRoutes(basis, { access: this.#access, named: null }, missing, rules);
+    const made = buildReplicaRoutes(basis, null, missing, rules);
     for (const route of made) known.set(route.replica, route);
     return names.flatMap((name) => known.get(name) ?? []);
   }
@@ -197,7 +202,13 @@ export class BuiltService {
 }
 
 function sameBasis(a: RouteBasis, b: RouteBasis): boolean {
-  return a.service === b.service && a.task === b.task && a.access === b.access && a.first === b.first;
+  return (
+    a.service === b.service &&
+    a.task === b.task &&
+    a.access === b.access &&
+    a.refusals === b.refusals &&
+    a.first === b.first
+  );
 }
 
 function isHost(route: Route): boolean {

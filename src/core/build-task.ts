@@ -1,11 +1,27 @@
-import { serviceKey, type Endpoint, type Problem, type Route, type Service, type Task } from "../model/index.ts";
-import type { TaskBasis } from "./build-routes.ts";
+import {
+  GATE_PROVIDER,
+  OWNER_ONLY,
+  sameIdentity,
+  serviceKey,
+  type Endpoint,
+  type Identity,
+  type Opening,
+  type Problem,
+  type Route,
+  type Service,
+  type Sharing,
+  type Task,
+} from "../model/index.ts";
+import { addAccess, withinCeiling } from "./access-ceiling.ts";
+import type { RouteBasis, TaskBasis } from "./build-routes.ts";
 import { BuiltService, type Books } from "./build-service.ts";
 import { nameTask } from "./name-hosts.ts";
 import { readTask } from "./read-task.ts";
+import { keepSame } from "./same-content.ts";
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 const NO_SERVICES: ReadonlyMap<string, BuiltService> = new Map();
+const NO_OPENINGS: readonly Opening["access"][] = Object.freeze([]);
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([]);
 
 export interface TaskPlace {
@@ -58,6 +74,13 @@ export class BuiltTask {
     if (this.#dormant.size > 0) this.#reviewDormant();
   }
 
+  /** Something was given to it, or taken from it. */
+  reshare(): void {
+    if (this.#task === null) return;
+    this.#books.touch(this.place.key);
+    this.#setEach(this.#task, this.#basisOf(this.#task));
+  }
+
   /** The source lists it no more. */
   release(): void {
     for (const service of this.#services) service.release();
@@ -92,10 +115,22 @@ export class BuiltTask {
       const service = task.services[at];
       const built = this.#services[at];
       if (service === undefined || built === undefined) continue;
-      const access = service.access ?? task.access;
       const list = task.endpoints[service.name] ?? NO_ENDPOINTS;
-      built.set({ key: built.key, task: basis, service, access, first: service === first }, list);
+      const resolved = this.#resolve(task, service, built.basis);
+      built.set({ key: built.key, task: basis, service, ...resolved, first: service === first }, list);
     }
+  }
+
+  /** Who may use a service: whom its provider names and whom somebody gave it to, within the ceiling, and whom rules name. */
+  #resolve(task: Task, service: Service, before: RouteBasis | null): Pick<RouteBasis, "access" | "refusals"> {
+    const { rules, shared, time } = this.#books;
+    const own = service.access ?? task.access;
+    if (this.place.provider === GATE_PROVIDER) return { access: own, refusals: [] };
+    const given = openingsOf(shared.get(this.place.key), task, service);
+    const bounded = withinCeiling(addAccess(own, given), rules.ceiling, time.now);
+    const ruled = addAccess(OWNER_ONLY, rules.given(this.place.provider, task, service.name));
+    const access = addAccess(bounded.access, [withinCeiling(ruled, rules.ruleCeiling, time.now).access]);
+    return { access: keepSame(before?.access, access), refusals: keepSame(before?.refusals, bounded.refusals) };
   }
 
   /** The one that there is where it says the same. */
@@ -133,6 +168,19 @@ export class BuiltTask {
   #keeps(key: string): boolean {
     return this.#task === null || this.#broken.has(this.#nameOf(key)) || this.#books.ports.seeks(key);
   }
+}
+
+/** What was given to this very task, of what was given to one of its id. */
+function openingsOf(sharing: Sharing | undefined, task: Task, service: Service): readonly Opening["access"][] {
+  if (sharing === undefined || sharing.instance !== task.instance || !sameOwner(sharing.owner, task.owner)) {
+    return NO_OPENINGS;
+  }
+  const fitting = sharing.openings.filter((opening) => opening.service === null || opening.service === service.name);
+  return fitting.map((opening) => opening.access);
+}
+
+function sameOwner(one: Identity | null, other: Identity | null): boolean {
+  return one === null || other === null ? one === other : sameIdentity(one, other);
 }
 
 function isBrowsable(service: Service): boolean {

@@ -10,6 +10,7 @@ import {
   type Revision,
   type RouteTable,
   type SessionKey,
+  type Sharing,
   type SourceState,
   type Upstream,
 } from "../model/index.ts";
@@ -40,6 +41,10 @@ class KeptTable implements TableState {
   readonly #sources = new Map<string, SourceEntry>();
   readonly #states = new Map<string, SourceState>();
   readonly #touched = new Set<string>();
+  /** What was given to tasks, by task key, and those of whom that changed since the last build. */
+  readonly #shared = new Map<string, Sharing>();
+  readonly #reshared = new Set<string>();
+  readonly #time = { now: 0 };
   /** Claims of the last life, by source, until the source tells what there is. */
   readonly #inherited: Map<string, Claim[]>;
   readonly #listeners = new Map<string, Listener>();
@@ -61,7 +66,8 @@ class KeptTable implements TableState {
     const ports = new PortBook(rules, { claims: book, problems });
     const upstreams = new KeptEntries<Upstream>();
     const endpoints = new KeptEntries<Endpoints>();
-    this.#books = { rules, claims: book, ports, problems, upstreams, endpoints, touch };
+    const kept = { rules, claims: book, ports, problems, upstreams, endpoints };
+    this.#books = { ...kept, shared: this.#shared, time: this.#time, touch };
     this.table = {
       revision: Object.freeze({ epoch: options.epoch, seq: 0 }),
       listeners: this.#listeners,
@@ -98,6 +104,17 @@ class KeptTable implements TableState {
     this.#sources.get(name)?.source.note(update);
   }
 
+  share(key: string, sharing: Sharing | null): void {
+    if (sharing === null) this.#shared.delete(key);
+    else this.#shared.set(key, sharing);
+    this.#reshared.add(key);
+  }
+
+  mayList(key: string): boolean {
+    const entry = this.#sources.get(key.split("/", 1)[0] ?? "");
+    return entry !== undefined && (!entry.source.heard || this.#taskOf(key) !== undefined);
+  }
+
   setListeners(listeners: readonly Listener[]): void {
     this.#setRest(this.#listeners, new Map(listeners.map((listener) => [listener.id, listener])));
   }
@@ -112,9 +129,12 @@ class KeptTable implements TableState {
 
   build(now: number): Built | null {
     const { claims, ports } = this.#books;
+    this.#time.now = now;
     claims.begin(now);
     const changed: string[] = [];
     for (const [name, entry] of this.#sources) if (this.#takeSource(entry)) changed.push(name);
+    for (const key of this.#reshared) this.#taskOf(key)?.reshare();
+    this.#reshared.clear();
     this.#reviewInherited();
     claims.settle();
     ports.settle();

@@ -45,7 +45,7 @@ const READERS: Readers = {
     readList(value, what, LIMITS.originsPerPolicy).map((origin) => readWord(origin, what, ORIGIN)),
   frame: line,
   writeAction: line,
-  assertion: (value, what) => readChoice(value, what, ["session", "fresh"] as const),
+  assertion: (value, what) => readChoice(value, what, ["none", "session", "fresh"] as const),
   cull: line,
 };
 const NAMES = Object.keys(READERS);

@@ -100,7 +100,7 @@ function assemble(
   parts: { services: readonly Service[]; endpoints: Task["endpoints"]; found: Findings },
 ): Task {
   const { previous } = source;
-  const { owner, ref, reason, startedAt } = task;
+  const { owner, ref, reason, startedAt, instance } = task;
   const next: Writable<Task> = {
     id: source.id,
     name: readText(task.name, "name", 253),
@@ -115,6 +115,7 @@ function assemble(
   };
   // Set one by one: spreading optional parts into a literal costs several times as much.
   if (ref !== undefined) next.ref = keepSame(previous?.ref, readRef(ref));
+  if (instance !== undefined) next.instance = readText(instance, "instance", 253);
   if (reason !== undefined) next.reason = readProse(reason, "reason", 4096);
   if (startedAt !== undefined) next.startedAt = readInteger(startedAt, "startedAt", 0, Number.MAX_SAFE_INTEGER);
   return keepSame(previous ?? undefined, next);

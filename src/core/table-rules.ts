@@ -1,5 +1,6 @@
-import { GATE_PROVIDER, isGateService, matchKey, type Access, type Claim, type Match } from "../model/index.ts";
-import { ANYONE } from "./read-access.ts";
+import { GATE_PROVIDER, isGateService, matchKey, type Claim, type Match } from "../model/index.ts";
+import type { Ceiling } from "./access-ceiling.ts";
+import { compileRules, type RuleLookup } from "./access-rules.ts";
 import type { TableOptions } from "./table-state.ts";
 
 /** Sources whose endpoints may be on this machine's loopback, where options do not say. */
@@ -25,7 +26,11 @@ export interface TableRules {
   readonly namedPorts: ReadonlyMap<string, number | "auto">;
   /** Ports that config gives to services by name, with their keys: nobody else gets them. */
   readonly reservedPorts: ReadonlyMap<number, ReadonlySet<string>>;
-  readonly ceiling: Access["anyone"];
+  readonly ceiling: Ceiling;
+  /** Of what the administrator gives, who says by each rule until when it holds. */
+  readonly ruleCeiling: Ceiling;
+  /** What the administrator gives. */
+  readonly given: RuleLookup;
   readonly loopback: ReadonlySet<string>;
 }
 
@@ -35,6 +40,7 @@ export function tableRules(options: TableOptions): TableRules {
   for (const [service, port] of namedPorts) {
     if (port !== "auto") reservedPorts.set(port, (reservedPorts.get(port) ?? new Set()).add(service));
   }
+  const ceiling: Ceiling = { links: true, ...options.grantBounds, anyone: options.ceiling };
   return Object.freeze({
     listener: options.listener,
     hostKey: matchKey({ by: "host", listener: options.listener, host: "" }),
@@ -48,7 +54,9 @@ export function tableRules(options: TableOptions): TableRules {
     ports: options.tcp.ports,
     namedPorts,
     reservedPorts,
-    ceiling: options.ceiling,
+    ceiling,
+    ruleCeiling: { ...ceiling, longestGrant: undefined, longestLink: undefined },
+    given: compileRules(options.accessRules ?? []),
     loopback: new Set(options.loopback ?? LOOPBACK_SOURCES),
   });
 }
@@ -58,12 +66,6 @@ export function mayHoldPort(rules: TableRules, key: string, port: number): boole
   const reserved = rules.reservedPorts.get(port);
   if (reserved !== undefined) return reserved.has(key);
   return port >= rules.ports.from && port <= rules.ports.to;
-}
-
-/** `access` within the administrator's ceiling: the same object where it is. */
-export function withinCeiling(access: Access, ceiling: Access["anyone"]): Access {
-  if (ANYONE.indexOf(access.anyone) <= ANYONE.indexOf(ceiling)) return access;
-  return Object.freeze({ ...access, anyone: ceiling });
 }
 
 /** What a match is called where people read it. */

@@ -8,11 +8,14 @@ import type {
   Route,
   RouteTable,
   SessionKey,
+  Sharing,
   SourceState,
   SourceUpdate,
   TableDiff,
   Task,
 } from "../model/index.ts";
+import type { Ceiling } from "./access-ceiling.ts";
+import type { AccessRule } from "./access-rules.ts";
 
 export interface TableOptions {
   readonly domain: string;
@@ -32,6 +35,10 @@ export interface TableOptions {
     readonly services: Readonly<Record<string, number | "auto">>;
   };
   readonly ceiling: Anyone;
+  /** Further bounds of what may be given. Default: links are allowed, everybody may be given anything, for as long as they like. */
+  readonly grantBounds?: Omit<Ceiling, "anyone">;
+  /** Default: none. */
+  readonly accessRules?: readonly AccessRule[];
   /** Of this life of the gate. */
   readonly epoch: string;
 }
@@ -72,6 +79,10 @@ export interface TableState {
   addSource(name: string): void;
   /** Takes note; `build` does the work. Never throws: what is wrong becomes a Problem. */
   update(source: string, update: SourceUpdate): void;
+  /** All that is now given to a task, by its key, whether there is such a task or not; null: nothing. `build` does the work. */
+  share(taskKey: string, sharing: Sharing | null): void;
+  /** Whether a task of that key may come back: a source lists it, be it unusable, or was not heard yet. */
+  mayList(taskKey: string): boolean;
   setListeners(listeners: readonly Listener[]): void;
   setKeys(keys: ReadonlyMap<string, SessionKey>): void;
   setCertificates(certificates: ReadonlyMap<string, Certificate>): void;

@@ -2,7 +2,11 @@ import type { Identity } from "./identity.ts";
 
 export type Anyone = "nobody" | "authenticated" | "public";
 
+/** Realm of whoever came by a link: their name is the grant's id. Nothing else vouches for anybody of this realm. */
+export const LINK_REALM = "link";
+
 export interface Grant {
+  /** `link`: id of the grant that the link belongs to. */
   readonly to: Identity | { readonly group: Identity } | { readonly link: string };
   /** Epoch ms; absent means until it is taken back. */
   readonly until?: number;
@@ -20,6 +24,20 @@ export interface Access {
     readonly action: string;
     readonly epoch: string;
   };
+}
+
+/** What was given to a task, or to one service of it, beside what its provider says. */
+export interface Opening {
+  /** null: every service of the task. */
+  readonly service: string | null;
+  readonly access: Pick<Access, "grants" | "anyone">;
+}
+
+/** All that was given to one task. It is for that very task: a later one of the same id, or one of another owner, gets none of it. */
+export interface Sharing {
+  readonly instance: string | undefined;
+  readonly owner: Identity | null;
+  readonly openings: readonly Opening[];
 }
 
 /** The closed default: the owner and administrators, nobody else. */

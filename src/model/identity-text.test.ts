@@ -33,6 +33,7 @@ describe("parseWho", () => {
     "group:",
     "corp/",
     "/alice",
+    "link/g-abc",
     "Corp/alice",
     "a b/alice",
     " alice",

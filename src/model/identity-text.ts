@@ -1,4 +1,4 @@
-import type { Grant } from "./access.ts";
+import { LINK_REALM, type Grant } from "./access.ts";
 import { GatewayError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 
@@ -48,6 +48,9 @@ function parseIdentity(rest: string, given: { readonly realm: string; readonly t
   const slash = rest.indexOf("/");
   const realm = slash < 0 ? given.realm : rest.slice(0, slash);
   const name = rest.slice(slash + 1);
+  if (realm === LINK_REALM) {
+    throw notWho(given.text, "visitors of a link", "users and groups; a link is taken back by its id");
+  }
   if (!isRealm(realm)) {
     throw notWho(given.text, `realm ${JSON.stringify(realm)}`, "a realm of lower-case letters, digits and dashes");
   }

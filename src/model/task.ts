@@ -54,7 +54,8 @@ export interface Policy {
   readonly allowedOrigins?: readonly string[];
   readonly frame?: string;
   readonly writeAction?: string;
-  readonly assertion?: "session" | "fresh";
+  /** What the job is given to verify who asks: as old as the session (the default), fresh within a minute, or nothing. */
+  readonly assertion?: "none" | "session" | "fresh";
   readonly cull?: string;
 }
 
@@ -103,6 +104,8 @@ export type TaskState = "starting" | "running" | "stopping" | "finished" | "fail
 export interface Task {
   /** Unique and stable within its provider. */
   readonly id: string;
+  /** Different for a later task that gets the same id; absent: the two cannot be told apart. */
+  readonly instance?: string;
   readonly name: string;
   /** notebook, tensorboard, spark, dask, …: for people. */
   readonly kind: string;

@@ -97,9 +97,10 @@ export function buildAttachTask(view: AttachView, owner: Identity): Task {
 function commonTask(
   record: RunRecord | AttachRecord,
   owner: Identity,
-): Pick<Task, "id" | "name" | "owner" | "namespace" | "labels" | "access"> {
+): Pick<Task, "id" | "instance" | "name" | "owner" | "namespace" | "labels" | "access"> {
   const access: Access = { grants: [], anyone: record.anyone };
-  return { id: record.name, name: record.name, owner, namespace: "default", labels: {}, access };
+  const { name } = record;
+  return { id: name, instance: String(record.createdAt), name, owner, namespace: "default", labels: {}, access };
 }
 
 function buildService(
