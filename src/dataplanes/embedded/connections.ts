@@ -7,9 +7,18 @@ export class Connections implements Disposable {
   /** With whose each is; null: not known yet. */
   readonly #open = new Map<Socket, string | null>();
   readonly #empty: (() => void)[] = [];
+  /** The same listener for all of them: it costs a connection at rest nothing. */
+  readonly #onClose: (this: Socket) => void;
 
   constructor(admission: Admission) {
     this.#admission = admission;
+    this.#onClose = Connections.#closeListener(this);
+  }
+
+  static #closeListener(connections: Connections) {
+    return function (this: Socket): void {
+      connections.#closed(this);
+    };
   }
 
   /** What is reached where there are too many: the caller ends it. `peer` null: whose it is is told later, by `attribute`. */
@@ -17,12 +26,14 @@ export class Connections implements Disposable {
     const bound = this.#admission.connection(peer);
     if (bound !== null) return bound;
     this.#open.set(socket, peer);
-    socket.once("close", () => {
-      this.#admission.connectionEnded(this.#open.get(socket) ?? null);
-      this.#open.delete(socket);
-      if (this.#open.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
-    });
+    socket.on("close", this.#onClose);
     return null;
+  }
+
+  #closed(socket: Socket): void {
+    this.#admission.connectionEnded(this.#open.get(socket) ?? null);
+    this.#open.delete(socket);
+    if (this.#open.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
   }
 
   /** Says whose an open connection is. Not null: that client has too many; the caller ends it. */

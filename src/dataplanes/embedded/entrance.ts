@@ -43,6 +43,7 @@ class OnePort implements Entrance {
   readonly #listener: BoundListener;
   readonly #context: PlaneContext;
   readonly #connections: Connections;
+  /** Of HTTP/2. */
   readonly #clients = new WeakMap<Duplex, Client>();
   readonly #http1: Http1Entrance;
   readonly #http2: ReturnType<typeof createHttp2Entrance>;
@@ -100,8 +101,8 @@ class OnePort implements Entrance {
     if (bound !== null) return turnAway(socket, spoken === "http1" ? overloaded(bound) : null);
     if (spoken === "tls") return this.#enterTls(socket, serverName, ends);
     if (this.#terminator !== null) return turnAway(socket, spoken === "http1" ? TLS_NEEDED : null);
-    this.#clients.set(socket, clientOf(ends ?? endsOf(socket), this.#context.site.secure));
-    this.#speak(socket, spoken === "http2");
+    const { secure } = this.#context.site;
+    this.#speak(socket, spoken === "http2", ends === null ? new DirectClient(socket, secure) : clientOf(ends, secure));
   }
 
   #enterTls(socket: Socket, serverName: string | null, proxied: ConnectionEnds | null): void {
@@ -124,12 +125,30 @@ class OnePort implements Entrance {
     const { tls } = this.#listener;
     const named = typeof servername === "string" ? servername.toLowerCase() : null;
     const mayAsk = named === null || tls === null ? {} : { mayAsk: (host: string) => tls.sameFor(named, host) };
-    this.#clients.set(socket, { ...clientOf(ends, true), ...mayAsk });
-    this.#speak(socket, alpnProtocol === "h2");
+    this.#speak(socket, alpnProtocol === "h2", { ...clientOf(ends, true), ...mayAsk });
   }
 
-  #speak(socket: Duplex, isHttp2: boolean): void {
-    (isHttp2 ? this.#http2 : this.#http1).take(socket);
+  #speak(socket: Duplex, isHttp2: boolean, client: Client): void {
+    if (!isHttp2) return this.#http1.take(socket, client);
+    this.#clients.set(socket, client);
+    this.#http2.take(socket);
+  }
+}
+
+/** Who connected here itself. Its ends are asked of the system when somebody asks for them: few do, and a connection at rest holds less. */
+class DirectClient implements Client {
+  readonly peer: string;
+  readonly secure: boolean;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, secure: boolean) {
+    this.peer = peerOf(socket);
+    this.secure = secure;
+    this.#socket = socket;
+  }
+
+  get ends(): ConnectionEnds {
+    return endsOf(this.#socket);
   }
 }
 

@@ -3,10 +3,36 @@ import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import { until } from "../testing/rig.ts";
 import { BULK_BYTES, bulkBuffers } from "./buffer-pool.ts";
-import { claimLent, lendReads } from "./lent-reads.ts";
+import { claimLent, LentReads } from "./lent-reads.ts";
 import { socketPair } from "./testing/socket-pair.ts";
 
 const CONTENT = randomBytes(4 * 1024 * 1024);
+
+/** Takes what comes in bulk, for as long as `lends`; the rest goes to the stream. */
+class Lending extends LentReads {
+  readonly #lends: () => boolean;
+  readonly #taken: (chunk: Buffer) => void;
+
+  constructor(socket: Socket, lends: () => boolean, taken: (chunk: Buffer) => void) {
+    super(socket);
+    this.#lends = lends;
+    this.#taken = taken;
+    socket.once("close", () => this.returnReads());
+    this.lend();
+  }
+
+  protected override get takesAll(): boolean {
+    return false;
+  }
+
+  protected override takesLent(): boolean {
+    return this.#lends();
+  }
+
+  protected override take(chunk: Buffer): void {
+    this.#taken(chunk);
+  }
+}
 
 /** A connection of which `take` gets what is much, for as long as `lends`, and `rest` the stream. */
 async function lending(take: (chunk: Buffer) => void, lends: () => boolean = () => true) {
@@ -17,15 +43,10 @@ async function lending(take: (chunk: Buffer) => void, lends: () => boolean = () 
     seen.streamed += chunk.length;
     expect(claimLent(chunk)).toBeUndefined();
   });
-  lendReads(reader, {
-    takesAll: false,
-    take: () => undefined,
-    takesLent: lends,
-    takeLent(chunk) {
-      seen.length += chunk.length;
-      seen.lent += chunk.length;
-      take(chunk);
-    },
+  new Lending(reader, lends, (chunk) => {
+    seen.length += chunk.length;
+    seen.lent += chunk.length;
+    take(chunk);
   });
   return { sender, reader, seen, end: () => [sender, reader].map((each: Socket) => each.destroy()) };
 }

@@ -3,18 +3,6 @@ import { isTlsSocket } from "../../platform/node-tls.ts";
 import { BULK_BYTES, bulkBuffers, sharedBuffer } from "./buffer-pool.ts";
 import { reuseReads, type ReusedReads } from "./reused-reads.ts";
 
-/** Who reads a connection as a stream, and is in the midst of much at times. */
-export interface LentReadsUser {
-  /** Whatever comes is for it, as `data` of the stream: nobody else reads that. */
-  readonly takesAll: boolean;
-  /** A chunk of its own, as `data` would bring it. */
-  take(chunk: Buffer): void;
-  /** Whether the next bytes, if they are so many, all belong to the body under way. */
-  takesLent(length: number): boolean;
-  /** Like a chunk of the stream, but it is used for others after the call, unless somebody has claimed it. */
-  takeLent(chunk: Buffer): void;
-}
-
 /** Bytes that are passed on just now. */
 class Loan {
   readonly buffer: Buffer;
@@ -61,24 +49,38 @@ export function claimLent(chunk: Buffer): (() => void) | undefined {
   return current?.buffer.buffer === chunk.buffer ? current.claim() : undefined;
 }
 
-/** Reads into memory that is used again for as long as the socket is open; its stream goes on, with copies. TLS is left as it is. */
-export function lendReads(socket: Socket, user: LentReadsUser): void {
-  if (isTlsSocket(socket)) return;
-  const reads = new LentReads(socket, user);
-  if (reuseReads(socket, reads)) socket.once("close", () => reads.close());
-}
-
-class LentReads implements ReusedReads {
-  readonly #socket: Socket;
-  readonly #user: LentReadsUser;
+/**
+ * Who reads a connection as a stream, and is in the midst of much at times: what comes is read into memory that is used again, from `lend`
+ * to `returnReads`. TLS is left as it is.
+ */
+export abstract class LentReads implements ReusedReads {
+  readonly socket: Socket;
   /** Where the next read goes; null: to the shared one. */
   #own: Buffer | null = null;
   /** So many are copied before the next is lent. */
   #copies = 0;
 
-  constructor(socket: Socket, user: LentReadsUser) {
-    this.#socket = socket;
-    this.#user = user;
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  /** Whatever comes is for it, as `data` of the stream: nobody else reads that. */
+  protected abstract get takesAll(): boolean;
+
+  /** Whether the next bytes, if they are so many, all belong to the body under way. */
+  protected abstract takesLent(length: number): boolean;
+
+  /** As `data` of the stream would bring it; but where `takesLent` said so it is used for others after the call, unless somebody has claimed it. */
+  protected abstract take(chunk: Buffer): void;
+
+  protected lend(): void {
+    if (!isTlsSocket(this.socket)) reuseReads(this.socket, this);
+  }
+
+  /** The socket is closed. */
+  protected returnReads(): void {
+    if (this.#own !== null) bulkBuffers.give(this.#own);
+    this.#own = null;
   }
 
   next(): Buffer {
@@ -97,39 +99,34 @@ class LentReads implements ReusedReads {
     }
     this.#lend(own, length);
     // Where buffers are scarce nobody keeps one who may be at rest from now on.
-    if (this.#copies === 0 && !bulkBuffers.scarce && this.#user.takesLent(BULK_BYTES)) this.#own = bulkBuffers.take();
+    if (this.#copies === 0 && !bulkBuffers.scarce && this.takesLent(BULK_BYTES)) this.#own = bulkBuffers.take();
     return true;
-  }
-
-  close(): void {
-    if (this.#own !== null) bulkBuffers.give(this.#own);
-    this.#own = null;
   }
 
   /** By way of the stream only where something waits in it already, or nobody takes it now: that way costs as much as all that is done with a head. */
   #give(chunk: Buffer): boolean {
-    const { readableLength, readableFlowing } = this.#socket;
-    if (readableLength > 0 || readableFlowing !== true || !this.#user.takesAll) return this.#socket.push(chunk);
-    this.#user.take(chunk);
+    const { readableLength, readableFlowing } = this.socket;
+    if (readableLength > 0 || readableFlowing !== true || !this.takesAll) return this.socket.push(chunk);
+    this.take(chunk);
     return true;
   }
 
   /** Nothing that came before waits in the stream, and somebody takes what comes. */
   #lends(length: number): boolean {
-    const { readableLength, readableFlowing } = this.#socket;
+    const { readableLength, readableFlowing } = this.socket;
     if (length < BULK_BYTES) return false;
     if (this.#copies > 0) {
       this.#copies -= 1;
       return false;
     }
-    return readableLength === 0 && readableFlowing === true && this.#user.takesLent(length);
+    return readableLength === 0 && readableFlowing === true && this.takesLent(length);
   }
 
   #lend(own: Buffer, length: number): void {
     const loan = new Loan(own);
     current = loan;
     try {
-      this.#user.takeLent(length === own.length ? own : own.subarray(0, length));
+      this.take(length === own.length ? own : own.subarray(0, length));
     } finally {
       current = null;
       if (!loan.passed()) this.#copies = COPIES_AFTER_UNCLAIMED;

@@ -35,7 +35,7 @@ export async function bindListener(listen: ListenConfig, deps: ListenerDeps): Pr
   const waiting: Socket[] = [];
   let take: ((socket: Socket) => void) | null = null;
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
-    socket.on("error", () => undefined); // first of all: a reset at any moment must find somebody who hears it
+    socket.on("error", ignore); // first of all: a reset at any moment must find somebody who hears it
     if (take !== null) take(socket);
     else if (waiting.push(socket) > WAITING_MAX) waiting.shift()?.destroy();
   });
@@ -61,6 +61,10 @@ export async function bindListener(listen: ListenConfig, deps: ListenerDeps): Pr
       return Promise.resolve();
     },
   };
+}
+
+function ignore(): void {
+  // "close" follows
 }
 
 function proxyCheck(networks: readonly string[]): (ip: string) => boolean {

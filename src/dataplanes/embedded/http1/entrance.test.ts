@@ -30,14 +30,13 @@ async function serve(
     limits: { ...LimitsConfig.parse({}), ...limits },
     clock: systemClock,
     refusals: new Refusals(silentLogger, systemClock),
-    client: () => ({ peer: "127.0.0.1", secure: false }),
     serve: (exchange) => handle(exchange, asked),
     tunnel: (exchange) => handle(exchange, asked),
     refused: ({ status }) => void refused.push(status),
   });
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     socket.on("error", () => undefined);
-    entrance.take(socket);
+    entrance.take(socket, { peer: "127.0.0.1", secure: false });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -15,8 +15,6 @@ export interface Http1EntranceDeps {
   readonly limits: LimitsConfig;
   readonly clock: Clock;
   readonly refusals: Refusals;
-  /** Who is at the other end of a connection that was handed in. */
-  client(socket: Duplex): Client;
   serve(exchange: Exchange): void;
   /** CONNECT: the exchange answers until the tunnel stands. */
   tunnel(exchange: Exchange): void;
@@ -30,7 +28,7 @@ const CHECK_MS = 1000;
 /** HTTP/1.1 from visitors, on connections that are handed in. */
 export class Http1Entrance implements Disposable {
   readonly #deps: Http1EntranceDeps;
-  readonly #shared: Omit<ServerConnectionDeps, "socket" | "client">;
+  readonly #shared: ServerConnectionDeps;
   readonly #connections = new Set<ServerConnection>();
   readonly #checkMs: number;
   /** null: there is nothing to look after. */
@@ -52,10 +50,10 @@ export class Http1Entrance implements Disposable {
     };
   }
 
-  /** Takes a connection whose first bytes are unread. */
-  take(socket: Duplex): void {
+  /** Takes a connection whose first bytes are unread. `client`: who is at its other end. */
+  take(socket: Duplex, client: Client): void {
     if (!(socket instanceof Socket) || socket.destroyed) return void socket.destroy();
-    const connection = new ServerConnection({ ...this.#shared, socket, client: this.#deps.client(socket) });
+    const connection = new ServerConnection(socket, client, this.#shared);
     this.#connections.add(connection);
     if (this.#draining) connection.drain();
     this.#watch();

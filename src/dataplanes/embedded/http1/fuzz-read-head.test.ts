@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { expect, test } from "vitest";
-import { HeadCollector } from "./head-collector.ts";
+import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { ChunkedReader, CloseReader, LengthReader, type BodyReader } from "./read-body.ts";
 import { readRequestHead, readResponseHead, responseFraming, type ResponseFraming } from "./read-head.ts";
@@ -156,7 +156,7 @@ function bodyReader(framing: ResponseFraming): BodyReader {
 /** As a connection would: head, body, head, body, from pieces cut anywhere, until one is refused or the last. */
 function readByOurs(pieces: readonly Buffer[], kind: Kind, asked: string): Outcome {
   const messages: Read[] = [];
-  const collector = new HeadCollector(64 * 1024);
+  let begun: HeadParts | null = null;
   let body: BodyReader | null = null;
   const finish = () => {
     const message = messages.at(-1)!;
@@ -169,12 +169,16 @@ function readByOurs(pieces: readonly Buffer[], kind: Kind, asked: string): Outco
     let at = 0;
     while (at < piece.length) {
       if (body === null) {
-        const text = collector.take(piece, at);
-        if (text === null) break;
+        const text: ReturnType<typeof collectHead> = collectHead(begun, piece, at, 64 * 1024);
+        if (text instanceof HeadParts) {
+          begun = text;
+          break;
+        }
         const head = text instanceof Refusal ? text : ourHead(text, kind, asked);
-        if (head instanceof Refusal) return { messages, refused: true };
+        if (head instanceof Refusal || text instanceof Refusal) return { messages, refused: true };
         messages.push(head.read);
-        at = collector.end;
+        at += text.length - (begun?.length ?? 0);
+        begun = null;
         body = bodyReader(head.framing);
       } else {
         const data = (chunk: Buffer) => void (messages.at(-1)!.body += chunk.toString("latin1"));

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HeadCollector } from "./head-collector.ts";
+import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
 
@@ -102,7 +102,7 @@ test("a body with a length ends where it says, however it is cut", () => {
 
 describe("a head", () => {
   const collect = (text: string, places: readonly number[]) => {
-    const collector = new HeadCollector(60);
+    let begun: HeadParts | null = null;
     let head: string | null = null;
     let rest = "";
     for (const piece of cut(text, places)) {
@@ -110,10 +110,15 @@ describe("a head", () => {
         rest += piece.toString("latin1");
         continue;
       }
-      const taken = collector.take(piece, 0);
+      const before: number = begun?.length ?? 0;
+      const taken: ReturnType<typeof collectHead> = collectHead(begun, piece, 0, 60);
       if (taken instanceof Refusal) return taken.status;
+      if (taken instanceof HeadParts) {
+        begun = taken;
+        continue;
+      }
       head = taken;
-      if (head !== null) rest = piece.toString("latin1", collector.end);
+      rest = piece.toString("latin1", taken.length - before);
     }
     return head === null ? null : [head, rest];
   };

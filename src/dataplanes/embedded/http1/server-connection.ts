@@ -3,19 +3,18 @@ import type { Clock } from "../../../platform/clock.ts";
 import { readEarly } from "../early-bytes.ts";
 import { DISCARD_MS, type Exchange, type Fields } from "../exchange.ts";
 import type { Client } from "../client.ts";
-import { lendReads, type LentReadsUser } from "../lent-reads.ts";
-import { HeadCollector } from "./head-collector.ts";
+import { LentReads } from "../lent-reads.ts";
+import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
-import { ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
+import { type BodyEvents, ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
 import { LastSection, NOT_HTTP, readRequestHead, type RequestHeadRead } from "./read-head.ts";
 import { sendOff } from "./send-off.ts";
 import type { MessageBounds } from "./upstream-connection.ts";
 import { isTlsSocket } from "../../../platform/node-tls.ts";
 
+/** The same for all connections. */
 export interface ServerConnectionDeps {
-  readonly socket: Socket;
-  readonly client: Client;
   readonly bounds: MessageBounds;
   /** Bytes of a body; Infinity: any. */
   readonly bodyBytes: number;
@@ -38,6 +37,13 @@ const AHEAD_MAX = 64 * 1024;
 const NO_FIELDS: Fields = Object.freeze([]);
 const NOTHING = Buffer.alloc(0);
 
+/** Whose socket it is. */
+const CONNECTION = Symbol("connection");
+
+interface OwnedSocket extends Socket {
+  [CONNECTION]: ServerConnection;
+}
+
 /**
  * A visitor's connection. What is read next is
  *
@@ -45,13 +51,16 @@ const NOTHING = Buffer.alloc(0);
  * - `body`: of the request under way, once somebody takes it; of one that is answered already, to be dropped.
  * - `nothing`: the last answer is out or on its way; what comes is dropped.
  * - `early`: the visitor asked to change protocols; what comes belongs to the new one. From `giveAway` on the socket is not read here.
+ *
+ * Most connections are at rest most of the time, thousands of them: what is not needed then is not there then, and listeners are shared.
  */
-export class ServerConnection implements ExchangeConnection, LentReadsUser {
-  readonly socket: Socket;
+export class ServerConnection extends LentReads implements ExchangeConnection, BodyEvents {
   readonly client: Client;
   readonly #deps: ServerConnectionDeps;
-  readonly #collector: HeadCollector;
-  readonly #last = new LastSection();
+  /** Some of a head came, but not all. */
+  #begun: HeadParts | null = null;
+  /** null: nobody asks again and again just now. */
+  #last: LastSection | null = null;
   /** No head came since the last check. */
   #quiet = false;
   #reads: "head" | "body" | "nothing" | "early" = "head";
@@ -59,12 +68,6 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   #reader: BodyReader | null = null;
   #bodyLength = 0;
   #full = false;
-  readonly #body = {
-    data: (chunk: Buffer) => {
-      this.#bodyLength += chunk.length;
-      if (this.#exchange?.received(chunk) === false) this.#full = true;
-    },
-  };
   /** Came, but is for later. */
   #ahead: Buffer | null = null;
   #running = false;
@@ -76,41 +79,46 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   #takeEarly: (() => Buffer) | null = null;
   /** Epoch ms; from then on it is given up: what for, its state says. */
   #deadline: number;
-  readonly #onData = (chunk: Buffer) => this.#take(chunk);
-  readonly #onEnd = () => this.#ended();
-  readonly #onDrain = () => this.#exchange?.roomAgain();
 
   /** Takes over a connection whose first bytes are unread, and whose errors somebody hears. */
-  constructor(deps: ServerConnectionDeps) {
+  constructor(socket: Socket, client: Client, deps: ServerConnectionDeps) {
+    super(socket);
+    this.client = client;
     this.#deps = deps;
-    this.socket = deps.socket;
-    this.client = deps.client;
-    this.#collector = new HeadCollector(deps.bounds.headBytes);
     this.#deadline = deps.clock.now() + deps.headMs;
-    this.socket
-      .on("data", this.#onData)
-      .on("end", this.#onEnd)
-      .on("drain", this.#onDrain)
-      .on("close", () => this.#closed());
-    lendReads(this.socket, this);
+    Object.assign(socket, { [CONNECTION]: this });
+    socket
+      .on("data", ServerConnection.#onData)
+      .on("end", ServerConnection.#onEnd)
+      .on("drain", ServerConnection.#onDrain)
+      .on("close", ServerConnection.#onClose);
+    this.lend();
   }
 
-  get takesAll(): boolean {
+  static #onData(this: OwnedSocket, chunk: Buffer): void {
+    this[CONNECTION].take(chunk);
+  }
+
+  static #onEnd(this: OwnedSocket): void {
+    this[CONNECTION].#ended();
+  }
+
+  static #onDrain(this: OwnedSocket): void {
+    this[CONNECTION].#exchange?.roomAgain();
+  }
+
+  static #onClose(this: OwnedSocket): void {
+    this[CONNECTION].#closed();
+  }
+
+  protected override get takesAll(): boolean {
     return this.#reads !== "early";
   }
 
-  take(chunk: Buffer): void {
-    this.#take(chunk);
-  }
-
-  takesLent(length: number): boolean {
+  protected override takesLent(length: number): boolean {
     return (
       this.#reads === "body" && this.#mayRead && this.#reader instanceof LengthReader && this.#reader.left >= length
     );
-  }
-
-  takeLent(chunk: Buffer): void {
-    this.#take(chunk);
   }
 
   get lastAnswer(): boolean {
@@ -121,15 +129,15 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   drain(): void {
     this.#draining = true;
     if (this.#served === 0) return;
-    if (this.#exchange === null && this.#reads === "head" && !this.#collector.begun) this.#sendOff();
+    if (this.#exchange === null && this.#reads === "head" && this.#begun === null) this.#sendOff();
   }
 
   /** Gives it up if its time has come. */
   check(now: number): void {
-    if (this.#quiet) this.#last.forget();
+    if (this.#quiet) this.#last = null;
     this.#quiet = true;
     if (now < this.#deadline) return;
-    const slow = this.#reads === "head" && (this.#collector.begun || this.#served === 0);
+    const slow = this.#reads === "head" && (this.#begun !== null || this.#served === 0);
     if (slow && this.#exchange === null) this.#refuse(TOO_SLOW);
     else if (this.#reads === "head") this.#sendOff();
     else this.socket.destroy();
@@ -169,13 +177,13 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   giveAway(): Buffer {
     const early = this.#takeEarly?.() ?? NOTHING;
     this.#takeEarly = null;
-    this.socket.off("drain", this.#onDrain);
+    this.socket.off("drain", ServerConnection.#onDrain);
     return early;
   }
 
   // Reading.
 
-  #take(chunk: Buffer): void {
+  protected override take(chunk: Buffer): void {
     if (this.#reads === "nothing") return;
     if (this.#running || this.#ahead !== null) return this.#putAside(chunk);
     this.#running = true;
@@ -224,15 +232,22 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
 
   /** Gives where to read on; -1: no further. */
   #readHead(chunk: Buffer, at: number): number {
-    if (!this.#collector.begun) this.#deadline = this.#deps.clock.now() + this.#deps.headMs;
-    const text = this.#collector.take(chunk, at);
-    if (text === null) return chunk.length;
-    const read = text instanceof Refusal ? text : readRequestHead(text, this.#deps.bounds, this.#last);
+    if (this.#begun === null) this.#deadline = this.#deps.clock.now() + this.#deps.headMs;
+    const begun = this.#begun;
+    const text = collectHead(begun, chunk, at, this.#deps.bounds.headBytes);
+    if (text instanceof HeadParts) {
+      this.#begun = text;
+      return chunk.length;
+    }
+    if (text instanceof Refusal) return this.#refuse(text);
+    this.#begun = null;
+    if (this.#served > 0) this.#last ??= new LastSection();
+    const read = readRequestHead(text, this.#deps.bounds, this.#last);
     this.#quiet = false;
     if (read instanceof Refusal) return this.#refuse(read);
     const { framing } = read;
     if (framing.kind === "length" && Number(framing.length) > this.#deps.bodyBytes) return this.#refuse(TOO_LARGE);
-    const { end } = this.#collector;
+    const end = at + text.length - (begun?.length ?? 0);
     this.#deadline = Infinity;
     this.#served += 1;
     const exchange = new Http1Exchange(this, read);
@@ -253,7 +268,7 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
 
   #switch(exchange: Http1Exchange, rest: Buffer): number {
     this.#reads = "early";
-    this.socket.off("data", this.#onData).off("end", this.#onEnd);
+    this.socket.off("data", ServerConnection.#onData).off("end", ServerConnection.#onEnd);
     this.#takeEarly = readEarly(this.socket, rest);
     if (exchange.head.method === "CONNECT") this.#deps.tunnel(exchange);
     else this.#deps.serve(exchange);
@@ -263,7 +278,7 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   #readBody(chunk: Buffer, at: number): number {
     const reader = this.#reader;
     if (reader === null) return -1;
-    const next = reader.read(chunk, at, this.#body);
+    const next = reader.read(chunk, at, this);
     const full = this.#full;
     this.#full = false;
     if (next instanceof Refusal) return this.#refuse(next);
@@ -272,6 +287,12 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
     if (reader.done) this.#bodyEnded();
     else if (full) this.pause();
     return next;
+  }
+
+  /** Of the body, for its reader. */
+  data(chunk: Buffer): void {
+    this.#bodyLength += chunk.length;
+    if (this.#exchange?.received(chunk) === false) this.#full = true;
   }
 
   #bodyEnded(): void {
@@ -320,18 +341,19 @@ export class ServerConnection implements ExchangeConnection, LentReadsUser {
   #sendOff(): void {
     this.#reads = "nothing";
     this.#deadline = Infinity;
-    this.socket.off("end", this.#onEnd);
+    this.socket.off("end", ServerConnection.#onEnd);
     sendOff(this.socket);
   }
 
   /** Who ends its side while its answer is under way is taken for gone: nobody could tell it from one that left. */
   #ended(): void {
-    if (this.#exchange === null && this.#reads === "head" && this.#collector.begun) this.#refuse(CUT_SHORT);
+    if (this.#exchange === null && this.#reads === "head" && this.#begun !== null) this.#refuse(CUT_SHORT);
     else if (this.#exchange === null && this.#reads === "head") this.#sendOff();
     else if (this.#reads !== "nothing") this.socket.destroy();
   }
 
   #closed(): void {
+    this.returnReads();
     this.#reads = "nothing";
     this.#ahead = null;
     const exchange = this.#exchange;

@@ -1,9 +1,16 @@
 import type { Socket } from "node:net";
 import type { Fields } from "../exchange.ts";
-import { claimLent, lendReads, type LentReadsUser } from "../lent-reads.ts";
-import { HeadCollector } from "./head-collector.ts";
+import { claimLent, LentReads } from "../lent-reads.ts";
+import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
-import { ChunkedReader, CloseReader, LengthReader, type BodyReader, type ChunkBounds } from "./read-body.ts";
+import {
+  type BodyEvents,
+  ChunkedReader,
+  CloseReader,
+  LengthReader,
+  type BodyReader,
+  type ChunkBounds,
+} from "./read-body.ts";
 import {
   LastSection,
   readResponseHead,
@@ -73,10 +80,10 @@ const VERSION = "HTTP/1.";
  * One connection to a job. It is idle (any byte ends it), asked (the head of an answer is awaited), reading (its body comes), over, or
  * given away (it changed protocols). One request at a time: the next is sent when both the request and its answer are whole.
  */
-export class UpstreamConnection implements LentReadsUser {
+export class UpstreamConnection extends LentReads implements BodyEvents {
   readonly #deps: UpstreamConnectionDeps;
-  readonly #socket: Socket;
-  readonly #collector: HeadCollector;
+  /** Some of a head came, but not all. */
+  #begun: HeadParts | null = null;
   readonly #last = new LastSection();
   #asker: Asker | null = null;
   #method = "";
@@ -84,11 +91,6 @@ export class UpstreamConnection implements LentReadsUser {
   /** The body of the answer under way; null: its head is awaited, or nothing is. */
   #reader: BodyReader | null = null;
   #full = false;
-  readonly #body = {
-    data: (chunk: Buffer) => {
-      if (this.#asker?.data(chunk) === false) this.#full = true;
-    },
-  };
   #keeps = true;
   #sending = false;
   #interim = 0;
@@ -96,7 +98,7 @@ export class UpstreamConnection implements LentReadsUser {
   #asked = 0;
   #answering = false;
   #over = false;
-  readonly #onData = (chunk: Buffer) => this.#take(chunk);
+  readonly #onData = (chunk: Buffer) => this.take(chunk);
   readonly #onEnd = () => this.#end();
   readonly #onClose = () => this.#close();
   readonly #onDrain = () => this.#asker?.drained();
@@ -104,37 +106,28 @@ export class UpstreamConnection implements LentReadsUser {
 
   /** Takes the socket over: a connected one whose errors somebody hears. */
   constructor(deps: UpstreamConnectionDeps) {
+    super(deps.socket);
     this.#deps = deps;
-    this.#socket = deps.socket;
-    this.#collector = new HeadCollector(deps.bounds.headBytes);
-    this.#socket
+    this.socket
       .on("data", this.#onData)
       .on("end", this.#onEnd)
       .on("close", this.#onClose)
       .on("drain", this.#onDrain)
       .on("timeout", this.#onTimeout);
-    lendReads(this.#socket, this);
+    this.lend();
   }
 
-  get takesAll(): boolean {
+  protected override get takesAll(): boolean {
     return !this.#over;
   }
 
-  take(chunk: Buffer): void {
-    this.#take(chunk);
-  }
-
-  takesLent(length: number): boolean {
+  protected override takesLent(length: number): boolean {
     return this.#reader instanceof LengthReader && this.#reader.left >= length;
-  }
-
-  takeLent(chunk: Buffer): void {
-    this.#take(chunk);
   }
 
   /** It may be asked. */
   get usable(): boolean {
-    return !this.#over && !this.#socket.destroyed;
+    return !this.#over && !this.socket.destroyed;
   }
 
   /** It carried a request before the present one. */
@@ -158,23 +151,23 @@ export class UpstreamConnection implements LentReadsUser {
     this.#asked += 1;
     if (ask.idleMs !== this.#idleMs) {
       this.#idleMs = ask.idleMs;
-      this.#socket.setTimeout(ask.idleMs);
+      this.socket.setTimeout(ask.idleMs);
     }
-    this.#socket.write(ask.head, "latin1");
+    this.socket.write(ask.head, "latin1");
   }
 
   /** More of the request's body, framed. false: no more before `drained`. */
   write(data: Buffer | string): boolean {
-    return typeof data === "string" ? this.#socket.write(data, "latin1") : this.#socket.write(data, claimLent(data));
+    return typeof data === "string" ? this.socket.write(data, "latin1") : this.socket.write(data, claimLent(data));
   }
 
   /** The writes until `uncork` go out together. */
   cork(): void {
-    this.#socket.cork();
+    this.socket.cork();
   }
 
   uncork(): void {
-    this.#socket.uncork();
+    this.socket.uncork();
   }
 
   /** The request is whole. */
@@ -183,21 +176,21 @@ export class UpstreamConnection implements LentReadsUser {
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.socket.resume();
   }
 
   /** Nobody waits for an answer any more. */
   destroy(): void {
     this.#asker = null;
     this.#over = true;
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
-  #take(chunk: Buffer): void {
+  protected override take(chunk: Buffer): void {
     const asker = this.#asker;
     if (asker === null) return this.destroy(); // nothing was asked: whatever it is, it is no answer
     this.#answering = true;
@@ -210,16 +203,25 @@ export class UpstreamConnection implements LentReadsUser {
     if (this.#asker === asker) asker.caughtUp();
   }
 
+  /** Of the answer under way, for its reader. */
+  data(chunk: Buffer): void {
+    if (this.#asker?.data(chunk) === false) this.#full = true;
+  }
+
   /** Gives where to read on; -1: it is over. */
   #takeHead(chunk: Buffer, at: number, asker: Asker): number {
-    const text = this.#collector.take(chunk, at);
-    if (text === null) {
-      const { first } = this.#collector;
+    const begun = this.#begun;
+    const text = collectHead(begun, chunk, at, this.#deps.bounds.headBytes);
+    if (text instanceof HeadParts) {
+      this.#begun = text;
+      const { first } = text;
       return first.startsWith(VERSION.slice(0, first.length)) ? chunk.length : this.#refuse("It is no HTTP/1.1.");
     }
-    const head = text instanceof Refusal ? text : readResponseHead(text, this.#deps.bounds, this.#last);
+    if (text instanceof Refusal) return this.#refuse(text.reason);
+    const head = readResponseHead(text, this.#deps.bounds, this.#last);
     if (head instanceof Refusal) return this.#refuse(head.reason);
-    const { end } = this.#collector;
+    this.#begun = null;
+    const end = at + text.length - (begun?.length ?? 0);
     if (head.status === 101) return this.#switch(head, asker, chunk.subarray(end));
     if (head.status < 200) {
       if ((this.#interim += 1) > INTERIM_MAX) return this.#refuse("There are too many interim answers.");
@@ -246,13 +248,13 @@ export class UpstreamConnection implements LentReadsUser {
   #takeBody(chunk: Buffer, at: number, asker: Asker): number {
     const reader = this.#reader;
     if (reader === null) return -1;
-    const next = reader.read(chunk, at, this.#body);
+    const next = reader.read(chunk, at, this);
     const full = this.#full;
     this.#full = false;
     if (this.#asker !== asker) return -1;
     if (next instanceof Refusal) return this.#refuse(next.reason);
     if (reader.done) this.#finish(asker, reader.trailers?.flat ?? NO_FIELDS, next === chunk.length);
-    else if (full) this.#socket.pause();
+    else if (full) this.socket.pause();
     return this.#over ? -1 : next;
   }
 
@@ -268,15 +270,15 @@ export class UpstreamConnection implements LentReadsUser {
 
   #leave(): void {
     this.#over = true;
-    this.#socket.end();
-    this.#socket.destroy();
+    this.socket.end();
+    this.socket.destroy();
   }
 
   #switch(head: ResponseHeadRead, asker: Asker, rest: Buffer): number {
     if (!this.#switching || head.upgrade === null) {
       return this.#refuse("It changes protocols, which nobody asked for, or does not say to which.");
     }
-    const socket = this.#socket;
+    const socket = this.socket;
     socket.pause();
     socket
       .off("data", this.#onData)
@@ -314,6 +316,7 @@ export class UpstreamConnection implements LentReadsUser {
   }
 
   #close(): void {
+    this.returnReads();
     this.#break({ failure: "reset" });
     this.#deps.closed(this);
   }
