@@ -21,7 +21,8 @@ export function answerErrors(logger: Logger): ErrorHandler<ApiEnv> {
 export function sayFailure(c: Context<ApiEnv>, failure: GatewayError): Response {
   const view: ErrorView = { error: { code: failure.code, message: failure.message } };
   const challenge = failure.code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="taskgate"' } : {};
-  return c.json(view, failure.httpStatus as ContentfulStatusCode, challenge);
+  const wait = failure.retryAfterS === undefined ? {} : { "retry-after": String(failure.retryAfterS) };
+  return c.json(view, failure.httpStatus as ContentfulStatusCode, { ...challenge, ...wait });
 }
 
 /** It may name every key that a caller made up. */

@@ -20,10 +20,13 @@ export const ERROR_CODES = Object.freeze(Object.keys(HTTP_STATUS)) as readonly E
 export class GatewayError extends Error {
   override readonly name = "GatewayError";
   readonly code: ErrorCode;
+  /** When another try makes sense, in whole seconds from now, where that is known. */
+  readonly retryAfterS: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly retryAfterS?: number }) {
     super(message, options);
     this.code = code;
+    this.retryAfterS = options?.retryAfterS;
   }
 
   get httpStatus(): number {

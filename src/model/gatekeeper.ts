@@ -32,6 +32,10 @@ export interface Session {
   readonly proof?: string;
   /** `provider/task/service`. */
   readonly service: string;
+  /** What the service's job is given to verify who asks: see docs/identity.md. Absent: not known; empty: there is none. */
+  readonly assertion?: string;
+  /** Epoch ms: when who they are was last looked up; absent where that is done for every request. */
+  readonly issuedAt?: number;
   /** Epoch ms. */
   readonly expiresAt: number;
   /** Epoch ms; from then on a plane asks again, and the visitor notices nothing. */
@@ -58,12 +62,14 @@ export type Decision =
     }
   | {
       readonly kind: "deny";
-      readonly status: 400 | 401 | 403 | 404 | 421 | 503;
+      readonly status: 400 | 401 | 403 | 404 | 421 | 429 | 503;
       readonly code: string;
       /** For the visitor. */
       readonly reason: string;
       /** WWW-Authenticate. */
       readonly challenge?: string;
+      /** Retry-After, in seconds. */
+      readonly retryAfterS?: number;
       /** Who was refused, where that is known; its service may be any. */
       readonly session?: Session;
     }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { LimitsConfig } from "../../config/schema.ts";
 import type { Policy } from "../../model/index.ts";
 import { silentLogger, type Logger } from "../../platform/logger.ts";
-import { Admission, clientKey, overloaded, type Bound } from "./admission.ts";
+import { Admission, overloaded, type Bound } from "./admission.ts";
 
 const OFF = { connections: 1000, connectionsPerClient: 0, requests: 0, requestsPerClient: 0, requestsPerService: 0 };
 
@@ -70,21 +70,6 @@ test("has its part of the totals where several processes share the work, rounded
   const { admission } = start({ connections: 5, requests: 3, requestsPerClient: 3 }, 2);
   expect([1, 2, 3, 4].map(() => admission.connection("10.0.0.1"))).toEqual([null, null, null, "connections"]);
   expect([1, 2, 3].map(() => admission.request("10.0.0.1"))).toEqual([null, null, "requests"]);
-});
-
-test("takes a /64 of IPv6 for one client, however it is spelled, and an IPv4 address as it is", () => {
-  expect(clientKey("10.1.2.3")).toBe("10.1.2.3");
-  expect(clientKey("::ffff:10.1.2.3")).toBe("10.1.2.3");
-  expect(clientKey("unknown")).toBe("unknown");
-  const one = clientKey("2001:db8:0:7::1");
-  expect(one).toBe("2001:db8:0:7::/64");
-  for (const same of ["2001:db8:0:7:ffff:ffff:ffff:ffff", "2001:0db8:0000:0007::", "2001:db8:0:7::9.8.7.6"]) {
-    expect(clientKey(same), same).toBe(one);
-  }
-  for (const other of ["2001:db8:0:8::1", "2001:db8::7", "::1", "::"]) expect(clientKey(other), other).not.toBe(one);
-  expect(clientKey("::1")).toBe("0:0:0:0::/64");
-  expect(clientKey("1:2:3:4:5:6:7::")).toBe("1:2:3:4::/64");
-  expect(clientKey("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
 });
 
 test("counts every refusal, and logs the first at once and the rest together ten seconds later", () => {

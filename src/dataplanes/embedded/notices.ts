@@ -56,8 +56,12 @@ export const NOTICES = {
 
 /** A denial as a notice. */
 export function denial(decision: Extract<Decision, { kind: "deny" }>): Notice {
-  const { status, code, reason, challenge } = decision;
-  return { status, code, title: DENIED[status], message: reason, ...(challenge === undefined ? {} : { challenge }) };
+  const { status, code, reason, challenge, retryAfterS } = decision;
+  return {
+    ...{ status, code, title: DENIED[status], message: reason },
+    ...(challenge === undefined ? {} : { challenge }),
+    ...(retryAfterS === undefined ? {} : { retryAfterSeconds: retryAfterS }),
+  };
 }
 
 const DENIED = {
@@ -66,6 +70,7 @@ const DENIED = {
   403: "Not allowed",
   404: "Nothing is here",
   421: "Misdirected request",
+  429: "Too many failed logins",
   503: "Not available just now",
 } as const;
 
