@@ -97,7 +97,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   metrics.observePlane(plane);
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
-  state.setKeys(auth.keys());
+  state.setKeys(auth.keys.published());
   const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));
   scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));

@@ -98,7 +98,7 @@ async function enter(
     throw new GatewayError("denied", `${visit.principal.name} may not use this service`);
   }
   const { session, cookie } = sessions.mint({
-    ...{ principal: visit.principal, route, host },
+    ...{ principal: visit.principal, proof: visit.proof, route, host },
     id: newSessionId(visit.login ?? NO_LOGIN),
     notAfter: visit.notAfter ?? clock.now() + FOREVER_MS,
   });

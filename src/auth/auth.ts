@@ -5,7 +5,6 @@ import {
   type Principal,
   type RequestHead,
   type Route,
-  type SessionKey,
   type Site,
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -13,13 +12,14 @@ import type { Logger } from "../platform/logger.ts";
 import type { Store } from "../store/store.ts";
 import { currentOf } from "./access.ts";
 import { createAppLogin } from "./app-login.ts";
+import { createAssertions } from "./assertions.ts";
+import { type AuthKeys, startKeyRings } from "./auth-keys.ts";
 import type { Authenticator } from "./authenticators/authenticator.ts";
 import { createTokensAuthenticator } from "./authenticators/tokens.ts";
 import type { Authority } from "./authority.ts";
 import { createCodes } from "./codes.ts";
 import { createCredentials } from "./credentials.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
-import { loadKeys } from "./keys.ts";
 import { type LiveDeps, startLive } from "./live.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
@@ -49,8 +49,7 @@ export interface AuthDeps {
 /** Who may pass. Disposing it stops its look at open sessions; nothing is cut. */
 export interface Auth extends AsyncDisposable {
   readonly gatekeeper: Gatekeeper;
-  /** What verifies sessions, by key id. */
-  keys(): ReadonlyMap<string, SessionKey>;
+  readonly keys: AuthKeys;
   /** For the API, which takes no cookie. Throws `unauthenticated`, `unavailable` and the signal's reason. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Caller>;
   /** Calls `end` once, at once, when what the caller showed is revoked: for answers that last, such as live updates. */
@@ -78,8 +77,10 @@ export interface Auth extends AsyncDisposable {
 export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const { store, config, clock, owner, site } = deps;
   const logger = deps.logger.child({ component: "auth" });
-  const keys = await loadKeys(deps);
-  const revocations = await startRevocations({ store, clock, keepMs: config.session + SKEW_MS });
+  const keepMs = config.session + SKEW_MS;
+  const rings = await startKeyRings({ store, clock, logger, rotateMs: config.keyRotation, keepMs });
+  const assertions = createAssertions({ keys: rings.assertion, site, clock });
+  const revocations = await startRevocations({ store, clock, keepMs });
   const current = (principal: Principal): Principal | null => currentOf(owner, principal);
   const tokens = createTokens({ store, clock, revocations, current });
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
@@ -98,14 +99,27 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     live.cut(id);
   });
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });
-  const sessions = createSessions({ keys, revocations, clock, site, lifetimeMs: config.session, current });
-  const shared = { site, clock, logger, tokens, credentials, permissions, revocations, sessions, visits, live };
+  const sessions = createSessions({
+    ...{ keys: rings.session, assertions, revocations, clock, site, current },
+    lifetimeMs: config.session,
+  });
+  const shared = {
+    ...{ site, clock, logger, tokens, credentials, permissions, revocations, sessions, visits, live },
+    assertions,
+  };
   const gatekeeper = createGatekeeper({ ...shared, appLogin: createAppLogin(shared) });
-  const workers = createWorkerAuth({ ...shared, gatekeeper, owner, keys, sessionMs: config.session, prolong });
+  const workers = createWorkerAuth({
+    ...shared,
+    gatekeeper,
+    owner,
+    keys: rings.session,
+    sessionMs: config.session,
+    prolong,
+  });
 
   return {
     gatekeeper,
-    keys: () => keys.published,
+    keys: rings.keys,
     async authenticate(head, signal) {
       const shown = await credentials.authenticate(head, signal);
       if (shown === null || revocations.has(shown.id)) {
@@ -127,6 +141,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     usage: () => workers.usage(live.usage()),
     workers,
     [Symbol.asyncDispose]() {
+      rings[Symbol.dispose]();
       observing[Symbol.dispose]();
       live[Symbol.dispose]();
       revocations[Symbol.dispose]();

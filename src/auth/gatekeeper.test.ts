@@ -213,7 +213,10 @@ describe("what a job gets to see", () => {
       kind: "allow",
       strip: ["x-taskgate-user", "remote-user", "x_forwarded_user"],
       stripCookies: ["taskgate-session-7080", "taskgate-state-9999", "__Host-taskgate-session"],
-      set: [],
+      set: [
+        ["X-Taskgate-User", "local/olga"],
+        ["X-Taskgate-Assertion", expect.stringMatching(/^ey/) as string],
+      ],
     });
   });
 

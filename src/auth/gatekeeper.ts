@@ -14,6 +14,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { isManager } from "./access.ts";
 import type { AppLogin } from "./app-login.ts";
+import { identityFields, renewalOf, type ShownAssertions, wantsAssertion } from "./assertions.ts";
 import { ownCookies } from "./cookies.ts";
 import type { Credentials, Shown } from "./credentials.ts";
 import { strippedHeaders } from "./headers.ts";
@@ -32,6 +33,7 @@ export interface LocalDeps {
   readonly clock: Clock;
   readonly credentials: Pick<Credentials, "challenge" | "peek" | "recognised">;
   readonly permissions: Pick<Permissions, "peek">;
+  readonly assertions: ShownAssertions;
   readonly revocations: Pick<Revocations, "has">;
   readonly sessions: SessionReader;
 }
@@ -125,7 +127,9 @@ function stillHolds(
   if (gatePath(route, head.path) !== null) return false;
   if (session === null) return true;
   return (
-    sessions.stands(session) && clock.now() < session.renewAt && permissions.peek(route, session.principal) === true
+    sessions.stands(session) &&
+    clock.now() < renewalOf(session, route) &&
+    permissions.peek(route, session.principal) === true
   );
 }
 
@@ -136,11 +140,15 @@ function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnT
   const shown = credentials.peek(head);
   if (shown === "ask") return ASK;
   if (shown !== null) {
-    return permissions.peek(route, shown.principal) === true ? allowShown(deps, route, head, shown) : ASK;
+    if (permissions.peek(route, shown.principal) !== true) return ASK;
+    const known = sessionOf(deps, route, shown);
+    return wantsAssertion(route) && known.assertion === undefined
+      ? ASK
+      : allowShown(deps, { route, head, session: known }, shown);
   }
   const session = sessions.find(route, head, ownCookies(head));
   if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
-  if (clock.now() >= session.renewAt || permissions.peek(route, session.principal) !== true) return ASK;
+  if (clock.now() >= renewalOf(session, route) || permissions.peek(route, session.principal) !== true) return ASK;
   return allowSession(deps, route, head, session);
 }
 
@@ -149,8 +157,9 @@ async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, sig
   if (gatePath(route, head.path) !== null) return deps.appLogin.answer(route, head, signal);
   const shown = await deps.credentials.authenticate(head, signal);
   if (shown !== null) {
-    if (await deps.permissions.ask(route, shown.principal, signal)) return allowShown(deps, route, head, shown);
-    return notYours(route, sessionOf(route, shown));
+    const asked = { route, head, session: sessionOf(deps, route, shown) };
+    if (await deps.permissions.ask(route, shown.principal, signal)) return allowShown(deps, asked, shown);
+    return notYours(route, asked.session);
   }
   const session = deps.sessions.find(route, head, ownCookies(head));
   if (session !== null) return admitSession(deps, { route, head, session }, signal);
@@ -170,7 +179,7 @@ interface Asked {
 async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision> {
   const { route, head, session } = asked;
   if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, route, head, session);
-  const due = deps.clock.now() >= session.renewAt;
+  const due = deps.clock.now() >= renewalOf(session, route);
   const permitted = await deps.permissions.ask(route, session.principal, signal);
   if (permitted && !due) return allowSession(deps, route, head, session);
   const renewed = await renew(deps, asked, signal).catch((error: unknown) => {
@@ -194,18 +203,24 @@ async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, sign
     principal: grounds.principal,
     route,
     host: hostOf(route, head),
+    proof: session.proof,
     id: session.id,
     notAfter: grounds.expiresAt ?? Infinity,
   });
 }
 
-function allowShown(deps: LocalDeps, route: Route, head: RequestHead, shown: Shown): Decision {
-  if (deps.revocations.has(shown.id)) return unauthenticated(deps, "this token is revoked");
-  return allow(deps, { route, head, session: sessionOf(route, shown) }, shown.respond);
+function allowShown(deps: LocalDeps, asked: Asked, { id, respond }: Shown): Decision {
+  if (deps.revocations.has(id)) return unauthenticated(deps, "this token is revoked");
+  return allow(deps, asked, respond);
 }
 
-function sessionOf({ service }: Route, { id, principal, proof, expiresAt }: Shown): Session {
-  return { id, principal, proof, service, expiresAt, renewAt: expiresAt };
+function sessionOf({ assertions }: LocalDeps, route: Route, shown: Shown): Session {
+  const { id, principal, proof, expiresAt } = shown;
+  const assertion = wantsAssertion(route) ? assertions.of(route, shown) : undefined;
+  return {
+    ...{ id, principal, proof, service: route.service, expiresAt, renewAt: expiresAt },
+    ...(assertion !== undefined && { assertion }),
+  };
 }
 
 /** Cookies are sent by browsers on anybody's behalf, so who asks is looked at, too. Tokens are not: whoever sends one means it. */
@@ -234,7 +249,8 @@ function allow(
   }
   const strip = strippedHeaders(route, head, deps.credentials.recognised(head));
   const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
-  return { kind: "allow", session, strip, stripCookies, set: NOTHING, respond };
+  const set = session === null || head.method === "CONNECT" ? NOTHING : identityFields(route, session);
+  return { kind: "allow", session, strip, stripCookies, set, respond };
 }
 
 /** What goes through a tunnel is not looked at: there a visitor could write to a web service who it is, which nobody else could take out. */
@@ -277,7 +293,7 @@ function unauthenticated(deps: LocalDeps, reason: string): Decision {
   return { kind: "deny", status: 401, code: "unauthenticated", reason, ...(challenge === "" ? {} : { challenge }) };
 }
 
-const STATUS = { bad_request: 400, denied: 403, not_found: 404 } as const;
+const STATUS = { bad_request: 400, denied: 403, not_found: 404, rate_limited: 429 } as const;
 
 /** What could not be found out is never a yes and never a no. */
 function refusal(deps: GatekeeperDeps, route: Route, error: unknown): Decision {
@@ -285,7 +301,9 @@ function refusal(deps: GatekeeperDeps, route: Route, error: unknown): Decision {
     if (error.code === "unauthenticated") return unauthenticated(deps, error.message);
     if (error.code in STATUS) {
       const status = STATUS[error.code as keyof typeof STATUS];
-      return { kind: "deny", status, code: error.code, reason: error.message };
+      const { retryAfterS } = error;
+      const later = retryAfterS === undefined ? {} : { retryAfterS };
+      return { kind: "deny", status, code: error.code, reason: error.message, ...later };
     }
   }
   deps.logger.warn({ err: error, service: route.service }, "could not decide about a request");

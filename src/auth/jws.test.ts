@@ -6,7 +6,8 @@ import { createVerifier, MAX_TOKEN_LENGTH, signToken } from "./jws.ts";
 const TYP = "taskgate-session+jwt";
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
 const other = generateKeyPairSync("ed25519");
-const key = { kid: "k1", privateKey };
+const alg = "EdDSA";
+const key = { kid: "k1", alg, privateKey } as const;
 const verifier = createVerifier(new Map([["k1", publicKey]]), TYP);
 const PAYLOAD = JSON.stringify({ sub: "olga" });
 const token = signToken(key, TYP, PAYLOAD);
@@ -30,7 +31,7 @@ test("opens what it signed", () => {
 describe("refuses", () => {
   const spki = publicKey.export({ type: "spki", format: "pem" });
   const hmac = `${encode({ alg: "HS256", kid: "k1", typ: TYP })}.${BODY}`;
-  const otherToken = signToken({ kid: "k1", privateKey: other.privateKey }, TYP, PAYLOAD);
+  const otherToken = signToken({ kid: "k1", alg, privateKey: other.privateKey }, TYP, PAYLOAD);
   const cases: Record<string, string> = {
     "no algorithm at all": `${encode({ alg: "none", kid: "k1", typ: TYP })}.${BODY}.`,
     "no algorithm, with a signature": `${encode({ alg: "none", kid: "k1", typ: TYP })}.${BODY}.${SIGNATURE}`,
@@ -98,6 +99,6 @@ test("verifies with any of several keys, each by its id", () => {
     TYP,
   );
   expect(both.open(token)).toBe(PAYLOAD);
-  expect(both.open(signToken({ kid: "k2", privateKey: other.privateKey }, TYP, "{}"))).toBe("{}");
-  expect(both.open(signToken({ kid: "k1", privateKey: other.privateKey }, TYP, "{}"))).toBeNull();
+  expect(both.open(signToken({ kid: "k2", alg, privateKey: other.privateKey }, TYP, "{}"))).toBe("{}");
+  expect(both.open(signToken({ kid: "k1", alg, privateKey: other.privateKey }, TYP, "{}"))).toBeNull();
 });

@@ -19,6 +19,8 @@ export interface Caller extends Principal {
 /** What a single-use code between the gate's host and a service's host stands for. */
 export interface Visit {
   readonly principal: Principal;
+  /** How they proved who they are: name of the login method. */
+  readonly proof?: string | undefined;
   /** Id of the login that the session will belong to; null where it belongs to none and cannot be renewed. */
   readonly login: string | null;
   readonly host: string;
@@ -92,6 +94,7 @@ export function createLogin(deps: LoginDeps): Login {
         name: "browser",
         principal,
         kind: "browser",
+        proof: "link",
         lifetimeMs: config.gateSession,
       });
       logger.info({ realm: principal.realm, user: principal.name, login: view.id, peer }, "browser logged in");
@@ -151,11 +154,14 @@ const VISIT_TIME_MS = 10_000;
 async function groundsOf(
   { tokens, revocations }: LoginDeps,
   { realm, name, groups, admin, credential }: Caller,
-): Promise<{ principal: Principal; login: string | null; notAfter: number | null }> {
+): Promise<Pick<Visit, "principal" | "proof" | "login" | "notAfter">> {
   const principal = { realm, name, groups, admin };
   if (credential === undefined) return { principal, login: null, notAfter: null };
   const grounds = await tokens.find(credential.id);
-  if (grounds !== null) return { principal: grounds.principal, login: grounds.id, notAfter: grounds.expiresAt };
+  if (grounds !== null) {
+    const { principal: found, proof, id: login, expiresAt: notAfter } = grounds;
+    return { principal: found, ...(proof === undefined ? {} : { proof }), login, notAfter };
+  }
   if (revocations.has(credential.id)) throw new GatewayError("unauthenticated", "this login has ended; log in again");
   return { principal, login: credential.id, notAfter: credential.expiresAt };
 }

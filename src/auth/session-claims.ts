@@ -2,6 +2,7 @@ import type { Identity, Principal } from "../model/index.ts";
 
 const MAX_GROUPS = 32;
 const MAX_NAME = 1024;
+const PROOF = /^[a-z0-9-]{1,64}$/;
 const SESSION_ID = /^[A-Za-z0-9-]{1,64}\.[A-Za-z0-9_-]{16,64}$/;
 
 /** What a session's token says. `groups`: realm and name, at most 32. */
@@ -12,6 +13,10 @@ export interface SessionClaims {
   readonly sub: string;
   readonly groups?: readonly (readonly [realm: string, name: string])[];
   readonly adm: boolean;
+  /** How they proved who they are: name of the login method. */
+  readonly amr?: string;
+  /** The assertion for the service's job, which whoever serves the session only copies; empty where none fits. */
+  readonly ast?: string;
   /** `LOGIN.SESSION`. */
   readonly sid: string;
   readonly host: string;
@@ -32,6 +37,12 @@ const REQUIRED: Readonly<Record<string, (value: unknown) => boolean>> = {
   exp: Number.isSafeInteger,
 };
 
+const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
+  groups: isGroups,
+  amr: (value) => isString(value) && PROOF.test(value),
+  ast: (value) => isString(value) && /^(|[\w-]+\.[\w-]+\.[\w-]+)$/.test(value),
+};
+
 /**
  * null: not the claims of a session, though signed: a claim is missing, of another type, or one too many. Read by hand: a schema library
  * would be a third of the memory of a worker process, whose only use for one this would be.
@@ -47,11 +58,6 @@ export function parseClaims(text: string | null): SessionClaims | null {
   return isClaims(value) ? value : null;
 }
 
-/** The groups that fit a token. */
-export function clampGroups<T>(groups: readonly T[]): readonly T[] {
-  return groups.slice(0, MAX_GROUPS);
-}
-
 export function principalOf({ realm, sub, groups = [], adm }: SessionClaims): Principal {
   return { realm, name: sub, groups: groups.map(([of, name]): Identity => ({ realm: of, name })), admin: adm };
 }
@@ -59,11 +65,10 @@ export function principalOf({ realm, sub, groups = [], adm }: SessionClaims): Pr
 function isClaims(value: unknown): value is SessionClaims {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const claims = value as Record<string, unknown>;
-  const known = Object.keys(claims).every((name) => name === "groups" || Object.hasOwn(REQUIRED, name));
   return (
-    known &&
-    Object.entries(REQUIRED).every(([name, holds]) => Object.hasOwn(claims, name) && holds(claims[name])) &&
-    (claims.groups === undefined || isGroups(claims.groups))
+    Object.entries(claims).every(
+      ([name, value]) => Object.hasOwn(REQUIRED, name) || OPTIONAL[name]?.(value) === true,
+    ) && Object.entries(REQUIRED).every(([name, holds]) => Object.hasOwn(claims, name) && holds(claims[name]))
   );
 }
 

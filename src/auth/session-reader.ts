@@ -33,8 +33,8 @@ export interface SessionReader {
 }
 
 export interface SessionReaderDeps {
-  /** Public keys, by kid. */
-  readonly verifiers: ReadonlyMap<string, KeyObject>;
+  /** Public keys, by kid; another map whenever they change. */
+  readonly verifiers: () => ReadonlyMap<string, KeyObject>;
   readonly revocations: Pick<Revocations, "has">;
   readonly clock: Clock;
   readonly site: Site;
@@ -51,11 +51,16 @@ export function audienceOf(service: string): string {
 /** Keeps at most 10,000 verified tokens. There is nothing to close. */
 export function createSessionReader(deps: SessionReaderDeps): SessionReader {
   const { clock, lifetimeMs, revocations, site } = deps;
-  const verifier = createVerifier(deps.verifiers, SESSION_TYP);
+  let keys = deps.verifiers();
+  let verifier = createVerifier(keys, SESSION_TYP);
   const verified = new Lru<Verified>(MAX_VERIFIED);
   const entryOf = new WeakMap<Session, Verified>();
 
   function verify(token: string): Verified | null {
+    if (keys !== deps.verifiers()) {
+      keys = deps.verifiers();
+      verifier = createVerifier(keys, SESSION_TYP);
+    }
     const claims = parseClaims(verifier.open(token));
     if (claims === null || claims.exp <= claims.iat) return null;
     const principal = deps.current(principalOf(claims));
@@ -109,10 +114,14 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
 /** The session that claims stand for. */
 export function makeSession(claims: SessionClaims, principal: Principal, lifetimeMs: number): Session {
   const issuedAt = claims.iat * 1000;
+  const { sid, aud, amr, ast } = claims;
   return {
-    id: claims.sid,
+    id: sid,
     principal,
-    service: claims.aud.replace(/^gate:/, ""),
+    ...(amr === undefined ? {} : { proof: amr }),
+    service: aud.replace(/^gate:/, ""),
+    ...(ast === undefined ? {} : { assertion: ast }),
+    issuedAt,
     expiresAt: issuedAt + lifetimeMs,
     renewAt: issuedAt + lifetimeMs / 2,
   };

@@ -47,10 +47,10 @@ function claims(): Record<string, unknown> {
 
 /** Signed with the gate's own key: what a mistake of the gate, and nobody else, could make. */
 async function forge(changes: Record<string, unknown>, typ = TYP): Promise<string> {
-  const [[, record] = []] = await kit.store.list<{ privateKey: string }>("keys");
-  const [kid = ""] = kit.auth.keys().keys();
-  const privateKey = createPrivateKey(record?.value.privateKey ?? "");
-  return signToken({ kid, privateKey }, typ, JSON.stringify({ ...claims(), ...changes }));
+  const ring = await kit.store.get<{ keys: { privateKey: string }[] }>("keys", "session");
+  const [kid = ""] = kit.auth.keys.published().keys();
+  const privateKey = createPrivateKey(ring?.value.keys[0]?.privateKey ?? "");
+  return signToken({ kid, alg: "EdDSA", privateKey }, typ, JSON.stringify({ ...claims(), ...changes }));
 }
 
 describe("a session", () => {
@@ -58,13 +58,14 @@ describe("a session", () => {
     expect(claims()).toEqual({
       ...{ aud: "gate:local/nb/web", realm: "local", sub: "olga", adm: true, host: "nb.localhost" },
       sid: expect.stringMatching(/^[a-z2-7]{12}\.[A-Za-z0-9_-]{22}$/) as string,
+      ...{ amr: "link", ast: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]{86}$/) as string },
       ...{ iat: kit.clock.now() / 1000, exp: (kit.clock.now() + 12 * HOUR) / 1000 },
     });
     expect(show(value)).toMatchObject({ kind: "allow" });
   });
 
   test("verifies with the keys that are published, by whoever has them", () => {
-    const [[kid, key] = ["", null]] = [...kit.auth.keys()];
+    const [[kid, key] = ["", null]] = [...kit.auth.keys.published()];
     expect(key?.publicKey).toMatch(/^-----BEGIN PUBLIC KEY-----/);
     expect(key?.notAfter).toBeGreaterThan(kit.clock.now() + 365 * 24 * HOUR);
     expect(JSON.parse(Buffer.from(value.split(".")[0] ?? "", "base64url").toString())).toEqual({
@@ -153,7 +154,7 @@ describe("a session", () => {
 
   test("outlives a restart of the gate, with its keys", async () => {
     const again = await kit.restart();
-    expect([...again.keys().keys()]).toEqual([...kit.auth.keys().keys()]);
+    expect([...again.keys.published().keys()]).toEqual([...kit.auth.keys.published().keys()]);
     const head = makeHead({ host: "nb.localhost:7080", headers: { cookie: `${NAME}=${value}` } });
     expect(again.gatekeeper.check(route, head)).toMatchObject({ kind: "allow" });
   });
@@ -238,7 +239,8 @@ describe("at half of its life", () => {
     const failing = await kit.restart({
       store: {
         ...store,
-        get: () => Promise.reject(new GatewayError("unavailable", "disk")),
+        get: (kind, key) =>
+          kind === "keys" ? store.get(kind, key) : Promise.reject(new GatewayError("unavailable", "disk")),
         list: store.list,
         watch: store.watch,
       },

@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import { GatewayError, type Principal, type Route, type Session } from "../model/index.ts";
 import { cookieName, setCookie } from "./cookies.ts";
 import { signToken } from "./jws.ts";
-import type { Keys } from "./keys.ts";
-import { clampGroups, type SessionClaims } from "./session-claims.ts";
+import { type Assertions, namedGroups, wantsAssertion } from "./assertions.ts";
+import type { KeyRing } from "./keys.ts";
+import type { SessionClaims } from "./session-claims.ts";
 import {
   audienceOf,
   createSessionReader,
@@ -17,6 +18,8 @@ export interface MintOptions {
   readonly principal: Principal;
   readonly route: Route;
   readonly host: string;
+  /** How they proved who they are: name of the login method, where that is known. */
+  readonly proof?: string | undefined;
   /** `LOGIN.SESSION`: given when an open session is renewed, so that it stays the same one. */
   readonly id: string;
   /** Epoch ms; the session does not outlive it. */
@@ -32,7 +35,8 @@ export interface Sessions extends SessionReader {
 }
 
 export interface SessionsDeps extends Omit<SessionReaderDeps, "verifiers"> {
-  readonly keys: Keys;
+  readonly keys: Pick<KeyRing, "signer" | "verifiers">;
+  readonly assertions: Pick<Assertions, "sign">;
 }
 
 /** The second half of a session's id. */
@@ -44,11 +48,10 @@ export function newSessionId(login: string): string {
 export function createSessions(deps: SessionsDeps): Sessions {
   const { clock, keys, lifetimeMs, site } = deps;
   return {
-    ...createSessionReader({ ...deps, verifiers: keys.verifiers }),
+    ...createSessionReader({ ...deps, verifiers: () => keys.verifiers }),
     mint(options) {
       const { principal, route } = options;
-      const claims = claimsOf(options, clock.now(), lifetimeMs);
-      const value = signToken(keys.signer, SESSION_TYP, JSON.stringify(claims));
+      const { claims, value } = sign(deps, options, claimsOf(options, clock.now(), lifetimeMs));
       const name = cookieName(site, route, "session");
       return {
         session: makeSession(claims, principal, (claims.exp - claims.iat) * 1000),
@@ -59,9 +62,29 @@ export function createSessions(deps: SessionsDeps): Sessions {
   };
 }
 
+/** With the assertion inside, so that whoever verifies the session has it and needs no key that signs. */
+function sign(
+  { keys, assertions }: SessionsDeps,
+  { principal, route }: MintOptions,
+  claims: SessionClaims,
+): { readonly claims: SessionClaims; readonly value: string } {
+  const tokenOf = (of: SessionClaims): string => signToken(keys.signer, SESSION_TYP, JSON.stringify(of));
+  if (!wantsAssertion(route)) return { claims, value: tokenOf(claims) };
+  const { iat, exp } = claims;
+  try {
+    const ast = assertions.sign({ route, principal, groups: namedGroups(route, principal), iat, exp });
+    const asserted = { ...claims, ast };
+    return { claims: asserted, value: tokenOf(asserted) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const bare = { ...claims, ast: "" }; // a name of a thousand letters leaves a cookie no room for both
+    return { claims: bare, value: tokenOf(bare) };
+  }
+}
+
 /** Throws `unauthenticated` where nothing is left of the login. */
 function claimsOf(
-  { principal, route, host, id, notAfter }: MintOptions,
+  { principal, route, host, id, notAfter, proof }: MintOptions,
   now: number,
   lifetimeMs: number,
 ): SessionClaims {
@@ -69,16 +92,10 @@ function claimsOf(
   const exp = Math.floor(Math.min(now + lifetimeMs, notAfter) / 1000);
   if (exp <= iat) throw new GatewayError("unauthenticated", "this login ends just now; log in again");
   const { realm, name: sub, admin: adm } = principal;
-  const groups = groupsFor(route, principal);
-  const named = groups.length > 0 ? { groups } : {};
-  return { aud: audienceOf(route.service), realm, sub, ...named, adm, sid: id, host, iat, exp };
-}
-
-/** Only those that this service's grants speak of: a cookie has no room for hundreds, and the rest is nobody's business. */
-function groupsFor(route: Route, principal: Principal): readonly (readonly [string, string])[] {
-  const named = route.access.grants.flatMap(({ to }) => ("group" in to ? [to.group] : []));
-  const shared = principal.groups.filter((group) =>
-    named.some((other) => other.realm === group.realm && other.name === group.name),
-  );
-  return clampGroups(shared).map((group) => [group.realm, group.name] as const);
+  const groups = namedGroups(route, principal).map((group) => [group.realm, group.name] as const);
+  return {
+    ...{ aud: audienceOf(route.service), realm, sub, adm, sid: id, host, iat, exp },
+    ...(groups.length > 0 && { groups }),
+    ...(proof !== undefined && { amr: proof }),
+  };
 }

@@ -36,6 +36,8 @@ export interface TokenOptions {
   readonly name: string;
   readonly principal: Principal;
   readonly kind: TokenKind;
+  /** How who gets it proved who they are: name of the login method. */
+  readonly proof?: string;
   /** Absent: until it is revoked. */
   readonly lifetimeMs?: number;
 }
@@ -45,6 +47,8 @@ export interface Grounds {
   readonly id: string;
   readonly kind: TokenKind;
   readonly principal: Principal;
+  /** Name of the login method by which it was had, where that is known. */
+  readonly proof?: string;
   /** Epoch ms. */
   readonly expiresAt: number | null;
 }
@@ -66,6 +70,7 @@ export interface Tokens {
 interface TokenRecord {
   readonly name: string;
   readonly kind: TokenKind;
+  readonly proof?: string;
   readonly principal: Principal;
   /** SHA-256 of the whole token. */
   readonly hash: string;
@@ -94,7 +99,9 @@ export function createTokens(deps: TokensDeps): Tokens {
     if (record === undefined || revocations.has(id)) return null;
     if (record.expiresAt !== null && record.expiresAt <= clock.now()) return null;
     const principal = deps.current(record.principal);
-    return principal && { id, kind: record.kind, principal, expiresAt: record.expiresAt };
+    if (principal === null) return null;
+    const { kind, proof, expiresAt } = record;
+    return { id, kind, principal, ...(proof === undefined ? {} : { proof }), expiresAt };
   }
 
   return {
@@ -153,12 +160,13 @@ async function records(store: Store, wanted: (record: TokenRecord) => boolean): 
 }
 
 function makeRecord(options: TokenOptions, hash: string, now: number): TokenRecord {
-  const { name, kind, lifetimeMs } = options;
+  const { name, kind, proof, lifetimeMs } = options;
   // Copied field by field: a caller's principal may carry more than belongs here.
   const { realm, name: who, groups, admin } = options.principal;
   return {
     name,
     kind,
+    ...(proof === undefined ? {} : { proof }),
     principal: { realm, name: who, groups, admin },
     hash,
     createdAt: now,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AuditConfig } from "./audit-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
 
@@ -214,6 +215,12 @@ export type AccessConfig = z.output<typeof AccessConfig>;
 export const LoginConfig = z.strictObject({
   link: duration("1s", "7d").prefault("15m").describe("How long a printed login link is good. It works once."),
   gateSession: duration("1s", "365d").prefault("30d").describe("How long a browser stays logged in to the gate."),
+  keyRotation: duration("0ms", "3650d")
+    .prefault("30d")
+    .describe(
+      "Age at which the keys that sign sessions and assertions are followed by new ones. What the old ones signed stays good. " +
+        "0ms: only `taskgate keys rotate` does it.",
+    ),
   session: duration("1s", "30d")
     .prefault("12h")
     .describe("How long a browser's session of one service lasts before it is renewed through the gate."),
@@ -291,6 +298,9 @@ export const Config = z.strictObject({
   metrics: MetricsConfig.prefault({}).describe("What /metrics of the admin port tells."),
   accessLog: AccessLogConfig.prefault({}).describe(
     "One line of JSON for each request and connection, when it is over.",
+  ),
+  audit: AuditConfig.prefault({}).describe(
+    "Who did what, from where, and what became of it: files in the folder audit of the state folder.",
   ),
   tracing: TracingConfig.prefault({}).describe("OpenTelemetry. Trace context (W3C) is passed on in any case."),
   requestId: RequestIdConfig,

@@ -1,9 +1,10 @@
 import { hash } from "node:crypto";
-import type { Principal, RequestHead, Route } from "../../model/index.ts";
+import type { Principal, RequestHead, Route, Session } from "../../model/index.ts";
 import { type CredentialForm, recognisedBy, speakingHead } from "../authenticators/credential-forms.ts";
 import { OWN_AUTHORIZATION } from "../authenticators/token-fields.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { mayUse } from "../access.ts";
+import type { ShownAssertions } from "../assertions.ts";
 import type { Credentials, Shown } from "../credentials.ts";
 import { Lru } from "../lru.ts";
 import type { Permissions } from "../permissions.ts";
@@ -49,6 +50,26 @@ export function createLearnedCredentials(
       kept.set(key, { shown, until: Math.min(clock.now() + KEEP_MS, shown.expiresAt) });
     },
     forget: () => kept.clear(),
+  };
+}
+
+/** What the gate said to jobs of who shows credentials in headers, kept for one second. */
+export interface LearnedAssertions extends ShownAssertions {
+  learn(route: Route, session: Session): void;
+}
+
+/** There is nothing to close. */
+export function createLearnedAssertions(clock: Clock): LearnedAssertions {
+  const kept = new Lru<{ readonly assertion: string; readonly until: number }>(MAX_KEPT);
+  const keyOf = ({ service, policy }: Route, id: string): string => JSON.stringify([id, service, policy.assertion]);
+  return {
+    of(route, { id }) {
+      const found = kept.get(keyOf(route, id));
+      return found !== undefined && clock.now() < found.until ? found.assertion : undefined;
+    },
+    learn(route, { id, assertion }) {
+      if (assertion !== undefined) kept.set(keyOf(route, id), { assertion, until: clock.now() + KEEP_MS });
+    },
   };
 }
 

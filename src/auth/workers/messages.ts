@@ -28,6 +28,9 @@ export const PROLONG: Question<{ readonly session: Session; readonly route: Rout
   name: "auth.prolong",
 };
 
+/** To a worker: all keys of sessions, by kid, where they changed. */
+export const KEYS: Notice<Grounding["keys"]> = { name: "auth.keys" };
+
 /** To a worker: an id is void from now on. */
 export const REVOKED: Notice<string> = { name: "auth.revoked" };
 

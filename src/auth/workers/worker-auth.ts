@@ -1,11 +1,11 @@
 import { type Gatekeeper, type Principal, readHead, type Site } from "../../model/index.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import type { Credentials } from "../credentials.ts";
-import type { Keys } from "../keys.ts";
+import type { KeyRing } from "../keys.ts";
 import type { LiveDeps } from "../live.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Usage } from "../usage.ts";
-import { ADMIT, type Grounding, PROLONG, REVOKED, USED } from "./messages.ts";
+import { ADMIT, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
 
 /** The gate's half of what decides in worker processes. */
 export interface WorkerAuth {
@@ -22,7 +22,7 @@ export interface WorkerAuthDeps {
   readonly gatekeeper: Gatekeeper;
   readonly credentials: Pick<Credentials, "challenge" | "forms">;
   readonly revocations: Pick<Revocations, "ids" | "observe">;
-  readonly keys: Pick<Keys, "published">;
+  readonly keys: Pick<KeyRing, "published" | "observe">;
   readonly owner: Principal;
   readonly site: Site;
   readonly sessionMs: number;
@@ -43,7 +43,9 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
       link.hear(USED, (news) => {
         for (const [service, usage] of news) used.set(service, usage);
       });
-      const observing = revocations.observe((id) => link.tell(REVOKED, id));
+      const observing = new DisposableStack();
+      observing.use(revocations.observe((id) => link.tell(REVOKED, id)));
+      observing.use(deps.keys.observe(() => link.tell(KEYS, [...deps.keys.published])));
       return {
         grounding: groundingOf(deps),
         [Symbol.dispose]() {

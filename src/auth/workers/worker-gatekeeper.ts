@@ -1,9 +1,10 @@
-import { createPublicKey } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { type Decision, type Gatekeeper, plainHead, type RequestHead, type Route } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import { currentOf } from "../access.ts";
+import { renewalOf } from "../assertions.ts";
 import { ownCookies } from "../cookies.ts";
 import { createLocalCheck, type LocalDeps } from "../gatekeeper.ts";
 import { startLive, type LiveSessions } from "../live.ts";
@@ -11,12 +12,14 @@ import { rootOf } from "../revocations.ts";
 import { createSessionReader } from "../session-reader.ts";
 import type { Usage } from "../usage.ts";
 import {
+  createLearnedAssertions,
   createLearnedCredentials,
   createLearnedPermissions,
+  type LearnedAssertions,
   type LearnedCredentials,
   type LearnedPermissions,
 } from "./learned.ts";
-import { ADMIT, type Grounding, PROLONG, REVOKED, USED } from "./messages.ts";
+import { ADMIT, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
 
 export interface WorkerGatekeeperDeps {
   /** To the gate's process: see `serveWorker`. */
@@ -41,13 +44,15 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const { link, grounding, clock } = deps;
   const revoked = new Set(grounding.revoked);
   const revocations = { has: (id: string) => revoked.size > 0 && (revoked.has(id) || revoked.has(rootOf(id))) };
+  const keys = readKeys(link, grounding);
   const local: Local = {
     ...{ site: grounding.site, clock, revocations },
+    assertions: createLearnedAssertions(clock),
     credentials: createLearnedCredentials(grounding.forms, grounding.challenge, clock),
     permissions: createLearnedPermissions(clock),
     sessions: createSessionReader({
       ...{ revocations, clock, site: grounding.site, lifetimeMs: grounding.sessionMs },
-      verifiers: new Map(grounding.keys.map(([kid, { publicKey }]) => [kid, createPublicKey(publicKey)])),
+      verifiers: keys,
       current: (principal) => currentOf(grounding.owner, principal),
     }),
   };
@@ -74,7 +79,19 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   };
 }
 
+/** The gate tells of a key before the table that has it, so that who has applied that table verifies with it. */
+function readKeys(link: ProcessLink, grounding: Grounding): () => ReadonlyMap<string, KeyObject> {
+  const read = (keys: Grounding["keys"]): ReadonlyMap<string, KeyObject> =>
+    new Map(keys.map(([kid, { publicKey }]) => [kid, createPublicKey(publicKey)]));
+  let current = read(grounding.keys);
+  link.hear(KEYS, (keys) => {
+    current = read(keys);
+  });
+  return () => current;
+}
+
 interface Local extends LocalDeps {
+  readonly assertions: LearnedAssertions;
   readonly credentials: LearnedCredentials;
   readonly permissions: LearnedPermissions;
 }
@@ -104,11 +121,12 @@ function learn(local: Local, route: Route, head: RequestHead, allowed: Extract<D
   local.permissions.learn(route, session.principal);
   if (local.credentials.recognised(head).length > 0) {
     const { id, principal, proof = "", expiresAt } = session;
+    local.assertions.learn(route, session);
     local.credentials.learn(head, { id, principal, proof, expiresAt, respond });
     return;
   }
   const own = local.sessions.find(route, head, ownCookies(head));
-  if (own !== null && local.clock.now() >= own.renewAt) local.sessions.postpone(own);
+  if (own !== null && local.clock.now() >= renewalOf(own, route)) local.sessions.postpone(own);
 }
 
 /** Tells the gate every second what services were used for, those that were. */
