@@ -23,6 +23,8 @@ export interface Authenticator {
   recognises(head: RequestHead): readonly string[];
   /** null: nothing of mine. Throws GatewayError `unauthenticated` (wrong, expired) or `unavailable`, which are never mixed up. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Authenticated | null>;
+  /** How long (ms) an answer may be kept and shared. 0: never, each credential is good for one request. Absent: 5 s. */
+  readonly keepMs?: number;
   /** WWW-Authenticate. */
   readonly challenge?: string;
   /** How people at a browser log in; absent: only programs do. */
@@ -37,13 +39,12 @@ export interface LoggedIn {
   readonly principal: Principal;
   /** Ms from now. Absent: `login.gateSession`. */
   readonly lifetimeMs?: number;
-  /** For asking again whether this person still may. Absent: what was found out holds for the whole lifetime. */
-  readonly recheck?: {
-    /** Ms from now: how old what is known may get. */
-    readonly afterMs: number;
-    /** What `recheck` needs, such as a refresh token. Kept encrypted, by a key that is not where it is kept. */
-    readonly secret: string;
-  };
+  /** What `recheck` and `endSession` need, such as a refresh token. Kept encrypted, by a key that is not where it is kept. */
+  readonly secret?: string;
+  /**
+   * How old what is known of this person may get before `recheck` is asked (ms). Absent: what was found out holds for the whole lifetime.
+   */
+  readonly recheckMs?: number;
   /** The provider's own names for this login and this person, by which it ends them (OIDC `sid` and `sub`). */
   readonly upstream?: { readonly session?: string; readonly subject?: string };
 }
@@ -92,13 +93,16 @@ export interface RedirectLogin extends CommonLogin {
   ended?(body: URLSearchParams, signal: AbortSignal): Promise<{ readonly session?: string; readonly subject?: string }>;
 }
 
-/** By a form on the login page. Failed tries are counted before it is asked. */
+/** By a form on the login page. It bounds failed tries by itself: only it knows which of them are of one account. */
 export interface PasswordLogin extends CommonLogin {
   readonly kind: "password";
   /** false: there is one password, and no name to give. */
   readonly asksName: boolean;
-  /** Throws `unauthenticated`, `unavailable`. */
-  verify(given: { readonly user: string; readonly password: string }, signal: AbortSignal): Promise<LoggedIn>;
+  /** `peer`: IP address of who tries. Throws `unauthenticated`, `rate_limited`, `unavailable`. */
+  verify(
+    given: { readonly user: string; readonly password: string; readonly peer: string },
+    signal: AbortSignal,
+  ): Promise<LoggedIn>;
 }
 
 /** By what the browser itself adds to the login page's request, once it is challenged (Kerberos), or what stands before the gate adds. */
