@@ -31,6 +31,7 @@ import { createGateProvider } from "./gate-provider.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { keepOwnerToken } from "./owner-token.ts";
 import { keepPlaneSecret } from "./plane-secret.ts";
+import { type KeyPublication, publishKeys } from "./publish-keys.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
 import { takePort } from "./take-port.ts";
 import { tellProviders } from "./tell-providers.ts";
@@ -97,8 +98,9 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   metrics.observePlane(plane);
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
-  state.setKeys(auth.keys.published());
-  const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, ...base }));
+  const keys = scope.use(publishKeys({ keys: auth.keys, state, plane }));
+  const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, keys, ...base }));
+  keys.follow(reconcile);
   scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
@@ -170,17 +172,20 @@ interface LoopDeps {
   readonly directory: TaskDirectory;
   readonly metrics: Metrics;
   readonly claims: ClaimsBook;
+  readonly keys: KeyPublication;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** The one place where a built table goes out, in this order: first to who moves the bytes. */
-function startLoop({ config, state, plane, directory, metrics, claims, clock, logger }: LoopDeps): Reconcile {
+function startLoop(deps: LoopDeps): Reconcile {
+  const { config, state, plane, directory, metrics, claims, keys, clock, logger } = deps;
   return startReconcile({
     ...{ clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
     state: { build: (now) => metrics.timed(() => state.build(now)) },
     published(built) {
       plane.apply(state.table, built.diff);
+      keys.published(built);
       claims.write(built.claims);
       directory.built(built);
       const { set, removed } = built.diff.routes;
