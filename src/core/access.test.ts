@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Access, Grant, Opening, Sharing } from "../model/index.ts";
+import type { Access, Grant, Opening, SharedTask } from "../model/index.ts";
 import { addAccess, grantRefusal, withinCeiling, type Ceiling } from "./access-ceiling.ts";
 import { ANYONE } from "./read-access.ts";
 import { change, makeService, makeState, makeTask, whole } from "./testing/make.ts";
@@ -41,12 +41,10 @@ function openness(access: Pick<Access, "anyone">): number {
   return ANYONE.indexOf(access.anyone);
 }
 
-function sharing(openings: readonly Opening[], more: Partial<Sharing> = {}): Sharing {
-  return { instance: undefined, owner: ALICE, openings, ...more };
-}
+const TASK: SharedTask = { instance: undefined, owner: ALICE };
 
-function give(grant: Grant, service: string | null = null): Opening {
-  return { service, access: { grants: [grant], anyone: "nobody" } };
+function give(grant: Grant, service: string | null = null, task: Partial<SharedTask> = {}): Opening {
+  return { task: { ...TASK, ...task }, service, access: { grants: [grant], anyone: "nobody" } };
 }
 
 describe("what is added to an access", () => {
@@ -117,7 +115,7 @@ describe("what is given to a task", () => {
     state.update("local", whole(two(), makeTask("other")));
     state.build(1);
     const before = new Map(state.table.routes);
-    state.share("local/nb", sharing([give(BOB, "api")]));
+    state.share("local/nb", [give(BOB, "api")]);
     const built = state.build(2);
     expect(built?.tasks.set).toEqual(["local/nb"]);
     expect(built?.diff.routes.set.map((route) => route.service)).toEqual(
@@ -127,7 +125,7 @@ describe("what is given to a task", () => {
       if (route.service === "local/nb/api") expect(route.access.grants).toEqual([BOB]);
       else expect(route).toBe(before.get(route.id));
     }
-    state.share("local/nb", null);
+    state.share("local/nb", []);
     state.build(3);
     expect(state.routesOf("local/nb/api")[0]?.access.grants).toEqual([]);
     expect(state.build(4)).toBeNull();
@@ -135,20 +133,20 @@ describe("what is given to a task", () => {
 
   test("is there from the first moment where it was given before the task is known", () => {
     const state = makeState();
-    state.share("local/nb", sharing([give(BOB)]));
+    state.share("local/nb", [give(BOB)]);
     state.update("local", whole(two()));
     state.build(1);
     expect(state.routesOf("local/nb/web")[0]?.access.grants).toEqual([BOB]);
     expect(state.routesOf("local/nb/api")[0]?.access.grants).toEqual([BOB]);
   });
 
-  test.each<[string, Partial<Sharing>]>([
+  test.each<[string, Partial<SharedTask>]>([
     ["a later task of the same id", { instance: "2" }],
     ["a task of another owner", { owner: { realm: "main", name: "carol" } }],
     ["a task of nobody", { owner: null }],
   ])("is nothing to %s", (_what, more) => {
     const state = makeState();
-    state.share("local/nb", sharing([give(BOB)], { instance: "1", ...more }));
+    state.share("local/nb", [give(BOB, null, { instance: "1", ...more })]);
     state.update("local", whole({ ...two(), instance: "1" }));
     state.build(1);
     expect(state.routesOf("local/nb/web")[0]?.access.grants).toEqual([]);
@@ -156,7 +154,7 @@ describe("what is given to a task", () => {
 
   test("goes when the task is replaced, in the very build that replaces it", () => {
     const state = makeState();
-    state.share("local/nb", sharing([give(BOB)], { instance: "1" }));
+    state.share("local/nb", [give(BOB, null, { instance: "1" })]);
     state.update("local", whole({ ...two(), instance: "1" }));
     state.build(1);
     state.update("local", change([{ ...two(), instance: "2" }]));
@@ -166,8 +164,8 @@ describe("what is given to a task", () => {
 
   test("is left out above the ceiling, with a problem that names the key", () => {
     const state = makeState({ ceiling: "authenticated", grantBounds: { links: false } });
-    const opening: Opening = { service: "web", access: { grants: [LINK, BOB], anyone: "public" } };
-    state.share("local/nb", sharing([opening]));
+    const opening: Opening = { task: TASK, service: "web", access: { grants: [LINK, BOB], anyone: "public" } };
+    state.share("local/nb", [opening]);
     state.update("local", whole(two()));
     state.build(1);
     expect(state.routesOf("local/nb/web")[0]?.access).toEqual({ grants: [BOB], anyone: "authenticated" });
@@ -182,7 +180,7 @@ describe("what is given to a task", () => {
     const state = makeState();
     const carol: Grant = { to: { realm: "main", name: "carol" }, by: ALICE };
     state.update("local", whole(makeTask("nb", { access: { grants: [carol], anyone: "nobody" } })));
-    state.share("local/nb", sharing([give(BOB)]));
+    state.share("local/nb", [give(BOB)]);
     state.build(1);
     expect(state.routesOf("local/nb/web")[0]?.access.grants).toEqual([carol, BOB]);
   });

@@ -4,8 +4,8 @@ import {
   type Endpoints,
   type Problem,
   type Match,
+  type Opening,
   type Route,
-  type Sharing,
   type Upstream,
 } from "../model/index.ts";
 import type { PortBook } from "./allot-ports.ts";
@@ -31,7 +31,7 @@ export interface Books {
   readonly upstreams: KeptEntries<Upstream>;
   readonly endpoints: KeptEntries<Endpoints>;
   /** What was given to tasks, by task key. */
-  readonly shared: ReadonlyMap<string, Sharing>;
+  readonly shared: ReadonlyMap<string, readonly Opening[]>;
   /** Of this build; epoch ms. */
   readonly time: { readonly now: number };
   /** Notes that something about a task or service, by key, changed. */

@@ -1,15 +1,13 @@
 import {
   GATE_PROVIDER,
   OWNER_ONLY,
-  sameIdentity,
+  sameTask,
   serviceKey,
   type Endpoint,
-  type Identity,
   type Opening,
   type Problem,
   type Route,
   type Service,
-  type Sharing,
   type Task,
 } from "../model/index.ts";
 import { addAccess, withinCeiling } from "./access-ceiling.ts";
@@ -126,7 +124,7 @@ export class BuiltTask {
     const { rules, shared, time } = this.#books;
     const own = service.access ?? task.access;
     if (this.place.provider === GATE_PROVIDER) return { access: own, refusals: [] };
-    const given = openingsOf(shared.get(this.place.key), task, service);
+    const given = givenTo(task, service, shared.get(this.place.key));
     const bounded = withinCeiling(addAccess(own, given), rules.ceiling, time.now);
     const ruled = addAccess(OWNER_ONLY, rules.given(this.place.provider, task, service.name));
     const access = addAccess(bounded.access, [withinCeiling(ruled, rules.ruleCeiling, time.now).access]);
@@ -170,17 +168,14 @@ export class BuiltTask {
   }
 }
 
-/** What was given to this very task, of what was given to one of its id. */
-function openingsOf(sharing: Sharing | undefined, task: Task, service: Service): readonly Opening["access"][] {
-  if (sharing === undefined || sharing.instance !== task.instance || !sameOwner(sharing.owner, task.owner)) {
-    return NO_OPENINGS;
-  }
-  const fitting = sharing.openings.filter((opening) => opening.service === null || opening.service === service.name);
-  return fitting.map((opening) => opening.access);
-}
-
-function sameOwner(one: Identity | null, other: Identity | null): boolean {
-  return one === null || other === null ? one === other : sameIdentity(one, other);
+/** What was given to this very task, of what was given to those of its id. */
+function givenTo(task: Task, service: Service, openings: readonly Opening[] | undefined): readonly Opening["access"][] {
+  if (openings === undefined) return NO_OPENINGS;
+  const { instance, owner } = task;
+  return openings
+    .filter((opening) => opening.service === null || opening.service === service.name)
+    .filter((opening) => sameTask(opening.task, { instance, owner }))
+    .map((opening) => opening.access);
 }
 
 function isBrowsable(service: Service): boolean {

@@ -6,11 +6,11 @@ import {
   type Claim,
   type Endpoints,
   type Listener,
+  type Opening,
   type Problem,
   type Revision,
   type RouteTable,
   type SessionKey,
-  type Sharing,
   type SourceState,
   type Upstream,
 } from "../model/index.ts";
@@ -42,7 +42,7 @@ class KeptTable implements TableState {
   readonly #states = new Map<string, SourceState>();
   readonly #touched = new Set<string>();
   /** What was given to tasks, by task key, and those of whom that changed since the last build. */
-  readonly #shared = new Map<string, Sharing>();
+  readonly #shared = new Map<string, readonly Opening[]>();
   readonly #reshared = new Set<string>();
   readonly #time = { now: 0 };
   /** Claims of the last life, by source, until the source tells what there is. */
@@ -104,9 +104,9 @@ class KeptTable implements TableState {
     this.#sources.get(name)?.source.note(update);
   }
 
-  share(key: string, sharing: Sharing | null): void {
-    if (sharing === null) this.#shared.delete(key);
-    else this.#shared.set(key, sharing);
+  share(key: string, openings: readonly Opening[]): void {
+    if (openings.length === 0) this.#shared.delete(key);
+    else this.#shared.set(key, openings);
     this.#reshared.add(key);
   }
 

@@ -5,10 +5,10 @@ import type {
   Claim,
   Entries,
   Listener,
+  Opening,
   Route,
   RouteTable,
   SessionKey,
-  Sharing,
   SourceState,
   SourceUpdate,
   TableDiff,
@@ -79,8 +79,8 @@ export interface TableState {
   addSource(name: string): void;
   /** Takes note; `build` does the work. Never throws: what is wrong becomes a Problem. */
   update(source: string, update: SourceUpdate): void;
-  /** All that is now given to a task, by its key, whether there is such a task or not; null: nothing. `build` does the work. */
-  share(taskKey: string, sharing: Sharing | null): void;
+  /** All that is now given to a task, by its key, whether there is such a task or not. `build` does the work. */
+  share(taskKey: string, openings: readonly Opening[]): void;
   /** Whether a task of that key may come back: a source lists it, be it unusable, or was not heard yet. */
   mayList(taskKey: string): boolean;
   setListeners(listeners: readonly Listener[]): void;

@@ -1,4 +1,4 @@
-import type { Identity } from "./identity.ts";
+import { sameIdentity, type Identity } from "./identity.ts";
 
 export type Anyone = "nobody" | "authenticated" | "public";
 
@@ -26,18 +26,26 @@ export interface Access {
   };
 }
 
+/** The very task that something was given to: a later one of the same id, or one of another owner, gets none of it. */
+export interface SharedTask {
+  readonly instance: string | undefined;
+  readonly owner: Identity | null;
+}
+
 /** What was given to a task, or to one service of it, beside what its provider says. */
 export interface Opening {
+  readonly task: SharedTask;
   /** null: every service of the task. */
   readonly service: string | null;
   readonly access: Pick<Access, "grants" | "anyone">;
 }
 
-/** All that was given to one task. It is for that very task: a later one of the same id, or one of another owner, gets none of it. */
-export interface Sharing {
-  readonly instance: string | undefined;
-  readonly owner: Identity | null;
-  readonly openings: readonly Opening[];
+/** Whether that is the same task, and not merely one of the same id. */
+export function sameTask(one: SharedTask, other: SharedTask): boolean {
+  if (one.instance !== other.instance || one.owner === null || other.owner === null) {
+    return one.instance === other.instance && one.owner === other.owner;
+  }
+  return sameIdentity(one.owner, other.owner);
 }
 
 /** The closed default: the owner and administrators, nobody else. */
