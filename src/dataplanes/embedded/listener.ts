@@ -1,6 +1,7 @@
-import { BlockList, createServer, isIP, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { ListenConfig } from "../../config/schema.ts";
 import { bindError } from "../../platform/bind-error.ts";
+import { createNetworkCheck } from "../../platform/network-check.ts";
 import { startCertificates, type Certificates, type CertificatesDeps } from "./tls/certificates.ts";
 
 /** The gate's port, taken before there is anything behind it, so that everybody can be told which it is. */
@@ -49,7 +50,7 @@ export async function bindListener(listen: ListenConfig, deps: ListenerDeps): Pr
   const close = () => void server.close();
   return {
     ...{ port, address, tls, close },
-    isProxy: proxyCheck(listen.proxyProtocol.from),
+    isProxy: createNetworkCheck(listen.proxyProtocol.from),
     accept(call) {
       take = call;
       for (const socket of waiting.splice(0)) if (!socket.destroyed) call(socket);
@@ -65,21 +66,6 @@ export async function bindListener(listen: ListenConfig, deps: ListenerDeps): Pr
 
 function ignore(): void {
   // "close" follows
-}
-
-function proxyCheck(networks: readonly string[]): (ip: string) => boolean {
-  if (networks.length === 0) return () => false;
-  const list = new BlockList();
-  for (const text of networks) {
-    const [ip = "", bits] = text.split("/");
-    const family = familyOf(ip);
-    list.addSubnet(ip, bits === undefined ? (family === "ipv4" ? 32 : 128) : Number(bits), family);
-  }
-  return (ip) => isIP(ip) !== 0 && list.check(ip, familyOf(ip));
-}
-
-function familyOf(ip: string): "ipv4" | "ipv6" {
-  return isIP(ip) === 4 ? "ipv4" : "ipv6";
 }
 
 function listening(
