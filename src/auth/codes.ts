@@ -11,6 +11,13 @@ export function newSecret(): string {
   return randomBytes(32).toString("base64url");
 }
 
+const ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
+
+/** A new public name of something: twelve letters and digits of 60 random bits, so that names never meet where making one that is taken fails. */
+export function newPublicId(): string {
+  return Array.from(randomBytes(12), (byte) => ID_ALPHABET.charAt(byte & 31)).join("");
+}
+
 /** Whether `text` has the form of what `newSecret` makes. */
 export function isSecretForm(text: string): boolean {
   return FORM.test(text);

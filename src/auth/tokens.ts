@@ -1,8 +1,8 @@
-import { randomBytes, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { GatewayError, type Identity, isCode, type Principal, sameIdentity } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
-import { hashOf, newSecret } from "./codes.ts";
+import { hashOf, newPublicId, newSecret } from "./codes.ts";
 import type { Revocations } from "./revocations.ts";
 
 const KIND = "tokens";
@@ -11,7 +11,6 @@ const MAX_PER_PRINCIPAL = 1000;
 /** `tg_ID_SECRET`: the id is public and of 60 bits, the secret of 256. */
 const FORM = /^tg_([a-z2-7]{12})_[A-Za-z0-9_-]{43}$/;
 const ID_FORM = /^[a-z2-7]{12}$/;
-const ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 
 /** Issued for programs, or a browser's login to the gate. */
 export type TokenKind = "token" | "browser";
@@ -110,7 +109,7 @@ export function createTokens(deps: TokensDeps): Tokens {
       if (mine.length >= MAX_PER_PRINCIPAL) {
         throw new GatewayError("conflict", `there are ${String(mine.length)} tokens already; revoke some first`);
       }
-      const id = newId();
+      const id = newPublicId();
       const token = `tg_${id}_${newSecret()}`;
       const record = makeRecord(options, hashOf(token), clock.now());
       const expiry = record.expiresAt === null ? {} : { expiresAt: record.expiresAt };
@@ -181,9 +180,4 @@ function mayManage(principal: Principal, record: { readonly principal: Identity 
 function viewOf(id: string, record: TokenRecord): TokenView {
   const { name, kind, principal, createdAt, expiresAt } = record;
   return { id, name, owner: principal.name, kind, createdAt, expiresAt };
-}
-
-/** 60 random bits: enough that ids never meet, since making one fails where it is taken. */
-function newId(): string {
-  return Array.from(randomBytes(12), (byte) => ID_ALPHABET.charAt(byte & 31)).join("");
 }
