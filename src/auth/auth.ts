@@ -1,7 +1,10 @@
 import type { LoginConfig } from "../config/schema.ts";
 import {
+  type AuditDetail,
+  type AuditSink,
   type Gatekeeper,
   GatewayError,
+  NO_AUDIT,
   type Principal,
   type RequestHead,
   type Route,
@@ -19,8 +22,11 @@ import { createTokensAuthenticator } from "./authenticators/tokens.ts";
 import type { Authority } from "./authority.ts";
 import { createCodes } from "./codes.ts";
 import { createCredentials } from "./credentials.ts";
+import { type Grants, startGrants } from "./grants.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
+import { createLinks, type Links, withLinkTokens } from "./links.ts";
 import { type LiveDeps, startLive } from "./live.ts";
+import { createLoginLimit } from "./login-limit.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
 import { rootOf, startRevocations } from "./revocations.ts";
@@ -28,6 +34,7 @@ import { SKEW_MS } from "./session-reader.ts";
 import { createSessions } from "./sessions.ts";
 import { createTokens, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
+import { startUseRecorder } from "./use-recorder.ts";
 import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
 
 export interface AuthDeps {
@@ -42,6 +49,8 @@ export interface AuthDeps {
   readonly authenticators?: readonly Authenticator[];
   /** By name. */
   readonly authorities?: ReadonlyMap<string, Authority>;
+  /** Absent: nothing is kept of who did what. */
+  readonly audit?: { readonly sink: AuditSink; readonly detail: AuditDetail };
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -67,6 +76,10 @@ export interface Auth extends AsyncDisposable {
     revoke(id: string, principal: Principal): Promise<void>;
   };
   readonly login: Login;
+  /** What was given to others. */
+  readonly grants: Grants;
+  /** What was given to who has a link. */
+  readonly links: Links;
   /** What each service was used for since the gate started, by service; in workers as of a second ago. */
   usage(): ReadonlyMap<string, Usage>;
   /** For worker processes, whose gatekeepers decide like this one. */
@@ -82,16 +95,20 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const assertions = createAssertions({ keys: rings.assertion, site, clock });
   const revocations = await startRevocations({ store, clock, keepMs });
   const current = (principal: Principal): Principal | null => currentOf(owner, principal);
-  const tokens = createTokens({ store, clock, revocations, current });
+  const grants = await startGrants({ store, revocations, clock, logger });
+  const linkDeps = { grants, revocations, clock, logger, limit: createLoginLimit(clock), tokenMs: config.session };
+  const tokens = withLinkTokens(createTokens({ store, clock, revocations, current }), linkDeps);
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
   const credentials = createCredentials(
     [createTokensAuthenticator({ tokens, realm: owner.realm, clock }), ...(deps.authenticators ?? [])],
     clock,
   );
   const prolong = createProlong({ ...deps, tokens, permissions });
+  const audit = deps.audit ?? { sink: NO_AUDIT, detail: { detail: "visits", visitIdleMs: 60_000, streamMs: 60_000 } };
+  const recorder = startUseRecorder({ clock, ...audit });
   const live = startLive({
-    ...{ clock, logger, prolong },
-    isRevoked: (id) => revocations.has(id),
+    ...{ clock, logger, prolong, recorder },
+    isRevoked: ({ id }) => revocations.has(id),
     mayStay: (session, route) => permissions.peek(route, session.principal) !== false,
   });
   const observing = revocations.observe((id) => {
@@ -104,7 +121,20 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     lifetimeMs: config.session,
   });
   const shared = {
-    ...{ site, clock, logger, tokens, credentials, permissions, revocations, sessions, visits, live },
+    ...{
+      site,
+      clock,
+      logger,
+      tokens,
+      credentials,
+      permissions,
+      revocations,
+      sessions,
+      visits,
+      live,
+      recorder,
+      audit: audit.sink,
+    },
     assertions,
   };
   const gatekeeper = createGatekeeper({ ...shared, appLogin: createAppLogin(shared) });
@@ -115,6 +145,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     keys: rings.session,
     sessionMs: config.session,
     prolong,
+    auditDetail: audit.detail,
   });
 
   return {
@@ -125,7 +156,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       if (shown === null || revocations.has(shown.id)) {
         throw new GatewayError("unauthenticated", "log in, or send a token: Authorization: Bearer tg_…");
       }
-      return { ...shown.principal, credential: { id: shown.id, expiresAt: shown.expiresAt } };
+      return { ...shown.principal, credential: { id: shown.id, expiresAt: shown.expiresAt, proof: shown.proof } };
     },
     whileValid: (caller, end) =>
       revocations.observe((id) => {
@@ -138,12 +169,16 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       revoke: (id, principal) => tokens.revoke(id, principal),
     },
     login: createLogin({ ...shared, store, config, current, routeFor: deps.routeFor }),
+    grants,
+    links: createLinks(linkDeps),
     usage: () => workers.usage(live.usage()),
     workers,
     [Symbol.asyncDispose]() {
       rings[Symbol.dispose]();
       observing[Symbol.dispose]();
       live[Symbol.dispose]();
+      recorder[Symbol.dispose]();
+      grants[Symbol.dispose]();
       revocations[Symbol.dispose]();
       return Promise.resolve();
     },

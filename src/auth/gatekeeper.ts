@@ -1,4 +1,5 @@
 import {
+  type AuditSink,
   type Decision,
   isGateService,
   type Gatekeeper,
@@ -26,6 +27,7 @@ import { type Revocations, rootOf } from "./revocations.ts";
 import type { SessionReader } from "./session-reader.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Tokens } from "./tokens.ts";
+import type { UseRecorder } from "./use-recorder.ts";
 
 /** What deciding without asking anybody needs. */
 export interface LocalDeps {
@@ -46,6 +48,8 @@ export interface GatekeeperDeps extends LocalDeps {
   readonly tokens: Tokens;
   readonly appLogin: AppLogin;
   readonly live: LiveSessions;
+  readonly recorder: Pick<UseRecorder, "refused">;
+  readonly audit: Pick<AuditSink, "blocked">;
 }
 
 const ASK = Object.freeze({ kind: "ask" });
@@ -61,6 +65,14 @@ const UNGUARDED: Decision = Object.freeze({
   respond: NOTHING,
 });
 
+/** Who cannot be put on record is not let in, where that is required. Whoever is in already stays. */
+const UNRECORDED: Decision = Object.freeze({
+  kind: "deny",
+  status: 503,
+  code: "unavailable",
+  reason: "nobody new is let in while the audit log cannot be written",
+});
+
 /**
  * Decides about every request, in this order: what the gate itself answers; what was shown in headers (a bad token is refused, and no
  * cookie speaks for it); the session cookie of this service; public access; the way to the login page, for who is looking at a page.
@@ -70,6 +82,7 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
     check: createLocalCheck(deps),
     async admit(route, head, signal) {
       signal.throwIfAborted();
+      if (deps.audit.blocked && !isGateService(route.service)) return UNRECORDED;
       try {
         return await decide(deps, route, head, signal);
       } catch (error) {
@@ -78,7 +91,7 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
       }
     },
     opened: (use, route, cut) => deps.live.opened(use, route, cut),
-    refused: () => undefined,
+    refused: (use, route) => deps.recorder.refused(use, route),
   };
 }
 

@@ -1,66 +1,93 @@
-import type { CutReason, Route, Session, Use } from "../model/index.ts";
+import {
+  type CutReason,
+  type Identity,
+  type OpenUse,
+  type Route,
+  sameIdentity,
+  type Session,
+  type Use,
+} from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { rootOf } from "./revocations.ts";
-import { createUsageCounts, type Usage } from "./usage.ts";
+import { createUsageCounts, type Usage, type UsageCounts } from "./usage.ts";
+import type { Recorded, UseRecorder } from "./use-recorder.ts";
 
-const SWEEP_MS = 5_000;
-
-interface Live {
-  readonly use: Use;
-  readonly session: Session;
-  readonly route: Route;
-  readonly cut: () => void;
-  /** Epoch ms. */
-  expiresAt: number;
-}
+const SWEEP_MS = 1_000;
 
 /** Every open connection and stream, and what each service was used for. */
 export interface LiveSessions extends Disposable {
-  opened(use: Use, route: Route, cut: () => void): { closed(): void };
+  opened(use: Use, route: Route, cut: () => void): OpenUse;
   /** Closes what is open of a session, or of all sessions of a login. */
   cut(id: string): void;
+  /** Closes what is open of somebody, whatever they showed. */
+  cutUser(user: Identity): void;
   /** By service. */
   usage(): ReadonlyMap<string, Usage>;
 }
 
 export interface LiveDeps {
+  readonly recorder: Pick<UseRecorder, "opened" | "closed">;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly isRevoked: (sessionId: string) => boolean;
+  readonly isRevoked: (session: Session) => boolean;
   /** Whether the route's grants still let them in, as far as can be told at once. */
   readonly mayStay: (session: Session, route: Route) => boolean;
-  /** For a session that has ended: until when (epoch ms) it may go on, because its login stands and access holds; null: not at all. */
+  /** For a session that has ended or does not suffice: until when (epoch ms) it may go on, because its login stands and access holds; null: not at all. */
   readonly prolong: (session: Session, route: Route) => Promise<number | null>;
 }
 
-/** Looks every 5 s, while anything is open, for what has to end: sessions and grants that ran out. */
+/** Looks every second, while anything is open, for what has to end: sessions and grants that ran out. */
 export function startLive(deps: LiveDeps): LiveSessions {
-  const usage = createUsageCounts(deps.clock);
-  const registry = new Registry(deps);
-  return {
-    opened(use, route, cut) {
-      const { session } = use;
-      usage.opened(route.service);
-      const forget = session === null ? null : registry.add({ use, session, route, cut, expiresAt: session.expiresAt });
-      let open = true;
-      return {
-        closed() {
-          if (!open) return;
-          open = false;
-          forget?.();
-          usage.closed(route.service, use.bytesIn, use.bytesOut);
-        },
-      };
-    },
-    cut: (id) => registry.cut(id),
-    usage: () => usage.snapshot(),
-    [Symbol.dispose]: () => registry[Symbol.dispose](),
-  };
+  return new Registry(deps);
 }
 
-class Registry implements Disposable {
+/** A connection or stream: open → closed, by itself or cut. */
+class Live implements OpenUse {
+  readonly use: Use;
+  readonly session: Session | null;
+  readonly recorded: Recorded | null;
+  readonly cut: () => void;
+  /** That it is open by now. */
+  route: Route;
+  /** Epoch ms. */
+  expiresAt: number;
+  /** Those of the same login; null: of nobody, or not open any more. */
+  siblings: Set<Live> | null = null;
+  readonly #registry: Registry;
+  #open = true;
+
+  constructor(registry: Registry, { use, route, cut }: Opening, recorded: Recorded | null) {
+    this.#registry = registry;
+    this.use = use;
+    this.session = use.session;
+    this.route = route;
+    this.cut = cut;
+    this.recorded = recorded;
+    this.expiresAt = use.session?.expiresAt ?? Infinity;
+  }
+
+  closed(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#registry.closed(this);
+  }
+
+  moved(route: Route): void {
+    this.route = route;
+    if (this.#open) this.#registry.judge(this);
+  }
+}
+
+interface Opening {
+  readonly use: Use;
+  readonly route: Route;
+  readonly cut: () => void;
+}
+
+class Registry implements LiveSessions {
   readonly #deps: LiveDeps;
+  readonly #usage: UsageCounts;
   readonly #byLogin = new Map<string, Set<Live>>();
   /** null: nothing is open, or a look is under way. */
   #timer: Disposable | null = null;
@@ -69,42 +96,83 @@ class Registry implements Disposable {
 
   constructor(deps: LiveDeps) {
     this.#deps = deps;
+    this.#usage = createUsageCounts(deps.clock);
   }
 
-  /** Returns what forgets it. */
-  add(entry: Live): () => void {
-    if (this.#deps.isRevoked(entry.session.id)) {
+  opened(use: Use, route: Route, cut: () => void): Live {
+    this.#usage.opened(route.service);
+    const live = new Live(this, { use, route, cut }, this.#deps.recorder.opened(use, route));
+    if (use.session !== null) this.#add(live, use.session);
+    return live;
+  }
+
+  closed(live: Live): void {
+    const { use, route, recorded } = live;
+    this.#forget(live);
+    this.#usage.closed(route.service, use.bytesIn, use.bytesOut);
+    if (recorded !== null) this.#deps.recorder.closed(use, route, recorded);
+  }
+
+  usage(): ReadonlyMap<string, Usage> {
+    return this.#usage.snapshot();
+  }
+
+  #add(live: Live, session: Session): void {
+    if (this.#deps.isRevoked(session)) {
       // Revoked since its admission. Not cut within this call: the caller has no handle yet.
-      queueMicrotask(() => this.#end(entry, "revoked"));
-      return () => undefined;
+      queueMicrotask(() => this.#end(live, "revoked"));
+      return;
     }
-    const root = rootOf(entry.session.id);
-    const siblings = this.#byLogin.get(root) ?? new Set();
-    this.#byLogin.set(root, siblings.add(entry));
+    const root = rootOf(session.id);
+    let siblings = this.#byLogin.get(root);
+    if (siblings === undefined) this.#byLogin.set(root, (siblings = new Set()));
+    live.siblings = siblings.add(live);
     this.#schedule();
-    return () => this.#forget(entry);
   }
 
   cut(id: string): void {
-    const entries = [...(this.#byLogin.get(rootOf(id)) ?? [])];
-    for (const entry of entries) if (rootOf(id) === id || entry.session.id === id) this.#end(entry, "revoked");
+    const whole = rootOf(id) === id;
+    for (const live of [...(this.#byLogin.get(rootOf(id)) ?? [])]) {
+      if (whole || live.session?.id === id) this.#end(live, "revoked");
+    }
   }
 
-  #forget(entry: Live): void {
-    const root = rootOf(entry.session.id);
-    const siblings = this.#byLogin.get(root);
-    siblings?.delete(entry);
-    if (siblings?.size === 0) this.#byLogin.delete(root);
+  cutUser(user: Identity): void {
+    for (const live of this.#all()) {
+      if (live.session !== null && sameIdentity(live.session.principal, user)) this.#end(live, "revoked");
+    }
   }
 
-  #end(entry: Live, reason: CutReason): void {
-    this.#forget(entry);
-    entry.use.cutFor ??= reason;
+  /** Its route's access may be another one now. */
+  judge(live: Live): void {
+    const { session, route } = live;
+    if (session === null) {
+      if (needsSession(route)) this.#end(live, "access_lost");
+    } else if (!this.#deps.mayStay(session, route)) void this.#check(live, session);
+  }
+
+  #all(): readonly Live[] {
+    return [...this.#byLogin.values()].flatMap((siblings) => [...siblings]);
+  }
+
+  #forget(live: Live): void {
+    const { session, siblings } = live;
+    if (session === null || siblings === null) return;
+    live.siblings = null;
+    siblings.delete(live);
+    if (siblings.size > 0) return;
+    const root = rootOf(session.id);
+    if (this.#byLogin.get(root) === siblings) this.#byLogin.delete(root);
+  }
+
+  #end(live: Live, reason: CutReason): void {
+    this.#forget(live);
+    live.use.cutFor ??= reason;
     try {
-      entry.cut();
+      live.cut();
     } catch (error) {
       // One connection that cannot be closed must not keep the next one open.
-      this.#deps.logger.error({ err: error, service: entry.route.service }, "connection could not be cut");
+      this.#deps.logger.error({ err: error, service: live.route.service }, "connection could not be cut");
     }
   }
 
@@ -116,26 +184,37 @@ class Registry implements Disposable {
   async #look(): Promise<void> {
     this.#timer = null;
     this.#looking = true;
-    await Promise.all(
-      [...this.#byLogin.values()].flatMap((entries) => [...entries]).map((entry) => this.#check(entry)),
-    );
+    const now = this.#deps.clock.now();
+    const checks: Promise<void>[] = [];
+    for (const siblings of this.#byLogin.values()) {
+      for (const live of siblings) {
+        if (live.session !== null && !this.#isGood(live, live.session, now))
+          checks.push(this.#check(live, live.session));
+      }
+    }
+    await Promise.all(checks);
     this.#looking = false;
     this.#schedule();
   }
 
-  async #check(entry: Live): Promise<void> {
-    const { clock, logger, mayStay, prolong } = this.#deps;
-    const { session, route } = entry;
-    if (mayStay(session, route) && clock.now() < entry.expiresAt) return;
+  #isGood({ expiresAt, route }: Live, session: Session, now: number): boolean {
+    return now < expiresAt && this.#deps.mayStay(session, route);
+  }
+
+  /** Asks about one whose time is up, or whose session does not suffice: its login may, with the groups of today. */
+  async #check(live: Live, session: Session): Promise<void> {
+    const { clock, logger, prolong } = this.#deps;
+    const { route } = live;
+    const reason = clock.now() < live.expiresAt ? "access_lost" : "expired";
     try {
-      if (!mayStay(session, route)) return this.#end(entry, "access_lost");
       const until = await prolong(session, route);
-      if (until === null) this.#end(entry, "expired");
-      else entry.expiresAt = until;
+      if (live.route !== route) return this.judge(live); // what was asked about is not so any more
+      if (until === null) this.#end(live, reason);
+      else live.expiresAt = until;
     } catch (error) {
       // Nobody can say that it may go on, so it may not: closed by default.
       logger.warn({ err: error, service: route.service }, "session ended: its login could not be checked");
-      this.#end(entry, "expired");
+      this.#end(live, reason);
     }
   }
 
@@ -143,4 +222,9 @@ class Registry implements Disposable {
     this.#disposed = true;
     this.#timer?.[Symbol.dispose]();
   }
+}
+
+/** Raw ports and TLS that is passed through carry no login: that there is such a route is all that lets somebody in. */
+function needsSession({ guard, access, match }: Route): boolean {
+  return guard === "gate" && access.anyone !== "public" && match.by !== "port" && match.by !== "serverName";
 }

@@ -13,7 +13,7 @@ import type { Tokens } from "./tokens.ts";
 
 /** Somebody who called the API; `credential` is what they showed (its public id), so that what comes of it ends with it. */
 export interface Caller extends Principal {
-  readonly credential?: { readonly id: string; readonly expiresAt: number };
+  readonly credential?: { readonly id: string; readonly expiresAt: number; readonly proof?: string };
 }
 
 /** What a single-use code between the gate's host and a service's host stands for. */

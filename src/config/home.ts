@@ -19,6 +19,8 @@ export interface Home {
   readonly authority: string;
   /** One folder per local task. */
   readonly tasks: string;
+  /** Files of the audit log. */
+  readonly audit: string;
 }
 
 /** `TASKGATE_HOME`, else `~/.taskgate`; absolute. Nothing is made. Throws `bad_request` for a user without a folder. */
@@ -34,6 +36,7 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     gateLog: join(directory, "gate.log"),
     authority: join(directory, "authority"),
     tasks: join(directory, "tasks"),
+    audit: join(directory, "audit"),
   };
 }
 

@@ -1,5 +1,6 @@
 export * from "./access.ts";
 export * from "./apply-diff.ts";
+export * from "./audit.ts";
 export * from "./errors.ts";
 export * from "./gatekeeper.ts";
 export * from "./host-port.ts";

@@ -1,4 +1,14 @@
-import type { Decision, PlainHead, Principal, Route, Session, SessionKey, Site } from "../../model/index.ts";
+import type {
+  AuditDetail,
+  AuditEntry,
+  Decision,
+  PlainHead,
+  Principal,
+  Route,
+  Session,
+  SessionKey,
+  Site,
+} from "../../model/index.ts";
 import type { Notice, Question } from "../../platform/process-link.ts";
 import type { CredentialForm } from "../authenticators/credential-forms.ts";
 import type { Usage } from "../usage.ts";
@@ -18,6 +28,8 @@ export interface Grounding {
   readonly challenge: string;
   /** Ids that are void. */
   readonly revoked: readonly string[];
+  /** What the audit is told of. */
+  readonly audit: AuditDetail;
 }
 
 /** The slow way. The route is the very one that the worker found: what is authorised is what is routed. */
@@ -33,6 +45,11 @@ export const KEYS: Notice<Grounding["keys"]> = { name: "auth.keys" };
 
 /** To a worker: an id is void from now on. */
 export const REVOKED: Notice<string> = { name: "auth.revoked" };
+
+/** From a worker: what its audit log holds, a few at a time. `lost`: too many came at once to be told. */
+export const AUDITED: Notice<{ readonly entries: readonly AuditEntry[]; readonly lost: number }> = {
+  name: "auth.audited",
+};
 
 /** From a worker, by service: what it was used for since that worker started, where that changed. */
 export const USED: Notice<readonly (readonly [service: string, usage: Usage])[]> = { name: "auth.used" };

@@ -1,11 +1,19 @@
-import { type Gatekeeper, type Principal, readHead, type Site } from "../../model/index.ts";
+import {
+  type AuditDetail,
+  type AuditEntry,
+  type AuditSink,
+  type Gatekeeper,
+  type Principal,
+  readHead,
+  type Site,
+} from "../../model/index.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import type { Credentials } from "../credentials.ts";
 import type { KeyRing } from "../keys.ts";
 import type { LiveDeps } from "../live.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Usage } from "../usage.ts";
-import { ADMIT, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
+import { ADMIT, AUDITED, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
 
 /** The gate's half of what decides in worker processes. */
 export interface WorkerAuth {
@@ -27,6 +35,8 @@ export interface WorkerAuthDeps {
   readonly site: Site;
   readonly sessionMs: number;
   readonly prolong: LiveDeps["prolong"];
+  readonly audit: AuditSink;
+  readonly auditDetail: AuditDetail;
 }
 
 /** Keeps nothing but memory: there is nothing to close. */
@@ -40,6 +50,7 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
       present.add(used);
       link.answer(ADMIT, ({ route, head }, signal) => gatekeeper.admit(route, readHead(head), signal));
       link.answer(PROLONG, ({ session, route }) => prolong(session, route));
+      link.hear(AUDITED, ({ entries, lost }) => hearAudit(deps.audit, entries, lost));
       link.hear(USED, (news) => {
         for (const [service, usage] of news) used.set(service, usage);
       });
@@ -63,14 +74,30 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
   };
 }
 
-function groundingOf({ site, owner, keys, sessionMs, credentials, revocations }: WorkerAuthDeps): Grounding {
+function groundingOf({
+  auditDetail,
+  site,
+  owner,
+  keys,
+  sessionMs,
+  credentials,
+  revocations,
+}: WorkerAuthDeps): Grounding {
   return {
     ...{ site, owner, sessionMs },
     keys: [...keys.published],
     challenge: credentials.challenge,
+    audit: auditDetail,
     forms: credentials.forms,
     revoked: [...revocations.ids()],
   };
+}
+
+function hearAudit(audit: AuditSink, entries: readonly AuditEntry[], lost: number): void {
+  for (const entry of entries) audit.record(entry);
+  if (lost === 0) return;
+  const reason = `${String(lost)} entries of a worker process were lost: too many came at once`;
+  audit.record({ kind: "gate", event: "once", outcome: "failed", operation: "lose-entries", reason });
 }
 
 function add(sum: Map<string, Usage>, service: string, usage: Usage): void {

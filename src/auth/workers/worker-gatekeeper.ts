@@ -11,6 +11,8 @@ import { startLive, type LiveSessions } from "../live.ts";
 import { rootOf } from "../revocations.ts";
 import { createSessionReader } from "../session-reader.ts";
 import type { Usage } from "../usage.ts";
+import { startUseRecorder } from "../use-recorder.ts";
+import { startAuditReport } from "./audit-report.ts";
 import {
   createLearnedAssertions,
   createLearnedCredentials,
@@ -56,8 +58,10 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
       current: (principal) => currentOf(grounding.owner, principal),
     }),
   };
+  const report = startAuditReport(link, clock);
+  const recorder = startUseRecorder({ clock, sink: report, detail: grounding.audit });
   const live = startLive({
-    ...{ clock, logger: deps.logger, isRevoked: revocations.has },
+    ...{ clock, logger: deps.logger, isRevoked: revocations.has, recorder },
     mayStay: (session, route) => local.permissions.peek(route, session.principal) !== false,
     prolong: (session, route) => link.ask(PROLONG, { session, route }, AbortSignal.timeout(PROLONG_TIME_MS)),
   });
@@ -71,10 +75,12 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
     check: createLocalCheck(local),
     admit: (route, head, signal) => admit(local, { ...deps, route, head }, signal),
     opened: (use, route, cut) => live.opened(use, route, cut),
-    refused: () => undefined,
+    refused: (use, route) => recorder.refused(use, route),
     [Symbol.dispose]() {
       reporting[Symbol.dispose]();
       live[Symbol.dispose]();
+      recorder[Symbol.dispose]();
+      report[Symbol.dispose]();
     },
   };
 }
