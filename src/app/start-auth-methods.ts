@@ -1,4 +1,5 @@
 import type { Authenticator } from "../auth/authenticators/authenticator.ts";
+import { createJupyterHub } from "../auth/authenticators/jupyterhub/jupyterhub.ts";
 import { createOidc } from "../auth/authenticators/oidc/oidc.ts";
 import type { LoginMethod } from "../config/login-methods.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -18,5 +19,7 @@ function createAuthMethod(method: LoginMethod, deps: AuthMethodsDeps): Authentic
   switch (method.type) {
     case "oidc":
       return createOidc(method, deps);
+    case "jupyterhub":
+      return createJupyterHub({ config: method, clock: deps.clock });
   }
 }

@@ -46,6 +46,21 @@ test("says unavailable when no answer comes in time, and keeps nothing of it", a
   expect(await ask()).toBe(1);
 });
 
+test("gives each who asks an answer of their own where nothing may be kept, also at the same time", async () => {
+  const answers = createAnswers<number>({
+    clock: createManualClock(0),
+    of: "the test",
+    keepMs: 0,
+    timeMs: 100,
+    max: 3,
+  });
+  let asked = 0;
+  const ask = () => answers.ask("k", () => Promise.resolve((asked += 1)), forever());
+  expect(await Promise.all([ask(), ask()])).toEqual([1, 2]);
+  expect(answers.peek("k")).toBeUndefined();
+  expect(await ask()).toBe(3);
+});
+
 test("never keeps a failure", async () => {
   const { answers, ask } = setUp();
   const failing = answers.ask("k", () => Promise.reject(new GatewayError("unavailable", "down")), forever());

@@ -19,7 +19,7 @@ export interface AnswersOptions<T> {
   readonly clock: Clock;
   /** Who is asked, for messages: `authority ytsaurus`. */
   readonly of: string;
-  /** How long an answer is kept. */
+  /** How long an answer is kept. 0: each is for who asked alone, and not for who asks the same meanwhile. */
   readonly keepMs: number;
   /** Longest time to wait for one. */
   readonly timeMs: number;
@@ -33,7 +33,7 @@ export interface AnswersOptions<T> {
 export interface Answers<T> {
   /** undefined: not known just now. */
   peek(key: string): T | undefined;
-  /** Asks once for all who want it at the same time. Throws what `fetch` throws, `unavailable` after `timeMs`, and the signal's reason. */
+  /** Asks once for all who want it at the same time, where answers are kept. Throws what `fetch` throws, `unavailable` after `timeMs`, and the signal's reason. */
   ask(key: string, fetch: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** Makes all answers void, those under way included: they still reach who waits for them, but are not kept. */
   forget(): void;
@@ -83,6 +83,7 @@ export function createAnswers<T>(options: AnswersOptions<T>): Answers<T> {
     },
     async ask(key, fetch, signal) {
       signal.throwIfAborted();
+      if (options.keepMs === 0) return abortable(bounded(fetch), signal);
       const found = answers.peek(key);
       if (found !== undefined) return found;
       return abortable(underWay.get(key) ?? start(key, fetch), signal);

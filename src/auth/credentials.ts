@@ -1,11 +1,12 @@
 import { hash } from "node:crypto";
 import { GatewayError, type HeaderFields, type Principal, type RequestHead } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
-import { abortable, createAnswers } from "./answers.ts";
+import { abortable, type Answers, createAnswers } from "./answers.ts";
 import type { Authenticator } from "./authenticators/authenticator.ts";
 import { type CredentialForm, speakingHead } from "./authenticators/credential-forms.ts";
 import { OWN_AUTHORIZATION } from "./authenticators/token-fields.ts";
 
+/** Where an authenticator does not say. */
 const KEEP_MS = 5_000;
 const TIME_MS = 10_000;
 const MAX_KEPT = 10_000;
@@ -38,22 +39,18 @@ export interface Credentials {
   forget(): void;
 }
 
-/** Answers are kept for 5 s at most, under a hash of what was shown. There is nothing to close. */
+/** Answers are kept as long as their authenticator says, under a hash of what was shown. There is nothing to close. */
 export function createCredentials(authenticators: readonly Authenticator[], clock: Clock): Credentials {
-  const answers = createAnswers<Shown | null>({
-    clock,
-    of: "the login service",
-    keepMs: KEEP_MS,
-    timeMs: TIME_MS,
-    max: MAX_KEPT,
-    goodUntil: (shown) => shown?.expiresAt ?? 0,
-  });
+  const answering = authenticators.map((authenticator) => ({
+    authenticator,
+    answers: answersOf(authenticator, clock),
+  }));
 
   function addressee(request: RequestHead): Addressee | null {
     const head = speakingHead(request);
-    for (const authenticator of authenticators) {
+    for (const { authenticator, answers } of answering) {
       const names = authenticator.recognises(head);
-      if (names.length > 0) return { authenticator, key: keyOf(authenticator, names, head), head };
+      if (names.length > 0) return { authenticator, answers, key: keyOf(authenticator, names, head), head };
     }
     return null;
   }
@@ -65,24 +62,35 @@ export function createCredentials(authenticators: readonly Authenticator[], cloc
     peek(head) {
       const found = addressee(head);
       if (found === null) return head.header(OWN_AUTHORIZATION) === undefined ? null : "ask";
-      return answers.peek(found.key) ?? "ask";
+      return found.answers.peek(found.key) ?? "ask";
     },
     async authenticate(head, signal) {
       const found = addressee(head);
-      if (found !== null) return answers.ask(found.key, (limit) => askOne(found, limit), signal);
+      if (found !== null) return found.answers.ask(found.key, (limit) => askOne(found, limit), signal);
       if (head.header(OWN_AUTHORIZATION) === undefined) return null;
       throw new GatewayError(
         "unauthenticated",
         `${OWN_AUTHORIZATION}: nothing that this gate knows; expected Bearer tg_…`,
       );
     },
-    forget: () => answers.forget(),
+    forget() {
+      for (const { answers } of answering) answers.forget();
+    },
   };
+}
+
+function answersOf({ name, keepMs = KEEP_MS }: Authenticator, clock: Clock): Answers<Shown | null> {
+  return createAnswers({
+    ...{ clock, keepMs, timeMs: TIME_MS, max: MAX_KEPT },
+    of: `login method ${name}`,
+    goodUntil: (shown) => shown?.expiresAt ?? 0,
+  });
 }
 
 /** Whom a request is for, and what of it is. */
 interface Addressee {
   readonly authenticator: Authenticator;
+  readonly answers: Answers<Shown | null>;
   readonly key: string;
   readonly head: RequestHead;
 }

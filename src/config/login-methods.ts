@@ -1,26 +1,8 @@
 import { z } from "zod";
 import { GatewayError, parseWho } from "../model/index.ts";
+import { JupyterHubMethod } from "./jupyterhub-method.ts";
+import { isSafeUrl, methodKeys, texts } from "./method-keys.ts";
 import { duration, filePath, flag } from "./units.ts";
-
-const NAME_ERROR = "expected a name of lower-case letters, digits and dashes, such as corp";
-
-const methodName = z.string({ error: NAME_ERROR }).regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR });
-
-/** What every method has beside its `type`. */
-export const methodKeys = {
-  name: methodName.describe("Name of this method: part of its addresses, and its realm unless `realm` says otherwise."),
-  realm: methodName.optional().describe("Realm of the people whom it vouches for. Default: its name."),
-  label: z
-    .string()
-    .regex(/^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,80}$/u, { error: "expected one line of text, 1 to 80 characters" })
-    .optional()
-    .describe("What the login page calls it. Default: its name."),
-};
-
-/** A list of texts, each of 1 to 256 characters. */
-export function texts(expected: string) {
-  return z.array(z.string().regex(/^.{1,256}$/su, { error: `expected ${expected}` })).max(1000);
-}
 
 /** Of a person who logged in by a method in the browser. */
 const lifetimes = {
@@ -41,21 +23,12 @@ const lifetimes = {
     .describe("Longest wait for an answer of the provider; then the login is unavailable, which is never a no."),
 };
 
-/** Plain HTTP is for a provider on this very machine: what crosses a network in the clear proves nothing. */
-function isSafeIssuer(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const url = new URL(text);
-  if ([url.search, url.hash, url.username, url.password].some((part) => part !== "")) return false;
-  const local = ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname) || url.hostname.endsWith(".localhost");
-  return url.protocol === "https:" || (url.protocol === "http:" && local);
-}
-
 const Oidc = z.strictObject({
   type: z.literal("oidc").describe("OpenID Connect: Keycloak, Dex, Entra ID, Google, Okta and others."),
   ...methodKeys,
   issuer: z
     .string()
-    .refine(isSafeIssuer, { error: "expected the provider's issuer, an https URL such as https://id.example.com" })
+    .refine(isSafeUrl, { error: "expected the provider's issuer, an https URL such as https://id.example.com" })
     .describe("The provider's issuer, to the letter as its discovery document says it."),
   clientId: z.string().min(1).max(500).describe("The gate's client id there."),
   clientSecretFile: filePath
@@ -117,7 +90,9 @@ const Oidc = z.strictObject({
 export type OidcMethod = z.output<typeof Oidc>;
 
 /** One way to log in. To add one, add its member here, and what it does to `src/app/start-auth-methods.ts`. */
-export const LoginMethod = z.discriminatedUnion("type", [Oidc], { error: "expected a type: oidc" });
+export const LoginMethod = z.discriminatedUnion("type", [Oidc, JupyterHubMethod], {
+  error: "expected a type: oidc or jupyterhub",
+});
 export type LoginMethod = z.output<typeof LoginMethod>;
 
 /** The realm of whom a method vouches for. */

@@ -12,6 +12,8 @@ export type CredentialForm =
   | { readonly form: "jwt"; readonly issuer: string }
   /** Any of these schemes, in lower case. */
   | { readonly form: "scheme"; readonly schemes: readonly string[] }
+  /** Any of these schemes, in lower case, with what looks like a token of a JupyterHub: 32 hexadecimal digits. */
+  | { readonly form: "hubToken"; readonly schemes: readonly string[] }
   /** Fields of these names, in lower case. */
   | { readonly form: "fields"; readonly names: readonly string[] };
 
@@ -40,9 +42,15 @@ export function speakingHead(head: RequestHead): RequestHead {
   return { method, host, path, peer, secure, header: (name) => (name === OWN_AUTHORIZATION ? own : undefined) };
 }
 
-function isOf(form: Extract<CredentialForm, { readonly form: "jwt" | "scheme" }>, field: string | undefined): boolean {
+function isOf(
+  form: Extract<CredentialForm, { readonly form: "jwt" | "scheme" | "hubToken" }>,
+  field: string | undefined,
+): boolean {
   if (field === undefined) return false;
   // Repeated fields arrive joined, and a job must see none of them.
+  if (form.form === "hubToken") {
+    return [...field.matchAll(HUB_TOKEN)].some(([, scheme = ""]) => form.schemes.includes(scheme.toLowerCase()));
+  }
   if (form.form === "scheme") return SCHEMES(field).some((scheme) => form.schemes.includes(scheme));
   return [...field.matchAll(JWT)].some(([, payload = ""]) => issuerOf(payload) === form.issuer);
 }
@@ -53,6 +61,9 @@ const SCHEMES = (field: string): string[] =>
 
 /** `Bearer HEADER.PAYLOAD.`, wherever it stands; whoever sends it may leave the signature out. */
 const JWT = /(?:^|[\s,])bearer\s+[\w-]*\.([\w-]{1,16384})(?=\.)/gi;
+
+/** A scheme with 32 hexadecimal digits, wherever they stand: all tokens that a JupyterHub makes are so. */
+const HUB_TOKEN = /(?:^|[\s,])([a-z]+)\s+[0-9a-f]{32}(?![0-9a-z])/gi;
 
 /** The issuer that a payload names, unverified; null: none. */
 function issuerOf(payload: string): string | null {

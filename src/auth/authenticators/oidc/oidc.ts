@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import * as client from "openid-client";
 import { type OidcMethod, realmOf } from "../../../config/login-methods.ts";
 import { GatewayError, type RequestHead } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Authenticated, Authenticator, LoggedIn, RedirectLogin } from "../authenticator.ts";
+import { readClientSecret } from "../client-secret.ts";
 import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
 import { type Claims, personOf, saysEnough } from "./person.ts";
 import { createProvider, type Provider } from "./provider.ts";
@@ -41,7 +41,7 @@ export interface OidcDeps {
  * provider's own JWTs as Bearer tokens of programs. Asks nobody before somebody logs in. There is nothing to close.
  */
 export function createOidc(method: OidcMethod, { clock }: OidcDeps): Authenticator {
-  const provider = createProvider(method, { clock, clientSecret: () => readSecret(method) });
+  const provider = createProvider(method, { clock, clientSecret: () => readClientSecret(method) });
   const forms: readonly CredentialForm[] = method.bearer ? [{ form: "jwt", issuer: method.issuer }] : [];
   return {
     name: method.name,
@@ -210,13 +210,4 @@ async function ended(
     ...(typeof sid === "string" ? { session: sid } : {}),
     ...(sub === undefined ? {} : { subject: sub }),
   };
-}
-
-async function readSecret({ name, clientSecretFile }: OidcMethod): Promise<string | null> {
-  if (clientSecretFile === undefined) return null;
-  try {
-    return (await readFile(clientSecretFile, "utf8")).trim();
-  } catch (cause) {
-    throw new GatewayError("unavailable", `${name}: the file with the client secret cannot be read`, { cause });
-  }
 }

@@ -1,0 +1,130 @@
+import { GatewayError, type Principal, type RequestHead } from "../../../model/index.ts";
+import { realmOf } from "../../../config/login-methods.ts";
+import type { JupyterHubMethod } from "../../../config/jupyterhub-method.ts";
+import type { Clock } from "../../../platform/clock.ts";
+import { hashOf, newSecret } from "../../codes.ts";
+import type { Authenticated, Authenticator, LoggedIn, RedirectLogin } from "../authenticator.ts";
+import { readClientSecret } from "../client-secret.ts";
+import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
+import { createHubClient, type HubClient, type HubUser } from "./hub-client.ts";
+
+/** Nobody tells when a token of the hub is revoked: what one has opened does not stay open longer than this. */
+const OPEN_MS = 3_600_000;
+
+/** A scheme, and what may be a token: it is sent on in a header. */
+const CREDENTIAL = /^([a-z]+) +([\x21-\x2b\x2d-\x7e]{1,512})$/i;
+
+/** What a public id may be. */
+const ID = /^[A-Za-z0-9-]{1,31}$/;
+
+export interface JupyterHubDeps {
+  readonly config: JupyterHubMethod;
+  readonly clock: Clock;
+}
+
+/**
+ * Tokens of a JupyterHub in `Authorization: jupyterhub TOKEN` (also `token` and `bearer`, where it looks like one of a hub: a notebook
+ * server has tokens of its own), and its users' browsers by OAuth, with the hub as provider and the gate as one of its services.
+ */
+export function createJupyterHub(deps: JupyterHubDeps): Authenticator {
+  const { config } = deps;
+  const { name, url, apiUrl = `${url}/api`, patience: patienceMs, cache: keepMs } = config;
+  const client = createHubClient({ apiUrl, patienceMs });
+  const forms = formsOf(config.schemes);
+  const recognises = (head: RequestHead): readonly string[] => recognisedBy(forms, head);
+  return {
+    ...{ name, realm: realmOf(config), forms, recognises, keepMs },
+    async authenticate(head, signal) {
+      const token = shownToken(forms, head);
+      if (token === null) return null;
+      return authenticated(deps, permitted(config, await client.whoIs(token, signal)));
+    },
+    ...(config.clientSecretFile === undefined ? {} : { interactive: createLogin(config, client) }),
+  };
+}
+
+function formsOf(schemes: JupyterHubMethod["schemes"]): readonly CredentialForm[] {
+  const shared = schemes.filter((scheme) => scheme !== "jupyterhub");
+  return [
+    ...(schemes.includes("jupyterhub") ? [{ form: "scheme", schemes: ["jupyterhub"] } as const] : []),
+    ...(shared.length === 0 ? [] : [{ form: "hubToken", schemes: shared } as const]),
+  ];
+}
+
+/** null: nothing of ours. Throws `unauthenticated` for what is ours and no token. */
+function shownToken(forms: readonly CredentialForm[], head: RequestHead): string | null {
+  const field = shownAuthorization(head);
+  if (field === undefined || recognisedBy(forms, head).length === 0) return null;
+  const token = CREDENTIAL.exec(field)?.[2];
+  if (token !== undefined) return token;
+  throw new GatewayError("unauthenticated", "expected Authorization: jupyterhub TOKEN");
+}
+
+/** Throws `unauthenticated` for who is nobody, or may not come in. */
+function permitted({ service, scopes }: JupyterHubMethod, user: HubUser | null): HubUser {
+  if (user === null) {
+    throw new GatewayError("unauthenticated", "the JupyterHub does not know this token: wrong, expired or revoked");
+  }
+  const enough = scopes ?? ["access:services", `access:services!service=${service}`];
+  if (enough.some((scope) => user.scopes.includes(scope))) return user;
+  throw new GatewayError("unauthenticated", `this token of the JupyterHub lacks the scope ${enough.join(" or ")}`);
+}
+
+function authenticated({ config, clock }: JupyterHubDeps, user: HubUser): Authenticated {
+  const id = user.token_id ?? "";
+  return {
+    principal: principalOf(config, user),
+    expiresAt: clock.now() + OPEN_MS,
+    ...(ID.test(id) ? { id: `${config.name}-${id}` } : {}),
+  };
+}
+
+/** Services, and names that could be taken for one, are told apart by their kind: `service:NAME`. Dask Gateway names them so, too. */
+function principalOf(config: JupyterHubMethod, { kind, name, groups, admin }: HubUser): Principal {
+  const realm = realmOf(config);
+  return {
+    realm,
+    name: kind === "user" && !name.includes(":") ? name : `${kind}:${name}`,
+    groups: groups.map((group) => ({ realm, name: group })),
+    admin: config.admins && admin,
+  };
+}
+
+/**
+ * The authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636); a hub that does not know PKCE takes no
+ * notice of it.
+ */
+function createLogin(config: JupyterHubMethod, hub: HubClient): RedirectLogin {
+  const { name, label = name, url, lifetime, recheck: recheckMs } = config;
+  const clientId = `service-${config.service}`;
+  const loggedIn = (user: HubUser, token: string, goodMs = lifetime): LoggedIn => ({
+    principal: principalOf(config, user),
+    lifetimeMs: Math.min(lifetime, goodMs),
+    ...{ recheckMs, secret: token },
+  });
+  return {
+    ...{ kind: "redirect", label },
+    begin({ redirectUri, state }) {
+      const verifier = newSecret();
+      const location = new URL(`${url}/api/oauth2/authorize`);
+      location.search = new URLSearchParams({
+        ...{ response_type: "code", client_id: clientId, redirect_uri: redirectUri, state },
+        ...{ code_challenge: hashOf(verifier), code_challenge_method: "S256" },
+      }).toString();
+      return Promise.resolve({ location, keep: verifier });
+    },
+    async complete({ redirectUri, parameters, keep }, signal) {
+      const code = parameters.get("code");
+      if (code === null || parameters.has("error")) {
+        throw new GatewayError("unauthenticated", "the JupyterHub did not confirm the login");
+      }
+      const clientSecret = (await readClientSecret(config)) ?? "";
+      const grant = { code, redirectUri, verifier: keep, clientId, clientSecret };
+      const redeemed = await hub.redeem(grant, signal);
+      if (redeemed === null) throw new GatewayError("unauthenticated", "the JupyterHub refused the login's code");
+      const user = permitted(config, await hub.whoIs(redeemed.token, signal));
+      return loggedIn(user, redeemed.token, redeemed.lifetimeMs);
+    },
+    recheck: async (token, signal) => loggedIn(permitted(config, await hub.whoIs(token, signal)), token),
+  };
+}
