@@ -30,7 +30,8 @@ export function hashOf(secret: string): string {
 
 /** Codes that each stand for one value, once. */
 export interface Codes<T> {
-  mint(value: T, lifetimeMs: number): Promise<{ readonly code: string; readonly expiresAt: number }>;
+  /** `code`: one of `newSecret`, where it has to be known before its value is. */
+  mint(value: T, lifetimeMs: number, code?: string): Promise<{ readonly code: string; readonly expiresAt: number }>;
   /** Throws `unauthenticated` where it is wrong, used or expired (nobody can tell which), and `unavailable`. */
   redeem(code: string): Promise<T>;
 }
@@ -43,8 +44,7 @@ export function createCodes<T>(deps: {
 }): Codes<T> {
   const { store, clock, kind } = deps;
   return {
-    async mint(value, lifetimeMs) {
-      const code = newSecret();
+    async mint(value, lifetimeMs, code = newSecret()) {
       const expiresAt = clock.now() + lifetimeMs;
       await store.put(kind, hashOf(code), { value, expiresAt }, { version: null, expiresAt });
       return { code, expiresAt };
