@@ -1,18 +1,18 @@
-import { type Grant, inScope, type Principal, type Route, sameIdentity } from "../model/index.ts";
+import { type Grant, inScope, LINK_REALM, type Principal, type Route, sameIdentity } from "../model/index.ts";
 
 /** "authority": nothing here lets them in, and somebody else is still to be asked. */
 export type MayUse = "allowed" | "refused" | "authority";
 
 /**
  * Whether the route's access lets `principal` in at `now` (epoch ms). The owner and administrators always may; grants, `anyone` and the
- * authority each add to that, and none takes away; what the scope of their credential leaves out is refused, whoever they are. A grant to
- * a link lets nobody in here: a link is not a principal.
+ * authority each add to that, and none takes away; what the scope of their credential leaves out is refused, whoever they are. Who
+ * came by a link has proved nothing but that they have it: what is for everybody who logged in is not for them.
  */
 export function mayUse(route: Route, principal: Principal, now: number): MayUse {
   if (!inScope(principal.scope, "connect", route.service)) return "refused";
   if (isAbove(route, principal)) return "allowed";
   const { anyone, grants, authority } = route.access;
-  if (anyone !== "nobody") return "allowed";
+  if (anyone === "public" || (anyone === "authenticated" && principal.realm !== LINK_REALM)) return "allowed";
   if (grants.some((grant) => isGood(grant, now) && isFor(grant, principal))) return "allowed";
   return authority === undefined ? "refused" : "authority";
 }
@@ -31,7 +31,7 @@ function isGood(grant: Grant, now: number): boolean {
 }
 
 function isFor({ to }: Grant, principal: Principal): boolean {
-  if ("link" in to) return false;
+  if ("link" in to) return principal.realm === LINK_REALM && principal.name === to.link;
   if ("group" in to) return principal.groups.some((group) => sameIdentity(group, to.group));
   return sameIdentity(to, principal);
 }
