@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import module from "node:module";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 // Compiled code is kept in the user's own cache: in a shared or present folder somebody else could plant it.
 function cacheFolder() {
@@ -14,8 +15,14 @@ function cacheFolder() {
 }
 
 const cache = cacheFolder();
-if (cache !== undefined) module.enableCompileCache(join(cache, "taskgate", "compile"));
-
+const compiled = cache === undefined ? undefined : join(cache, "taskgate", "compile");
 const inCheckout = existsSync(new URL("../src", import.meta.url));
+const startsGate = ["up", "start"].includes(process.argv[2] ?? "");
+if (compiled !== undefined && inCheckout && startsGate) {
+  const { compileAhead } = await import("./compile-ahead.mjs");
+  compileAhead(compiled, fileURLToPath(new URL("../src", import.meta.url)));
+}
+if (compiled !== undefined) module.enableCompileCache(compiled);
+
 const { main } = await import(inCheckout ? "../src/cli/main.ts" : "../dist/cli/main.js");
 await main();

@@ -1,12 +1,16 @@
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { ROOT, startTestGate, type TestGate, until } from "./support/gate.ts";
 
 const WORKERS = 2;
+/** Of processes that have done nothing yet. */
+const GATE_MIB = 120;
+const WORKER_MIB = 60;
 const SERVICES = join(ROOT, "examples", "services");
 
 let gate: TestGate;
@@ -225,11 +229,20 @@ test("a gate that is stopped lets its workers drain, to a deadline", async () =>
   await gate.up();
 });
 
-test("memory of an idle gate and its workers", async () => {
-  await new Promise((resolve) => setTimeout(resolve, 3000));
-  const figures = [gate.file().pid, ...workers()].map(memoryOf);
-  console.log(
-    `resident MiB (of it the process's own): ${figures.map(({ rss, own }) => `${String(rss)} (${String(own)})`).join(", ")}`,
-  );
-  expect(figures).toHaveLength(1 + WORKERS);
+test("an idle gate and its workers hold little memory, also just after an install, when nothing is compiled yet", async () => {
+  const cache = mkdtempSync(join(tmpdir(), "tg-cache-"));
+  for (const count of [0, WORKERS]) {
+    const environment = { TASKGATE_WORKERS: String(count), XDG_CACHE_HOME: cache };
+    await using fresh = await startTestGate({ environment });
+    const { pid } = fresh.file();
+    await until(() => workers(pid).length === count, "workers");
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const [alone, ...each] = [pid, ...workers(pid)].map(memoryOf);
+    const all = [alone!, ...each].map(({ rss, own }) => `${String(rss)} (${String(own)})`);
+    console.log(`resident MiB (of it the process's own): ${all.join(", ")}`);
+    if (count === 0) expect(alone!.rss).toBeLessThanOrEqual(GATE_MIB);
+    expect(each.filter(({ rss }) => rss > WORKER_MIB)).toEqual([]);
+    if (count === 0) rmSync(cache, { recursive: true }); // with workers from the beginning as well
+  }
+  rmSync(cache, { recursive: true });
 });
