@@ -67,6 +67,10 @@ class Live implements OpenUse {
     this.expiresAt = use.session?.expiresAt ?? Infinity;
   }
 
+  get open(): boolean {
+    return this.#open;
+  }
+
   closed(): void {
     if (!this.#open) return;
     this.#open = false;
@@ -208,7 +212,11 @@ class Registry implements LiveSessions {
     const reason = clock.now() < live.expiresAt ? "access_lost" : "expired";
     try {
       const until = await prolong(session, route);
-      if (live.route !== route) return this.judge(live); // what was asked about is not so any more
+      if (!live.open) return;
+      if (live.route !== route) {
+        this.judge(live);
+        return;
+      } // what was asked about is not so any more
       if (until === null) this.#end(live, reason);
       else live.expiresAt = until;
     } catch (error) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { GatewayError, type Principal, type Route, type Session } from "../model/index.ts";
 import type { Auth } from "./auth.ts";
-import { type AuthKit, bearer, hostRoute, OWNER, PLAIN, startAuthKit, useOf } from "./testing/auth-kit.ts";
+import { type AuthKit, bearer, hostRoute, makeRoute, OWNER, PLAIN, startAuthKit, useOf } from "./testing/auth-kit.ts";
 import { type Browser, makeHead } from "./testing/browser.ts";
 
 const NB = "http://nb.localhost:7080";
@@ -28,7 +28,10 @@ function open(session: Session | null, route: Route, auth: Auth = kit.auth) {
     state.cuts += 1;
     handle.closed();
   });
-  return Object.assign(state, handle);
+  return Object.assign(state, {
+    closed: () => handle.closed(),
+    moved: (changed: Route) => handle.moved(changed),
+  });
 }
 
 async function openIn(of: Browser, url: string) {
@@ -236,6 +239,44 @@ describe("what stays open", () => {
     await kit.auth.tokens.revoke(view.id, OWNER);
     expect(connection.cuts).toBe(1);
     expect(kit.logged()).toContain("connection could not be cut");
+  });
+});
+
+describe("what is open by a route whose access changes", () => {
+  const ML = { realm: "oidc", name: "ml" };
+  const shared = (grants: Route["access"]["grants"], anyone: Route["access"]["anyone"] = "nobody"): Route =>
+    hostRoute("nb.localhost", "local/nb/web", { access: { grants, anyone } });
+
+  async function bobIn(route: Route) {
+    kit.routes.set(route.id, route);
+    const { browser: his, token } = await kit.login({ ...BOB, groups: [ML] });
+    await kit.enter(his, token, `${NB}/`);
+    return openIn(his, NB);
+  }
+
+  test("ends at once when their grant goes, and nobody else's does", async () => {
+    const opened = await bobIn(shared([{ to: BOB, by: OWNER }]));
+    await kit.enter(browser, login, `${NB}/`);
+    const owners = await openIn(browser, NB);
+    const anonymous = open(null, shared([], "public"));
+    for (const each of [opened, owners, anonymous]) each.moved(shared([], "public"));
+    for (const each of [opened, owners, anonymous]) each.moved(shared([]));
+    await until(() => opened.cuts === 1);
+    expect([owners.cuts, anonymous.cuts]).toEqual([0, 1]);
+  });
+
+  test("goes on where another grant lets them in by what their login says today", async () => {
+    const opened = await bobIn(shared([{ to: BOB, by: OWNER }]));
+    opened.moved(shared([{ to: { group: ML }, by: OWNER }]));
+    for (let turns = 0; turns < 50; turns += 1) await new Promise(setImmediate);
+    expect(opened.cuts).toBe(0);
+  });
+
+  test("goes on where only the port was ever what let them in", () => {
+    const raw = { by: "port", port: 20_000 } as const;
+    const anonymous = open(null, makeRoute(raw, { protocol: "tcp" }));
+    anonymous.moved(makeRoute(raw, { protocol: "tcp", owner: BOB }));
+    expect(anonymous.cuts).toBe(0);
   });
 });
 

@@ -102,13 +102,20 @@ export interface Use {
   cutFor: CutReason | null;
 }
 
+/** What a gatekeeper knows of one use while it is open. */
+export interface OpenUse {
+  closed(): void;
+  /** Its route was replaced by this one, which leads to the same service: who may come in is looked at again, and `cut` called if need be. */
+  moved(route: Route): void;
+}
+
 /** What a data plane asks: first the local, synchronous way; "ask" means the slow way, once. */
 export interface Gatekeeper {
   check(route: Route, head: RequestHead): Decision | { readonly kind: "ask" };
   /** Never throws but on abort: what went wrong is a denial with 503. */
   admit(route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision>;
   /** Every connection and stream is opened and closed here: audit, revocation (`cut` is called), last use. */
-  opened(use: Use, route: Route, cut: () => void): { closed(): void };
+  opened(use: Use, route: Route, cut: () => void): OpenUse;
   /** Somebody was refused, by whatever part of the gate. `route`: what they wanted; null: nothing that there is. */
   refused(use: Use, route: Route | null): void;
 }

@@ -54,6 +54,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
     permissions: createLearnedPermissions(clock),
     sessions: createSessionReader({
       ...{ revocations, clock, site: grounding.site, lifetimeMs: grounding.sessionMs },
+      renewMs: new Map(grounding.renewMs),
       verifiers: keys,
       current: (principal) => currentOf(grounding.owner, principal),
     }),
@@ -61,7 +62,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const report = startAuditReport(link, clock);
   const recorder = startUseRecorder({ clock, sink: report, detail: grounding.audit });
   const live = startLive({
-    ...{ clock, logger: deps.logger, isRevoked: revocations.has, recorder },
+    ...{ clock, logger: deps.logger, isRevoked: ({ id }) => revocations.has(id), recorder },
     mayStay: (session, route) => local.permissions.peek(route, session.principal) !== false,
     prolong: (session, route) => link.ask(PROLONG, { session, route }, AbortSignal.timeout(PROLONG_TIME_MS)),
   });

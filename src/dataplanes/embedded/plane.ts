@@ -121,6 +121,7 @@ class EmbeddedPlane implements DataPlane {
       this.#lastUsed.delete(service);
       this.#traffic.forget(service);
     }
+    for (const route of diff.routes.set) this.#traffic.moved(route);
     this.#applied = table.revision.seq;
     this.#board.changed();
   }

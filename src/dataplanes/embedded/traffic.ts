@@ -224,6 +224,11 @@ export class Traffic {
     }
   }
 
+  /** A route's content changed, but not where it leads: whoever came by it is judged again. */
+  moved(route: Route): void {
+    for (const { open } of [...(this.#byRoute.get(route.id) ?? [])]) open?.record.moved(route);
+  }
+
   /** The service left the table. */
   forget(service: string): void {
     this.#counters.forget(service);

@@ -1,10 +1,12 @@
-import type { Decision, Gatekeeper, RequestHead, Route, Session, Use } from "../../model/index.ts";
+import type { Decision, Gatekeeper, OpenUse, RequestHead, Route, Session, Use } from "../../model/index.ts";
 
 export interface Opened {
   readonly session: Session | null;
   readonly use: Use;
   readonly route: Route;
   readonly cut: () => void;
+  /** Routes that took the place of its own while it was open. */
+  readonly moved: Route[];
   /** Set when it was closed. */
   bytes: { readonly in: number; readonly out: number } | null;
 }
@@ -35,14 +37,15 @@ export class TestGatekeeper implements Gatekeeper {
     return this.admitting(route, head, signal);
   }
 
-  opened(use: Use, route: Route, cut: () => void): { closed(): void } {
-    const opened: Opened = { session: use.session, use, route, cut, bytes: null };
+  opened(use: Use, route: Route, cut: () => void): OpenUse {
+    const opened: Opened = { session: use.session, use, route, cut, moved: [], bytes: null };
     this.seen.push(opened);
     return {
       closed() {
         if (opened.bytes !== null) throw new Error("closed twice");
         opened.bytes = { in: use.bytesIn, out: use.bytesOut };
       },
+      moved: (route) => void opened.moved.push(route),
     };
   }
 

@@ -1,6 +1,7 @@
 import {
   type Decision,
   type Gatekeeper,
+  type OpenUse,
   plainHead,
   type PlainHead,
   readHead,
@@ -25,6 +26,7 @@ const OPENED: Notice<{ readonly id: number; readonly use: PlainUse; readonly rou
 const CLOSED: Notice<{ readonly id: number; readonly use: PlainUse }> = {
   name: "test.closed",
 };
+const MOVED: Notice<{ readonly id: number; readonly route: Route }> = { name: "test.moved" };
 const REFUSED: Notice<{ readonly use: PlainUse; readonly route: Route | null }> = { name: "test.refused" };
 const CUT: Notice<number> = { name: "test.cut" };
 
@@ -32,27 +34,28 @@ const CUT: Notice<number> = { name: "test.cut" };
 export function askedAuthority(gatekeeper: Gatekeeper): WorkerAuthority {
   return {
     serve(link) {
-      const records = new Map<number, { readonly use: PlainUse; closed(): void }>();
+      const records = new Map<number, { readonly use: PlainUse; readonly open: OpenUse }>();
       link.answer(ASK, async ({ route, head, checked }, signal) => {
         const decision = checked ? gatekeeper.check(route, readHead(head)) : ({ kind: "ask" } as const);
         return decision.kind === "ask" ? gatekeeper.admit(route, readHead(head), signal) : decision;
       });
       link.hear(OPENED, ({ id, use, route }) => {
         const own = { ...use, head: null };
-        records.set(id, { use: own, ...gatekeeper.opened(own, route, () => link.tell(CUT, id)) });
+        records.set(id, { use: own, open: gatekeeper.opened(own, route, () => link.tell(CUT, id)) });
       });
       link.hear(CLOSED, ({ id, use }) => {
         const record = records.get(id);
         if (record === undefined) return;
         Object.assign(record.use, use);
-        record.closed();
+        record.open.closed();
         records.delete(id);
       });
+      link.hear(MOVED, ({ id, route }) => records.get(id)?.open.moved(route));
       link.hear(REFUSED, ({ use, route }) => gatekeeper.refused({ ...use, head: null }, route));
       return {
         grounding: null,
         [Symbol.dispose]() {
-          for (const record of records.values()) record.closed();
+          for (const record of records.values()) record.open.closed();
         },
       };
     },
@@ -81,6 +84,7 @@ export function startAskingGatekeeper(link: ProcessLink): Gatekeeper & Disposabl
           cuts.delete(id);
           link.tell(CLOSED, { id, use: plainUse(use) });
         },
+        moved: (moved) => link.tell(MOVED, { id, route: moved }),
       };
     },
     refused: (use, route) => link.tell(REFUSED, { use: plainUse(use), route }),
