@@ -44,7 +44,8 @@ export interface TokenOptions {
 /** What stands behind a good token. */
 export interface Grounds {
   readonly id: string;
-  readonly kind: TokenKind;
+  /** `link`: it stands on a grant to who has a link. */
+  readonly kind: TokenKind | "link";
   readonly principal: Principal;
   /** Name of the login method by which it was had, where that is known. */
   readonly proof?: string;
