@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import { errnoOf } from "./read-layers.ts";
+import type { LoginMethod } from "./login-methods.ts";
 import type { Config } from "./schema.ts";
 
 /** What is wrong with the files that a configuration names, as they are now. */
@@ -11,11 +12,28 @@ export function checkFiles({ listen, login }: Partial<Config>): Finding[] {
 
 function checkSecrets(login: Config["login"] | undefined): Finding[] {
   return (login?.methods ?? []).flatMap((method, index) => {
-    const { clientSecretFile } = method;
-    if (clientSecretFile === undefined) return [];
-    const path = ["login", "methods", index, "clientSecretFile"];
-    return [...checkReadable(clientSecretFile, path, "a file that holds the secret"), ...checkPrivate(clientSecretFile, path)]; // prettier-ignore
+    const at = ["login", "methods", index];
+    const files = secretFiles(method).map(([key, file]) => ({ path: [...at, ...key], file }));
+    return files.flatMap(({ path, file }) =>
+      file === undefined ? [] : [...checkReadable(file, path, "a file that holds it"), ...checkPrivate(file, path)],
+    );
   });
+}
+
+/** By key. */
+function secretFiles(method: LoginMethod): (readonly [key: readonly string[], file: string | undefined])[] {
+  switch (method.type) {
+    case "oidc":
+    case "jupyterhub":
+      return [[["clientSecretFile"], method.clientSecretFile]];
+    case "basic":
+      return [
+        [["passwordFile"], method.passwordFile],
+        [["sharedPasswordFile"], method.sharedPasswordFile],
+      ];
+    case "trusted-header":
+      return [[["secret", "file"], method.secret?.file]];
+  }
 }
 
 function checkCertificates(listen: Config["listen"] | undefined): Finding[] {

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { GatewayError, parseWho } from "../model/index.ts";
+import { BasicMethod } from "./basic-method.ts";
 import { JupyterHubMethod } from "./jupyterhub-method.ts";
 import { isSafeUrl, methodKeys, texts } from "./method-keys.ts";
+import { TrustedHeaderMethod } from "./trusted-header-method.ts";
 import { duration, filePath, flag } from "./units.ts";
 
 /** Of a person who logged in by a method in the browser. */
@@ -90,8 +92,8 @@ const Oidc = z.strictObject({
 export type OidcMethod = z.output<typeof Oidc>;
 
 /** One way to log in. To add one, add its member here, and what it does to `src/app/start-auth-methods.ts`. */
-export const LoginMethod = z.discriminatedUnion("type", [Oidc, JupyterHubMethod], {
-  error: "expected a type: oidc or jupyterhub",
+export const LoginMethod = z.discriminatedUnion("type", [Oidc, JupyterHubMethod, BasicMethod, TrustedHeaderMethod], {
+  error: "expected a type: oidc, jupyterhub, basic or trusted-header",
 });
 export type LoginMethod = z.output<typeof LoginMethod>;
 

@@ -27,8 +27,22 @@ export interface Authenticator {
   readonly keepMs?: number;
   /** WWW-Authenticate. */
   readonly challenge?: string;
+  /** A browser that gets the challenge asks the person at it for a password, on whatever page: it is for programs alone. */
+  readonly challengesPeople?: boolean;
+  /** Browsers, or what stands before the gate, send its credentials by themselves: a page of another site may have made the request. */
+  readonly ambient?: boolean;
   /** How people at a browser log in; absent: only programs do. */
   readonly interactive?: Interactive;
+  /** Tells whose credentials count no more from now on: what came of them ends at once. Absent: that is never known. */
+  observe?(listener: (ended: Ended) => void): Disposable;
+}
+
+/** A credential that counts no more. */
+export interface Ended {
+  /** Public name of the credential. */
+  readonly id: string;
+  /** Whose logins end too, as `LoggedIn.upstream` names them; null: everybody's. */
+  readonly subject: string | null;
 }
 
 /** How people log in, on the gate's own login page. */

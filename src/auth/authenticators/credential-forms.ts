@@ -1,4 +1,5 @@
-import type { RequestHead } from "../../model/index.ts";
+import { fieldKey, type RequestHead } from "../../model/index.ts";
+import { createNetworkCheck } from "../../platform/network-check.ts";
 import { OWN_AUTHORIZATION, tokenFields } from "./token-fields.ts";
 
 /**
@@ -14,8 +15,13 @@ export type CredentialForm =
   | { readonly form: "scheme"; readonly schemes: readonly string[] }
   /** Any of these schemes, in lower case, with what looks like a token of a JupyterHub: 32 hexadecimal digits. */
   | { readonly form: "hubToken"; readonly schemes: readonly string[] }
-  /** Fields of these names, in lower case. */
-  | { readonly form: "fields"; readonly names: readonly string[] };
+  /** What a proxy at one of the addresses `from` says in fields of these names, in lower case; nothing without `user`. */
+  | {
+      readonly form: "proxy";
+      readonly user: string;
+      readonly others: readonly string[];
+      readonly from: readonly string[];
+    };
 
 /** Where programs show who they are: the gate's own field, and the one that an app may want for itself. */
 const FIELDS = [OWN_AUTHORIZATION, "authorization"] as const;
@@ -24,9 +30,18 @@ const FIELDS = [OWN_AUTHORIZATION, "authorization"] as const;
 export function recognisedBy(forms: readonly CredentialForm[], head: RequestHead): readonly string[] {
   return forms.flatMap((form) => {
     if (form.form === "token") return tokenFields(head);
-    if (form.form === "fields") return form.names.filter((name) => head.header(name) !== undefined);
+    if (form.form === "proxy") return isFromProxy(form, head) ? present([form.user, ...form.others], head) : [];
     return FIELDS.filter((name) => isOf(form, head.header(name)));
   });
+}
+
+/** Names of the fields of a request that nobody's word but a proxy's counts in, whoever sent them: no job ever sees them. */
+export function reservedBy(forms: readonly CredentialForm[], head: RequestHead): readonly string[] {
+  const reserved = forms.flatMap((form) => (form.form === "proxy" ? [form.user, ...form.others] : []));
+  if (reserved.length === 0) return reserved;
+  return head.names === undefined
+    ? present(reserved, head)
+    : [...head.names()].filter((name) => reserved.includes(fieldKey(name)));
 }
 
 /** What one of the two fields says, the gate's own first. undefined: neither is there. */
@@ -40,6 +55,23 @@ export function speakingHead(head: RequestHead): RequestHead {
   if (own === undefined) return head;
   const { method, host, path, peer, secure } = head;
   return { method, host, path, peer, secure, header: (name) => (name === OWN_AUTHORIZATION ? own : undefined) };
+}
+
+type ProxyForm = Extract<CredentialForm, { readonly form: "proxy" }>;
+
+/** The real address of who connected, or what a balancer says of it that `listen.proxyProtocol` trusts; never what a field says. */
+function isFromProxy(form: ProxyForm, head: RequestHead): boolean {
+  if (head.header(form.user) === undefined) return false;
+  const known = checks.get(form.from) ?? createNetworkCheck(form.from);
+  checks.set(form.from, known);
+  return known(head.peer);
+}
+
+/** Made once for each list. */
+const checks = new WeakMap<readonly string[], (ip: string) => boolean>();
+
+function present(names: readonly string[], head: RequestHead): readonly string[] {
+  return names.filter((name) => head.header(name) !== undefined);
 }
 
 function isOf(
