@@ -1,5 +1,6 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { AuditEntry } from "../model/index.ts";
 import type { Caller } from "../auth/login.ts";
 
 /** What middleware leaves for handlers. */
@@ -8,7 +9,16 @@ export interface ApiEnv {
   Variables: {
     /** Who asks. Not set on the few operations that need no login. */
     principal: Caller;
+    /** What the audit is told beside who did what: see `noteAudit`. */
+    audit?: AuditNote;
   };
 }
+
+export type AuditNote = Partial<
+  Pick<
+    AuditEntry,
+    "object" | "task" | "owner" | "before" | "after" | "reason" | "realm" | "user" | "proof" | "credential"
+  >
+>;
 
 export type Api = OpenAPIHono<ApiEnv>;

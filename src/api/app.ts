@@ -3,6 +3,8 @@ import type { MiddlewareHandler } from "hono";
 import { GatewayError } from "../model/index.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
+import { auditOperations } from "./audit-operations.ts";
+import { addAuditRoutes } from "./audit-routes.ts";
 import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
 import { lastingAnswer } from "./lasting.ts";
@@ -44,7 +46,7 @@ function createOperations(deps: ApiDeps): Api {
       if (!result.success) throw new GatewayError("bad_request", explainInvalid(result.error));
     },
   });
-  api.use(refuseHead, requireLogin(deps));
+  api.use(refuseHead, auditOperations(deps), requireLogin(deps));
   const openBody = readJsonBody(OPEN_BODY_BYTES);
   const body = readJsonBody(BODY_BYTES);
   api.use((c, next) => (isOpen(c.req) ? openBody : body)(c, next));
@@ -54,6 +56,7 @@ function createOperations(deps: ApiDeps): Api {
   addTaskRoutes(api, deps);
   addLoginRoutes(api, deps);
   addEvents(api, deps);
+  addAuditRoutes(api, deps);
   return api;
 }
 

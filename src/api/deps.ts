@@ -1,3 +1,4 @@
+import type { Audit } from "../audit/audit.ts";
 import type { Auth } from "../auth/auth.ts";
 import type { Identity, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -8,7 +9,7 @@ import type { TaskDirectory } from "./task-directory.ts";
 import type { VersionView } from "./wire.ts";
 
 /** What the API needs of login. */
-export type ApiAuth = Pick<Auth, "authenticate" | "whileValid" | "tokens" | "login">;
+export type ApiAuth = Pick<Auth, "audit" | "authenticate" | "whileValid" | "tokens" | "login">;
 
 export interface ApiDeps {
   readonly directory: TaskDirectory;
@@ -19,6 +20,8 @@ export interface ApiDeps {
   /** null: the gate does not run that task. */
   control(taskKey: string): TaskControl | null;
   readonly auth: ApiAuth;
+  /** What is on record. */
+  readonly audit: Pick<Audit, "read" | "verify">;
   /** Of the gate: beside administrators, who may start tasks. */
   readonly owner: Identity;
   readonly site: Site;

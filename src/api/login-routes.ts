@@ -1,5 +1,6 @@
 import { GatewayError, originOf, type Site } from "../model/index.ts";
 import type { Api } from "./api-env.ts";
+import { noteAudit } from "./audit-operations.ts";
 import type { ApiDeps } from "./deps.ts";
 import { requestHeadOf } from "./request-head.ts";
 import { ROUTES } from "./routes.ts";
@@ -15,7 +16,9 @@ export function addLoginRoutes(api: Api, deps: ApiDeps): void {
     return c.json({ url: `${url}${onward}`, expiresAt }, 201);
   });
   api.openapi(ROUTES.redeemCode, async (c) => {
-    return c.json(await login.redeem(c.req.valid("json").code, requestHeadOf(c.req.raw).peer), 200);
+    const begun = await login.redeem(c.req.valid("json").code, requestHeadOf(c.req.raw).peer);
+    noteAudit(c, { user: begun.principal, proof: "link" });
+    return c.json(begun, 200);
   });
   api.openapi(ROUTES.whoAmI, (c) => {
     const { realm, name, admin } = c.var.principal;
@@ -32,6 +35,7 @@ function addTokens(api: Api, { auth: { tokens } }: ApiDeps): void {
   api.openapi(ROUTES.listTokens, async (c) => c.json({ tokens: [...(await tokens.list(c.var.principal))] }, 200));
   api.openapi(ROUTES.createToken, async (c) => {
     const { view, token } = await tokens.issue({ ...c.req.valid("json"), principal: c.var.principal });
+    noteAudit(c, { object: view.id, after: { name: view.name, expiresAt: view.expiresAt } });
     return c.json({ ...view, token }, 201);
   });
   api.openapi(ROUTES.revokeToken, async (c) => {

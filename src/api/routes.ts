@@ -1,8 +1,9 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
+import { AUDIT_ROUTES } from "./audit-routes.ts";
+import { body, failure, json, nothing, text } from "./route-parts.ts";
 import {
   AttachRequest,
-  ErrorView,
   LinkRequest,
   LinkView,
   LoginView,
@@ -19,18 +20,6 @@ import {
   VisitView,
   WhoView,
 } from "./wire.ts";
-
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-  description,
-  content: { "application/json": { schema } },
-});
-const body = <T extends z.ZodType>(schema: T) => ({
-  body: { required: true, content: { "application/json": { schema } } },
-});
-const text = (type: string, description: string) => ({ description, content: { [type]: { schema: z.string() } } });
-
-const failure = { default: json(ErrorView, "It failed; the code says why.") };
-const nothing = { 204: { description: "Done." } };
 
 const task = {
   params: z.strictObject({
@@ -188,6 +177,7 @@ export const ROUTES = {
       ...failure,
     },
   }),
+  ...AUDIT_ROUTES,
   openapi: createRoute({
     method: "get",
     path: "/openapi.json",

@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import { GatewayError, taskKey, type Principal } from "../model/index.ts";
 import type { TaskControl } from "../providers/provider.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
+import { noteAudit } from "./audit-operations.ts";
 import type { ApiDeps } from "./deps.ts";
 import { lastingAnswer } from "./lasting.ts";
 import { openLogStream } from "./log-stream.ts";
@@ -57,6 +58,7 @@ function addReading(api: Api, deps: ApiDeps): void {
 function addStarting(api: Api, deps: ApiDeps): void {
   const started = async (c: Context<ApiEnv>, id: string) => {
     const key = taskKey(deps.runnerProvider, id);
+    noteAudit(c, { object: key, task: key });
     deps.logger.info({ by: c.var.principal.name, task: key }, "task taken in");
     return shown(await whenShown(deps, key, (view) => view !== undefined));
   };
@@ -109,7 +111,14 @@ function visibility(c: Context<ApiEnv>, deps: ApiDeps) {
 }
 
 function find(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskView {
-  return deps.directory.get(name, visibility(c, deps).sees);
+  const view = deps.directory.get(name, visibility(c, deps).sees);
+  const owner = deps.directory.ownerOf(view.id);
+  noteAudit(c, {
+    object: view.id,
+    task: view.id,
+    ...(owner === null ? {} : { owner: `${owner.realm}/${owner.name}` }),
+  });
+  return view;
 }
 
 function controlOf(view: TaskView, deps: ApiDeps): TaskControl {

@@ -31,6 +31,8 @@ export const OPERATIONS = {
   logout: "DELETE /login", //                 → 204
   visit: "POST /visits", //        VisitRequest → VisitView
   events: "GET /events", //                   → server-sent LiveEvents
+  readAudit: "GET /audit", // ?user=&task=&service=&kind=&outcome=&since=&until=&follow=true → lines of JSON
+  checkAudit: "GET /audit/check", //          → AuditCheckView; administrators alone
   openapi: "GET /openapi.json",
 } as const;
 

@@ -72,6 +72,13 @@ export const METRICS = {
     "Lines of the access log given up, rather than that requests waited.",
   ),
   taskgate_spans_dropped_total: row("counter", [], "Spans given up, because the collector did not take them."),
+  taskgate_audit_entries_total: row("counter", [], "Entries that are in the audit log."),
+  taskgate_audit_lost_total: row(
+    "counter",
+    [],
+    "Entries that never came into the audit log, as it could not be written.",
+  ),
+  taskgate_audit_failing: row("gauge", [], "1 while the audit log cannot be written."),
   taskgate_table_revision: row("gauge", [], "Revision of the route table."),
   taskgate_table_build_seconds: row("histogram", [], "Time of one build of the route table."),
   taskgate_table_entries: row("gauge", ["entry"], "Entries of the route table by what they are."),

@@ -1,7 +1,9 @@
 import { Gauge, Histogram, Registry } from "prom-client";
 import type { MetricsConfig } from "../config/schema.ts";
+import type { AuditFigures } from "../audit/audit-writer.ts";
 import type { Built } from "../core/table-state.ts";
 import type { DataPlane } from "../dataplanes/dataplane.ts";
+import { Exposition } from "./exposition.ts";
 import { METRICS } from "./metric-table.ts";
 import { PlaneMetrics } from "./plane-metrics.ts";
 
@@ -13,6 +15,8 @@ export interface Metrics {
   observe(counts: () => TableCounts): void;
   /** Whose figures are told. Read when scraped. */
   observePlane(plane: Pick<DataPlane, "figures">): void;
+  /** Whose figures are told. Read when scraped. */
+  observeAudit(audit: { readonly figures: AuditFigures }): void;
   /** Text exposition format 0.0.4. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -31,15 +35,25 @@ export function createMetrics(config: MetricsConfig): Metrics {
   const registry = new Registry();
   const planeMetrics = new PlaneMetrics(config);
   let plane: Pick<DataPlane, "figures"> | null = null;
+  let audit: { readonly figures: AuditFigures } | null = null;
   return {
     ...tableMetrics(registry),
     observePlane: (observed) => void (plane = observed),
+    observeAudit: (observed) => void (audit = observed),
     async text() {
-      const tables = await registry.metrics();
-      return plane === null ? tables : tables + planeMetrics.text(await plane.figures());
+      const own = (await registry.metrics()) + (audit === null ? "" : auditText(audit.figures));
+      return plane === null ? own : own + planeMetrics.text(await plane.figures());
     },
     contentType: registry.contentType,
   };
+}
+
+function auditText({ written, lost, failing }: AuditFigures): string {
+  const out = new Exposition();
+  out.add("taskgate_audit_entries_total", {}, written);
+  out.add("taskgate_audit_lost_total", {}, lost);
+  out.add("taskgate_audit_failing", {}, failing ? 1 : 0);
+  return out.text;
 }
 
 function tableMetrics(registry: Registry): Pick<Metrics, "timed" | "observe"> {

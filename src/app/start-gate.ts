@@ -7,6 +7,7 @@ import { loadPages } from "../api/pages.ts";
 import { startApiServer } from "../api/server.ts";
 import { createTaskDirectory, type TaskDirectory } from "../api/task-directory.ts";
 import type { VersionView } from "../api/wire.ts";
+import { startAudit } from "../audit/audit.ts";
 import { startAuth } from "../auth/auth.ts";
 import { type GateFile, type Home, makeHome, removeGateFile, writeGateFile } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
@@ -66,10 +67,12 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const metrics = createMetrics(config.metrics);
   const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
 
-  // Who may pass, and what exists.
+  // Who may pass, who did, and what exists.
+  const audit = scope.use(await startAudit({ config: config.audit, folder: home.audit, ...base }));
+  metrics.observeAudit(audit);
   const owner = operatingUser();
   const routeFor = (host: string, path: string) => findRoute(state.table, LISTENER, host, path);
-  const auth = scope.use(await startAuth({ store, config: config.login, site, owner, routeFor, ...base }));
+  const auth = scope.use(await startAuth({ store, config: config.login, site, owner, routeFor, audit, ...base }));
   const ownPorts = new Set([site.port, ...(admin === null ? [] : [admin.port])]);
   const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
   const providers = createProviders({ config, home, store, leadership, owner, ownPorts, ...base }, gateProvider);
@@ -79,7 +82,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const seen: { plane: PlaneStatus | null } = { plane: null };
   const directory = createTaskDirectory({ state, site, planeStatus: () => seen.plane, control, clock });
   const app = createApi({
-    ...{ directory, control, auth, owner, site, signal: stopping.signal, ...base },
+    ...{ directory, control, auth, audit, owner, site, signal: stopping.signal, ...base },
     runner: providers.local?.runner ?? null,
     runnerProvider: LOCAL_PROVIDER,
     version: versionOf(site, state, clock.now()),

@@ -1,14 +1,6 @@
 import { hash } from "node:crypto";
 import type { AuditEntry } from "../model/index.ts";
 
-/** What a line of the log says: an entry, its times as text, when it was written down, and a link to the line before. */
-export type AuditLine = Omit<AuditEntry, "start" | "end"> & {
-  readonly time: string;
-  readonly start?: string;
-  readonly end?: string;
-  readonly chain: string;
-};
-
 /** Longest text of a field; visitors choose paths and hosts. */
 const LONGEST_TEXT = 1024;
 /** Longest form of `before` and `after`. */

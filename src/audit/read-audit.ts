@@ -1,8 +1,8 @@
 import { open, stat } from "node:fs/promises";
-import type { AuditKind, AuditOutcome, Identity } from "../model/index.ts";
+import type { AuditKind, AuditLine, AuditOutcome, Identity } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { fileAt, listFiles } from "./audit-files.ts";
-import { type AuditLine, readLink } from "./audit-line.ts";
+import { readLink } from "./audit-line.ts";
 
 const READ_BYTES = 65_536;
 /** No line of ours is longer; what is, is passed over. */

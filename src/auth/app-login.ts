@@ -1,10 +1,13 @@
 import {
+  type AuditEntry,
+  type AuditSink,
   type Decision,
   GatewayError,
   type HeaderFields,
   originOf,
   type RequestHead,
   type Route,
+  type Session,
   type Site,
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -17,6 +20,7 @@ import { authorityOf, deepLink, gatePath, hostOf, matchHost } from "./place.ts";
 import { isForeign } from "./origins.ts";
 import type { Revocations } from "./revocations.ts";
 import { newSessionId, type Sessions } from "./sessions.ts";
+import { whoOf } from "./use-recorder.ts";
 
 const STATE_LIFETIME_S = 600;
 
@@ -28,6 +32,7 @@ export interface AppLoginDeps {
   readonly sessions: Sessions;
   readonly permissions: Permissions;
   readonly revocations: Revocations;
+  readonly audit: Pick<AuditSink, "record">;
 }
 
 /** The gate's part on the hosts of services: off to the login page, back with a code, and out. */
@@ -104,6 +109,7 @@ async function enter(
   });
   const { realm, name: user } = session.principal;
   deps.logger.info({ realm, user, service: route.service, host, peer: head.peer }, "session begun");
+  deps.audit.record({ ...loginEntry(route, head, session), operation: "beginSession" });
   const state: Cookie = { name: cookieName(site, route, "state"), value: "" };
   return redirect(`${originOf(site, host)}${visit.path}`, [
     ["set-cookie", cookie],
@@ -124,8 +130,17 @@ async function leave(deps: AppLoginDeps, route: Route, head: RequestHead): Promi
   if (session !== null && !typed && isForeign(head, own, [])) {
     throw new GatewayError("denied", "logging out was asked for by another site");
   }
-  if (session !== null) await deps.revocations.revoke(session.id);
+  if (session !== null) {
+    await deps.revocations.revoke(session.id);
+    deps.audit.record({ ...loginEntry(route, head, session), operation: "endSession" });
+  }
   return redirect(`${originOf(site, site.gateHost)}/`, [["set-cookie", sessions.clear(route)]]);
+}
+
+function loginEntry(route: Route, { peer }: RequestHead, session: Session): AuditEntry {
+  const { service } = route;
+  const what = { service, task: service.slice(0, service.lastIndexOf("/")), object: session.id };
+  return { kind: "login", event: "once", outcome: "allowed", peer, ...what, ...whoOf(session) };
 }
 
 /** The address that a visitor comes from may hold a code, and what it leads to must not be kept by a cache. */

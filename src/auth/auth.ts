@@ -34,7 +34,7 @@ import { SKEW_MS } from "./session-reader.ts";
 import { createSessions } from "./sessions.ts";
 import { createTokens, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
-import { startUseRecorder } from "./use-recorder.ts";
+import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
 import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
 
 export interface AuthDeps {
@@ -76,6 +76,8 @@ export interface Auth extends AsyncDisposable {
     revoke(id: string, principal: Principal): Promise<void>;
   };
   readonly login: Login;
+  /** What else is to be on record. */
+  readonly audit: AuditSink & Pick<UseRecorder, "tally">;
   /** What was given to others. */
   readonly grants: Grants;
   /** What was given to who has a link. */
@@ -171,6 +173,13 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     login: createLogin({ ...shared, store, config, current, routeFor: deps.routeFor }),
     grants,
     links: createLinks(linkDeps),
+    audit: {
+      record: (entry) => audit.sink.record(entry),
+      tally: (entry) => recorder.tally(entry),
+      get blocked() {
+        return audit.sink.blocked;
+      },
+    },
     usage: () => workers.usage(live.usage()),
     workers,
     [Symbol.asyncDispose]() {

@@ -16,6 +16,7 @@ import type {
   TokenView,
   VersionView,
 } from "../api/wire.ts";
+import type { AuditCheckView } from "../api/wire-audit.ts";
 import type { GateFile } from "../config/home.ts";
 import type { Secret } from "../platform/secret.ts";
 import { readEvents } from "./event-stream.ts";
@@ -42,12 +43,16 @@ const OPERATIONS = {
   revokeToken: "DELETE /tokens/{id}",
   createLink: "POST /links",
   events: "GET /events",
+  readAudit: "GET /audit",
+  checkAudit: "GET /audit/check",
 } as const satisfies Partial<typeof Operations>;
 
 /** For an answer that needs no work. */
 const ANSWER_MS = 30_000;
 /** Stopping and removing wait for the task's own grace, which config bounds. */
 const STOP_MS = 600_000;
+/** A log may be of gigabytes. */
+const CHECK_MS = 3_600_000;
 
 export interface LogOptions {
   readonly follow: boolean;
@@ -72,6 +77,10 @@ export interface ApiClient {
   tokens(signal: AbortSignal): Promise<readonly TokenView[]>;
   createToken(request: TokenRequest, signal: AbortSignal): Promise<TokenCreated>;
   revokeToken(id: string, signal: AbortSignal): Promise<undefined>;
+  /** Lines of JSON as they come. Whoever calls reads or destroys it. */
+  audit(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage>;
+  /** Takes as long as reading all of the log. */
+  checkAudit(signal: AbortSignal): Promise<AuditCheckView>;
   /** `to`: a URL on a host of the gate, where the login goes on to. */
   link(to: string | undefined, signal: AbortSignal): Promise<LinkView>;
   /** Ends when the gate does. */
@@ -109,6 +118,8 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     restart: (task, signal) => json({ operation: "restartTask", in: task, timeoutMs: STOP_MS }, signal),
     remove: (task, signal) => json({ operation: "removeTask", in: task, timeoutMs: STOP_MS }, signal),
     logs: (task, options, signal) => stream({ operation: "taskLogs", in: task, query: logQuery(options) }, signal),
+    audit: (query, signal) => stream({ operation: "readAudit", query }, signal),
+    checkAudit: (signal) => json({ operation: "checkAudit", timeoutMs: CHECK_MS }, signal),
     tokens: async (signal) => (await json<TokensView>({ operation: "listTokens" }, signal)).tokens,
     createToken: (body, signal) => json({ operation: "createToken", body }, signal),
     revokeToken: (id, signal) => json({ operation: "revokeToken", in: id }, signal),

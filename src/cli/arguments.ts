@@ -47,6 +47,15 @@ export function parseDuration(text: string, where: string): number {
   return Number(digits) * MS[unit as keyof typeof MS];
 }
 
+/** `2h` (ago), or a date as ISO 8601 has it, in local time unless it says otherwise → epoch ms. */
+export function parseWhen(text: string, where: string): number {
+  if (/^\d+[a-z]+$/.test(text)) return Date.now() - parseDuration(text, where);
+  const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text.length === 10 ? `${text}T00:00` : text) : NaN;
+  if (Number.isNaN(at) || at < 0)
+    throw usage(`${where}: "${text}" is no time`, "such as 30m, 2h, 7d or 2026-01-31T12:00");
+  return at;
+}
+
 /** How long a token is good: what the API takes. */
 export function parseLifetime(text: string, where: string): number {
   const lifetimeMs = parseDuration(text, where);

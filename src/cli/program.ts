@@ -1,7 +1,8 @@
 import { Command, CommanderError, Option } from "commander";
 import { resolve } from "node:path";
-import { ACCESS, parseCount, parseDuration, parseLifetime, parseService, PROTOCOLS } from "./arguments.ts";
+import { ACCESS, parseCount, parseDuration, parseLifetime, parseService, parseWhen, PROTOCOLS } from "./arguments.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
+import { AUDIT_KINDS, AUDIT_OUTCOMES } from "../model/audit.ts";
 import { ownVersion } from "../platform/package-info.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -212,6 +213,7 @@ function declareAdministration(declare: Declare, tree: Command): void {
   })
     .argument("<tokens...>", "ids, or names that only one has")
     .option(...JSON_OPTION);
+  declareAudit(declare);
   declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)
     .argument("<file>", "YAML or JSON")
     .option(...JSON_OPTION);
@@ -240,6 +242,22 @@ function declareAdministration(declare: Declare, tree: Command): void {
     .argument("[words...]")
     .option("--split", "words are broken at = and :")
     .passThroughOptions();
+}
+
+function declareAudit(declare: Declare): void {
+  declare("audit", "print who did what, from where", async () => (await import("./commands/audit.ts")).audit)
+    .option("--user <who>", "only what they did: NAME or REALM/NAME")
+    .option("--task <task>", "only of this task")
+    .option("--service <service>", "only of this service: its name, TASK/SERVICE or PROVIDER/TASK/SERVICE")
+    .addOption(new Option("--kind <kind>", "only of this kind").choices([...AUDIT_KINDS]))
+    .addOption(new Option("--outcome <outcome>", "only with this outcome").choices([...AUDIT_OUTCOMES]))
+    .option("--since <when>", "from then on: 2h, or 2026-01-31T12:00 (default: 1d)", (text) =>
+      parseWhen(text, "--since"),
+    )
+    .option("--until <when>", "before then, likewise", (text) => parseWhen(text, "--until"))
+    .option("-f, --follow", "stay, and print what comes, through restarts of the gate")
+    .option("--verify", "look whether each line follows from the one before, and print no lines")
+    .option("--json", "print the lines as they are kept, one JSON object each");
 }
 
 function accessOption(): Option {

@@ -71,6 +71,14 @@ export interface AuditEntry extends Partial<AuditWho> {
   readonly reason?: string;
 }
 
+/** What a line of the log says: an entry, its times as text, when it was written down, and a link to the line before. */
+export type AuditLine = Omit<AuditEntry, "start" | "end"> & {
+  readonly time: string;
+  readonly start?: string;
+  readonly end?: string;
+  readonly chain: string;
+};
+
 /** Where entries go. Never throws, never waits, is called on the way of requests. */
 export interface AuditSink {
   record(entry: AuditEntry): void;

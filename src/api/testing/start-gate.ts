@@ -3,7 +3,9 @@ import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { startAudit, type Audit } from "../../audit/audit.ts";
 import { startAuth, type Auth } from "../../auth/auth.ts";
+import { AuditConfig } from "../../config/audit-config.ts";
 import { LoginConfig } from "../../config/schema.ts";
 import { createTableState } from "../../core/create-table-state.ts";
 import type { TableState } from "../../core/table-state.ts";
@@ -75,10 +77,12 @@ export async function startTestGate(port = 7080): Promise<TestGate> {
   const store = scope.use(await startEmbeddedStore({ file: join(folder, "gate.db"), clock, logger }));
   const routeFor = (host: string) => state.table.routes.get(matchKey({ by: "host", listener: "main", host }));
   const config = LoginConfig.parse({});
-  const auth = scope.use(await startAuth({ store, config, site, owner: OWNER, routeFor, clock, logger }));
+  const auditConfig = AuditConfig.parse({});
+  const audit = scope.use(await startAudit({ config: auditConfig, folder: join(folder, "audit"), clock, logger }));
+  const auth = scope.use(await startAuth({ store, config, site, owner: OWNER, routeFor, audit, clock, logger }));
   const tasks = tellTasks(state, site);
   const socketPath = join(folder, "api.sock");
-  scope.use(await serve({ ...tasks, auth, site, socketPath }));
+  scope.use(await serve({ ...tasks, audit, auth, site, socketPath }));
   const tokenOf = async (principal: Principal) => (await auth.tokens.issue({ name: "test", principal })).token;
   const token = await tokenOf(OWNER);
   const open = (path: string, ask?: Ask) => askSocket(socketPath, path, { token, ...ask });
@@ -113,18 +117,27 @@ function tellTasks(state: TableState, site: Site) {
 }
 
 interface Served extends ReturnType<typeof tellTasks> {
+  readonly audit: Audit;
   readonly auth: Auth;
   readonly site: Site;
   readonly socketPath: string;
 }
 
-async function serve({ directory, provider, control, auth, site, socketPath }: Served): Promise<AsyncDisposable> {
+async function serve({
+  directory,
+  provider,
+  control,
+  audit,
+  auth,
+  site,
+  socketPath,
+}: Served): Promise<AsyncDisposable> {
   const ended = new AbortController();
   const pages = await loadPages(UI_FOLDER);
   const about = { version: "0.1.0", url: "http://taskgate.localhost:7080", domain: site.domain, dataPlane: "embedded" };
   const version = () => ({ ...about, startedAt: clock.now(), revision: 1 });
   const signal = ended.signal;
-  const shared = { directory, runner: provider, runnerProvider: "local", control, auth, owner: OWNER, site };
+  const shared = { directory, runner: provider, runnerProvider: "local", control, audit, auth, owner: OWNER, site };
   const app = createApi({ ...shared, version, pages, clock, logger, signal });
   const server = await startApiServer({ app, socketPath, logger });
   return {

@@ -74,6 +74,7 @@ class Worker {
   /** Changes that came while the plane was starting. */
   #early: TableChange[] = [];
   #plane: DataPlane | null = null;
+  #gatekeeper: Disposable | null = null;
   #graceMs = 0;
   #ending = false;
 
@@ -122,6 +123,7 @@ class Worker {
     await plane?.drain(deadline);
     if (plane !== null) this.#link.tell(BEAT, await plane.figures());
     await plane?.[Symbol.asyncDispose]();
+    this.#gatekeeper?.[Symbol.dispose]();
     setImmediate(() => process.exit(0)); // after what is still to be told
   }
 
@@ -139,12 +141,14 @@ class Worker {
     const listenerDeps = { authority, ticketSecret, clock, logger, listenOn };
     const listener = await bindListener(settings.listen, listenerDeps);
     const observation = await startObservation({ config: settings.observe, logger, rotatesLog });
+    const gatekeeper = this.#deps.startGatekeeper({ link, grounding, clock, logger });
+    this.#gatekeeper = gatekeeper;
     return startEmbeddedPlane({
       ...{ listener, observation, clock, logger },
       ...{ limits: settings.limits, site: settings.site, secret: settings.secret },
       ...{ via: settings.via, share: settings.share },
       dialRules: { loopback: settings.loopback, ownPorts: new Set(settings.ownPorts) },
-      gatekeeper: this.#deps.startGatekeeper({ link, grounding, clock, logger }),
+      gatekeeper,
       explain: explainBy(link),
       listenPort: (server, port) => this.#ports.listen(server, port),
       watchHealth: (watched) => this.#targets.watch(watched),
