@@ -1,29 +1,44 @@
 import type { Authenticator } from "../auth/authenticators/authenticator.ts";
 import { startBasic } from "../auth/authenticators/basic.ts";
 import { createJupyterHub } from "../auth/authenticators/jupyterhub/jupyterhub.ts";
+import { startKerberos } from "../auth/authenticators/kerberos/kerberos.ts";
 import { createOidc } from "../auth/authenticators/oidc/oidc.ts";
 import { startTrustedHeader } from "../auth/authenticators/trusted-header.ts";
-import type { LoginLimit } from "../auth/login-limit.ts";
+import { createAdmins } from "../auth/admins.ts";
+import type { AuthDeps } from "../auth/auth.ts";
+import { createLoginLimit, type LoginLimit } from "../auth/login-limit.ts";
 import { createPasswordChecks, type PasswordChecks } from "../auth/passwords/password-checks.ts";
-import type { LoginMethod } from "../config/login-methods.ts";
+import type { Home } from "../config/home.ts";
+import { type LoginMethod, realmOfConfig } from "../config/login-methods.ts";
+import type { LoginConfig } from "../config/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { keepSealer } from "./keep-sealer.ts";
 
 export interface AuthMethodsDeps {
-  readonly limit: LoginLimit;
+  readonly home: Home;
+  readonly site: Pick<Site, "gateHost">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Disposing it stops what some of them watch. */
 export interface AuthMethods extends AsyncDisposable {
-  readonly authenticators: readonly Authenticator[];
+  /** What of `startAuth` comes of them. */
+  readonly parts: Required<Pick<AuthDeps, "authenticators" | "isAdmin" | "loginLimit" | "sealer">>;
 }
 
-/** The configured ways to log in, in their order. Nobody is asked anything yet. Throws `bad_request` for files that cannot be used. */
-export async function startAuthMethods(methods: readonly LoginMethod[], deps: AuthMethodsDeps): Promise<AuthMethods> {
+/**
+ * The configured ways to log in, in their order. Nobody is asked anything yet. Throws `bad_request` for files that cannot be used, and
+ * `unavailable` for a state folder whose key cannot be read.
+ */
+export async function startAuthMethods(
+  { methods, admins }: Pick<LoginConfig, "methods" | "admins">,
+  { home, site, clock, logger }: AuthMethodsDeps,
+): Promise<AuthMethods> {
   await using scope = new AsyncDisposableStack();
-  const parts = { ...deps, checks: createPasswordChecks() };
+  const limit = createLoginLimit(clock);
+  const parts = { limit, site, clock, logger, checks: createPasswordChecks() };
   const authenticators: Authenticator[] = [];
   for (const method of methods) {
     const started = await startAuthMethod(method, parts);
@@ -31,15 +46,29 @@ export async function startAuthMethods(methods: readonly LoginMethod[], deps: Au
     if (Symbol.asyncDispose in started) scope.use(started);
   }
   const watching = scope.move();
-  return { authenticators, [Symbol.asyncDispose]: () => watching.disposeAsync() };
+  const isAdmin = createAdmins(admins, realmOfConfig(methods));
+  return {
+    parts: { authenticators, isAdmin, loginLimit: limit, sealer: keepSealer(home) },
+    [Symbol.asyncDispose]: () => watching.disposeAsync(),
+  };
 }
+
+/** Built, it is JavaScript. */
+const KERBEROS_ACCEPTOR = new URL(
+  import.meta.url.endsWith(".ts") ? "kerberos-acceptor.ts" : "kerberos-acceptor.js",
+  import.meta.url,
+);
 
 type Started = Authenticator | (Authenticator & AsyncDisposable);
 
-async function startAuthMethod(
-  method: LoginMethod,
-  deps: AuthMethodsDeps & { readonly checks: PasswordChecks },
-): Promise<Started> {
+interface MethodDeps extends Pick<AuthMethodsDeps, "site"> {
+  readonly limit: LoginLimit;
+  readonly checks: PasswordChecks;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+async function startAuthMethod(method: LoginMethod, deps: MethodDeps): Promise<Started> {
   switch (method.type) {
     case "oidc":
       return createOidc(method, deps);
@@ -49,5 +78,7 @@ async function startAuthMethod(
       return startBasic({ ...deps, method });
     case "trusted-header":
       return startTrustedHeader({ ...deps, method });
+    case "kerberos":
+      return startKerberos({ ...deps, config: method, gateHost: deps.site.gateHost, acceptor: KERBEROS_ACCEPTOR });
   }
 }

@@ -26,13 +26,17 @@ import { type Grants, startGrants } from "./grants.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
 import { createLinks, type Links, withLinkTokens } from "./links.ts";
 import { type LiveDeps, startLive } from "./live.ts";
-import { createLoginLimit } from "./login-limit.ts";
+import { type DeviceLogins, createDeviceLogins } from "./device-logins.ts";
+import { createLoginLimit, type LoginLimit } from "./login-limit.ts";
+import { type Logins, startLogins } from "./logins.ts";
+import { createMethodLogins, type MethodLogins } from "./method-logins.ts";
+import type { Sealer } from "./sealer.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
 import { rootOf, startRevocations } from "./revocations.ts";
 import { SKEW_MS } from "./session-reader.ts";
 import { createSessions } from "./sessions.ts";
-import { createTokens, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
+import { createTokens, type Grounds, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
 import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
 import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
@@ -47,6 +51,12 @@ export interface AuthDeps {
   readonly routeFor: (host: string, path: string) => Route | undefined;
   /** Beside the gate's own tokens, in order. */
   readonly authenticators?: readonly Authenticator[];
+  /** Administrators, beside whom a method says to be one. Absent: none. */
+  readonly isAdmin?: (principal: Principal) => boolean;
+  /** Of other people's secrets that come with logins. */
+  readonly sealer: Sealer;
+  /** The one that the authenticators count by. Absent: one of its own. */
+  readonly loginLimit?: LoginLimit;
   /** By name. */
   readonly authorities?: ReadonlyMap<string, Authority>;
   /** Absent: nothing is kept of who did what. */
@@ -76,6 +86,10 @@ export interface Auth extends AsyncDisposable {
     revoke(id: string, principal: Principal): Promise<void>;
   };
   readonly login: Login;
+  /** Logins of people by the configured methods. */
+  readonly methods: MethodLogins;
+  /** Logins of command lines. */
+  readonly devices: DeviceLogins;
   /** What else is to be on record. */
   readonly audit: AuditSink & Pick<UseRecorder, "tally">;
   /** What was given to others. */
@@ -96,14 +110,24 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const rings = await startKeyRings({ store, clock, logger, rotateMs: config.keyRotation, keepMs });
   const assertions = createAssertions({ keys: rings.assertion, site, clock });
   const revocations = await startRevocations({ store, clock, keepMs });
-  const current = (principal: Principal): Principal | null => currentOf(owner, principal);
+  const current = (principal: Principal): Principal | null => {
+    const found = currentOf(owner, principal);
+    return found === null || found.admin || deps.isAdmin?.(found) !== true ? found : { ...found, admin: true };
+  };
+  const { authenticators = [], sealer, loginLimit: limit = createLoginLimit(clock) } = deps;
+  const logins = startLogins({
+    ...{ store, clock, logger, sealer, revocations, authenticators },
+    ownRealm: owner.realm,
+  });
   const grants = await startGrants({ store, revocations, clock, logger });
-  const linkDeps = { grants, revocations, clock, logger, limit: createLoginLimit(clock), tokenMs: config.session };
-  const tokens = withLinkTokens(createTokens({ store, clock, revocations, current }), linkDeps);
+  const linkDeps = { grants, revocations, clock, logger, limit, tokenMs: config.session };
+  const issued = withLinkTokens(createTokens({ store, clock, revocations, current }), linkDeps);
+  const tokens = askingAfter(issued, logins, current);
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
   const credentials = createCredentials(
-    [createTokensAuthenticator({ tokens, realm: owner.realm, clock }), ...(deps.authenticators ?? [])],
+    [createTokensAuthenticator({ tokens, realm: owner.realm, clock }), ...authenticators],
     clock,
+    current,
   );
   const prolong = createProlong({ ...deps, tokens, permissions });
   const audit = deps.audit ?? { sink: NO_AUDIT, detail: { detail: "visits", visitIdleMs: 60_000, streamMs: 60_000 } };
@@ -118,9 +142,12 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     live.cut(id);
   });
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });
+  const renewMs = new Map(
+    config.methods.flatMap((method) => ("recheck" in method ? [[method.name, method.recheck]] : [])),
+  );
   const sessions = createSessions({
     ...{ keys: rings.session, assertions, revocations, clock, site, current },
-    lifetimeMs: config.session,
+    ...{ lifetimeMs: config.session, renewMs },
   });
   const shared = {
     ...{
@@ -145,7 +172,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     gatekeeper,
     owner,
     keys: rings.session,
-    sessionMs: config.session,
+    ...{ sessionMs: config.session, renewMs },
     prolong,
     auditDetail: audit.detail,
   });
@@ -171,6 +198,8 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       revoke: (id, principal) => tokens.revoke(id, principal),
     },
     login: createLogin({ ...shared, store, config, current, routeFor: deps.routeFor }),
+    methods: createMethodLogins({ ...shared, store, config, sealer, logins, limit, authenticators }),
+    devices: createDeviceLogins({ ...shared, store, config, logins, limit }),
     grants,
     links: createLinks(linkDeps),
     audit: {
@@ -185,11 +214,31 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     [Symbol.asyncDispose]() {
       rings[Symbol.dispose]();
       observing[Symbol.dispose]();
+      logins[Symbol.dispose]();
       live[Symbol.dispose]();
       recorder[Symbol.dispose]();
       grants[Symbol.dispose]();
       revocations[Symbol.dispose]();
       return Promise.resolve();
+    },
+  };
+}
+
+/** The tokens of people whom a method let in stand on what it says of them today. */
+function askingAfter(tokens: Tokens, logins: Logins, current: (principal: Principal) => Principal | null): Tokens {
+  async function today(grounds: Grounds | null): Promise<Grounds | null> {
+    const found = grounds && (await logins.today(grounds));
+    const principal = found && current(found.principal);
+    return found && principal && { ...found, principal };
+  }
+  return {
+    ...tokens,
+    find: async (id) => today(await tokens.find(id)),
+    async verify(token) {
+      const found = await today(await tokens.verify(token));
+      if (found === null)
+        throw new GatewayError("unauthenticated", "the login behind this token has ended; log in again");
+      return found;
     },
   };
 }

@@ -39,8 +39,15 @@ export interface Credentials {
   forget(): void;
 }
 
-/** Answers are kept as long as their authenticator says, under a hash of what was shown. There is nothing to close. */
-export function createCredentials(authenticators: readonly Authenticator[], clock: Clock): Credentials {
+/**
+ * `current`: who a principal is today; null: nobody any more. Answers are kept as long as their authenticator says, under a hash of what was shown. There is
+ * nothing to close.
+ */
+export function createCredentials(
+  authenticators: readonly Authenticator[],
+  clock: Clock,
+  current: (principal: Principal) => Principal | null = (principal) => principal,
+): Credentials {
   const answering = authenticators.map((authenticator) => ({
     authenticator,
     answers: answersOf(authenticator, clock),
@@ -66,7 +73,7 @@ export function createCredentials(authenticators: readonly Authenticator[], cloc
     },
     async authenticate(head, signal) {
       const found = addressee(head);
-      if (found !== null) return found.answers.ask(found.key, (limit) => askOne(found, limit), signal);
+      if (found !== null) return found.answers.ask(found.key, (limit) => askOne({ ...found, current }, limit), signal);
       if (head.header(OWN_AUTHORIZATION) === undefined) return null;
       throw new GatewayError(
         "unauthenticated",
@@ -95,11 +102,16 @@ interface Addressee {
   readonly head: RequestHead;
 }
 
-async function askOne({ authenticator, key, head }: Addressee, signal: AbortSignal): Promise<Shown | null> {
+async function askOne(
+  { authenticator, key, head, current }: Addressee & { readonly current: (principal: Principal) => Principal | null },
+  signal: AbortSignal,
+): Promise<Shown | null> {
   try {
     const found = await abortable(authenticator.authenticate(head, signal), signal);
     if (found === null) return null;
-    const { principal, expiresAt, id = `${authenticator.name}-${key.slice(0, 24)}`, respond = [] } = found;
+    const principal = current(found.principal);
+    if (principal === null) throw new GatewayError("unauthenticated", "this is for somebody who is not known here");
+    const { expiresAt, id = `${authenticator.name}-${key.slice(0, 24)}`, respond = [] } = found;
     return { principal, expiresAt, id, proof: authenticator.name, respond };
   } catch (error) {
     if (error instanceof GatewayError) throw error;

@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { GatewayError, isCode, needWholeScope, originOf, type Site } from "../model/index.ts";
+import { GatewayError, isCode, originOf, type Site } from "../model/index.ts";
 import type { LoginConfig } from "../config/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -180,7 +180,7 @@ class Devices implements DeviceLogins {
 
   /** What the command line's login will stand on: one that ends, and that can be asked after later. */
   async #groundsOf(caller: Caller): Promise<Grounds> {
-    needWholeScope(caller, "let a command line in");
+    if (caller.scope !== undefined) throw new GatewayError("denied", "a token with a scope lets no command line in");
     const grounds = caller.credential === undefined ? null : await this.#deps.tokens.find(caller.credential.id);
     if (grounds === null) throw new GatewayError("denied", "log in with a browser to let a command line in");
     return grounds;

@@ -39,6 +39,8 @@ export interface SessionReaderDeps {
   readonly clock: Clock;
   readonly site: Site;
   readonly lifetimeMs: number;
+  /** How soon sessions of people whom a method let in are renewed at the latest, by its name: then it is heard who they are today. */
+  readonly renewMs: ReadonlyMap<string, number>;
   /** Who a principal in a token is today; null: nobody any more. */
   readonly current: (principal: Principal) => Principal | null;
 }
@@ -50,7 +52,7 @@ export function audienceOf(service: string): string {
 
 /** Keeps at most 10,000 verified tokens. There is nothing to close. */
 export function createSessionReader(deps: SessionReaderDeps): SessionReader {
-  const { clock, lifetimeMs, revocations, site } = deps;
+  const { clock, lifetimeMs, renewMs, revocations, site } = deps;
   let keys = deps.verifiers();
   let verifier = createVerifier(keys, SESSION_TYP);
   const verified = new Lru<Verified>(MAX_VERIFIED);
@@ -67,7 +69,7 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
     if (principal === null) return null;
     // A shorter lifetime in the config holds for what was signed before, too.
     const lifetime = Math.min(claims.exp * 1000 - claims.iat * 1000, lifetimeMs);
-    const entry = { claims, session: makeSession(claims, principal, lifetime) };
+    const entry = { claims, session: makeSession(claims, principal, { lifetimeMs: lifetime, renewMs }) };
     verified.set(token, entry);
     entryOf.set(entry.session, entry);
     return entry;
@@ -112,7 +114,11 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
 }
 
 /** The session that claims stand for. */
-export function makeSession(claims: SessionClaims, principal: Principal, lifetimeMs: number): Session {
+export function makeSession(
+  claims: SessionClaims,
+  principal: Principal,
+  { lifetimeMs, renewMs }: Pick<SessionReaderDeps, "lifetimeMs" | "renewMs">,
+): Session {
   const issuedAt = claims.iat * 1000;
   const { sid, aud, amr, ast } = claims;
   return {
@@ -123,6 +129,6 @@ export function makeSession(claims: SessionClaims, principal: Principal, lifetim
     ...(ast === undefined ? {} : { assertion: ast }),
     issuedAt,
     expiresAt: issuedAt + lifetimeMs,
-    renewAt: issuedAt + lifetimeMs / 2,
+    renewAt: issuedAt + Math.min(lifetimeMs / 2, renewMs.get(amr ?? "") ?? Infinity),
   };
 }

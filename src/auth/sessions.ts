@@ -46,7 +46,7 @@ export function newSessionId(login: string): string {
 
 /** Keeps what its reader keeps. There is nothing to close. */
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { clock, keys, lifetimeMs, site } = deps;
+  const { clock, keys, lifetimeMs, renewMs, site } = deps;
   return {
     ...createSessionReader({ ...deps, verifiers: () => keys.verifiers }),
     mint(options) {
@@ -54,7 +54,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const { claims, value } = sign(deps, options, claimsOf(options, clock.now(), lifetimeMs));
       const name = cookieName(site, route, "session");
       return {
-        session: makeSession(claims, principal, (claims.exp - claims.iat) * 1000),
+        session: makeSession(claims, principal, { lifetimeMs: (claims.exp - claims.iat) * 1000, renewMs }),
         cookie: setCookie(site, route, { name, value, maxAgeS: claims.exp - claims.iat }),
       };
     },

@@ -9,6 +9,8 @@ export interface Home {
   readonly database: string;
   /** The command line's token, 0600. */
   readonly token: string;
+  /** Key, 0600, of what is kept encrypted in the database. */
+  readonly sealingKey: string;
   /** Says that a gate runs, and where. */
   readonly gateFile: string;
   /** Where the API listens; the data plane leads to it. */
@@ -31,6 +33,7 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     directory,
     database: join(directory, "gate.db"),
     token: join(directory, "token"),
+    sealingKey: join(directory, "sealing.key"),
     gateFile: join(directory, "gate.json"),
     apiSocket: join(directory, "api.sock"),
     gateLog: join(directory, "gate.log"),

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { startAudit, type Audit } from "../../audit/audit.ts";
 import { startAuth, type Auth } from "../../auth/auth.ts";
+import { createSealer, SEALER_KEY_BYTES } from "../../auth/sealer.ts";
 import { AuditConfig } from "../../config/audit-config.ts";
 import { LoginConfig } from "../../config/schema.ts";
 import { createTableState } from "../../core/create-table-state.ts";
@@ -79,7 +80,10 @@ export async function startTestGate(port = 7080): Promise<TestGate> {
   const config = LoginConfig.parse({});
   const auditConfig = AuditConfig.parse({});
   const audit = scope.use(await startAudit({ config: auditConfig, folder: join(folder, "audit"), clock, logger }));
-  const auth = scope.use(await startAuth({ store, config, site, owner: OWNER, routeFor, audit, clock, logger }));
+  const sealer = createSealer(new Uint8Array(SEALER_KEY_BYTES));
+  const auth = scope.use(
+    await startAuth({ store, config, site, owner: OWNER, routeFor, audit, sealer, clock, logger }),
+  );
   const tasks = tellTasks(state, site);
   const socketPath = join(folder, "api.sock");
   scope.use(await serve({ ...tasks, audit, auth, site, socketPath }));

@@ -19,6 +19,7 @@ import { startEmbeddedStore } from "../../store/embedded/embedded-store.ts";
 import type { Store } from "../../store/store.ts";
 import { createManualClock, type ManualClock } from "../../store/testing/manual-clock.ts";
 import { type Auth, type AuthDeps, startAuth } from "../auth.ts";
+import { createSealer, SEALER_KEY_BYTES } from "../sealer.ts";
 import { Browser, makeHead } from "./browser.ts";
 
 export const OWNER: Principal = Object.freeze({ realm: "local", name: "olga", groups: Object.freeze([]), admin: true });
@@ -132,6 +133,7 @@ export async function startAuthKit(
   const site = more.site ?? PLAIN;
   const routeFor = (host: string, path: string): Route | undefined => lookUp(routes, host, path);
   const deps: AuthDeps = {
+    sealer: createSealer(new Uint8Array(SEALER_KEY_BYTES)),
     ...{ store: own, clock, site, owner: OWNER, routeFor, logger: log.logger },
     config: LoginConfig.parse({}),
     ...more,

@@ -22,6 +22,8 @@ export interface Grounding {
   readonly keys: readonly (readonly [kid: string, key: SessionKey])[];
   /** Longest life of a session. */
   readonly sessionMs: number;
+  /** How soon sessions are renewed at the latest, by login method. */
+  readonly renewMs: readonly (readonly [method: string, ms: number])[];
   /** Of credentials of every authenticator that the gate has. */
   readonly forms: readonly CredentialForm[];
   /** What WWW-Authenticate says. */

@@ -34,6 +34,7 @@ export interface WorkerAuthDeps {
   readonly owner: Principal;
   readonly site: Site;
   readonly sessionMs: number;
+  readonly renewMs: ReadonlyMap<string, number>;
   readonly prolong: LiveDeps["prolong"];
   readonly audit: AuditSink;
   readonly auditDetail: AuditDetail;
@@ -80,11 +81,12 @@ function groundingOf({
   owner,
   keys,
   sessionMs,
+  renewMs,
   credentials,
   revocations,
 }: WorkerAuthDeps): Grounding {
   return {
-    ...{ site, owner, sessionMs },
+    ...{ site, owner, sessionMs, renewMs: [...renewMs] },
     keys: [...keys.published],
     challenge: credentials.challenge,
     audit: auditDetail,
