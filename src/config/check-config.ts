@@ -1,5 +1,6 @@
 import { GATE_PROVIDER, hostPort } from "../model/index.ts";
 import { isLoopback } from "../platform/target-check.ts";
+import { checkAccess } from "./check-access.ts";
 import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
@@ -29,6 +30,7 @@ export function checkConfig(sections: Sections): Finding[] {
     checkTcpServices,
     checkProviders,
     checkLogin,
+    checkAccess,
   ].flatMap((check) => check(sections));
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AccessConfig } from "./access-config.ts";
 import { AuditConfig } from "./audit-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
@@ -204,14 +205,6 @@ export const TcpConfig = z.strictObject({
 });
 export type TcpConfig = z.output<typeof TcpConfig>;
 
-export const AccessConfig = z.strictObject({
-  ceiling: z
-    .enum(["nobody", "authenticated", "public"])
-    .prefault("public")
-    .describe("The most open that anyone may make a service: nobody, authenticated or public."),
-});
-export type AccessConfig = z.output<typeof AccessConfig>;
-
 export const LoginConfig = z.strictObject({
   link: duration("1s", "7d").prefault("15m").describe("How long a printed login link is good. It works once."),
   gateSession: duration("1s", "365d").prefault("30d").describe("How long a browser stays logged in to the gate."),
@@ -305,7 +298,9 @@ export const Config = z.strictObject({
   tracing: TracingConfig.prefault({}).describe("OpenTelemetry. Trace context (W3C) is passed on in any case."),
   requestId: RequestIdConfig,
   tcp: TcpConfig.prefault({}).describe("Raw TCP ports."),
-  access: AccessConfig.prefault({}).describe("Bounds on who may be let in."),
+  access: AccessConfig.prefault({}).describe(
+    "Who may be let in: what the administrator gives, and bounds of what owners give.",
+  ),
   login: LoginConfig.prefault({}).describe("Ways to log in, and lifetimes of logins and sessions."),
   limits: LimitsConfig.prefault({}).describe("Bounds of the data plane."),
   workers: z
