@@ -24,6 +24,7 @@ import { ownVersion, packageRoot } from "../platform/package-info.ts";
 import { processStart } from "../platform/process-identity.ts";
 import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
 import { startSoleLeadership } from "../store/embedded/sole-leadership.ts";
+import { accessOptions } from "./access-options.ts";
 import { type AdminServer, startAdminServer } from "./admin-server.ts";
 import { type ClaimsBook, createClaimsBook, readClaims } from "./claims-book.ts";
 import { findRoute } from "./find-route.ts";
@@ -33,7 +34,9 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { keepOwnerToken } from "./owner-token.ts";
 import { keepPlaneSecret } from "./plane-secret.ts";
 import { type KeyPublication, publishKeys } from "./publish-keys.ts";
+import { startAuthMethods } from "./start-auth-methods.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
+import { type SharedTasks, shareTasks } from "./share-tasks.ts";
 import { takePort } from "./take-port.ts";
 import { tellProviders } from "./tell-providers.ts";
 
@@ -72,7 +75,11 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   metrics.observeAudit(audit);
   const owner = operatingUser();
   const routeFor = (host: string, path: string) => findRoute(state.table, LISTENER, host, path);
-  const auth = scope.use(await startAuth({ store, config: config.login, site, owner, routeFor, audit, ...base }));
+  const methods = scope.use(await startAuthMethods(config.login, { home, site, ...base }));
+  const auth = scope.use(
+    await startAuth({ store, config: config.login, site, owner, routeFor, audit, ...methods.parts, ...base }),
+  );
+  const shared = scope.use(shareTasks({ grants: auth.grants, state }));
   const ownPorts = new Set([site.port, ...(admin === null ? [] : [admin.port])]);
   const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
   const providers = createProviders({ config, home, store, leadership, owner, ownPorts, ...base }, gateProvider);
@@ -102,8 +109,8 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   const keys = scope.use(publishKeys({ keys: auth.keys, state, plane }));
-  const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, keys, ...base }));
-  keys.follow(reconcile);
+  const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, keys, shared, ...base }));
+  for (const part of [keys, shared]) part.follow(reconcile);
   scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
@@ -136,9 +143,9 @@ function loopbackProviders({ files }: Config): readonly string[] {
 
 function tableOptions(config: Config, site: Site): TableOptions {
   const { domain, gateHost, pathHost } = site;
-  const { tcp, access } = config;
+  const { tcp } = config;
   return {
-    ...{ domain, gateHost, pathHost, tcp, listener: LISTENER, ceiling: access.ceiling, epoch: randomUUID() },
+    ...{ domain, gateHost, pathHost, tcp, listener: LISTENER, ...accessOptions(config), epoch: randomUUID() },
     loopback: loopbackProviders(config),
   };
 }
@@ -176,19 +183,21 @@ interface LoopDeps {
   readonly metrics: Metrics;
   readonly claims: ClaimsBook;
   readonly keys: KeyPublication;
+  readonly shared: SharedTasks;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** The one place where a built table goes out, in this order: first to who moves the bytes. */
 function startLoop(deps: LoopDeps): Reconcile {
-  const { config, state, plane, directory, metrics, claims, keys, clock, logger } = deps;
+  const { config, state, plane, directory, metrics, claims, keys, shared, clock, logger } = deps;
   return startReconcile({
     ...{ clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
     state: { build: (now) => metrics.timed(() => state.build(now)) },
     published(built) {
       plane.apply(state.table, built.diff);
       keys.published(built);
+      shared.published(built);
       claims.write(built.claims);
       directory.built(built);
       const { set, removed } = built.diff.routes;
