@@ -11,8 +11,8 @@ const TAIL_BYTES = 262_144;
 
 /** Numbers of the files of the log, the oldest first. Files are never renamed: who reads one finds the next by its number. */
 export async function listFiles(folder: string): Promise<readonly number[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
+  const names = await readdir(folder).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
   });
   return names
@@ -50,7 +50,7 @@ export async function openLast(
   if (torn > 0) await file.handle.truncate(whole);
   file.size = whole;
   // A file that was begun and never written to goes on from the one before.
-  const before = chain === null ? await chainBefore(folder, numbers.slice(0, -1)) : chain;
+  const before = chain ?? (await chainBefore(folder, numbers.slice(0, -1)));
   return { file, chain: before, torn };
 }
 

@@ -52,6 +52,6 @@ function clamp(key: string, value: unknown): unknown {
   if (typeof value === "string" && value.length > LONGEST_TEXT)
     return `${value.slice(0, LONGEST_TEXT).toWellFormed()}…`;
   const isChange = key === "before" || key === "after";
-  if (isChange && (JSON.stringify(value) ?? "").length > LONGEST_VALUE) return "too long to be kept";
+  if (isChange && value !== undefined && JSON.stringify(value).length > LONGEST_VALUE) return "too long to be kept";
   return value;
 }

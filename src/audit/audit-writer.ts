@@ -112,7 +112,8 @@ class ChainedWriter implements AuditWriter {
         await this.#append(lines);
       } catch (error) {
         this.#lines = lines.concat(this.#lines);
-        return this.#fail(error);
+        this.#fail(error);
+        return;
       }
       this.#waiting -= chars;
       this.#written += lines.length;

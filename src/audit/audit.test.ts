@@ -62,7 +62,6 @@ test("escapes everything that steers a terminal or breaks a line, and keeps no t
   );
   const text = await readFile(fileAt(folder, 1), "utf8");
   expect(text.split("\n")).toHaveLength(4);
-  // eslint-disable-next-line no-control-regex -- that is what must not be there
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]/);
   expect(text.length).toBeLessThan(5_000);
   await using audit = await start();

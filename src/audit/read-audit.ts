@@ -91,8 +91,8 @@ async function* linesOf(
   more: ((at: number) => Promise<number | null>) | null,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const handle = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null; // pruned meanwhile
+  const handle = await open(path, "r").catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null; // pruned meanwhile
     throw error;
   });
   if (handle === null) return;
@@ -171,17 +171,20 @@ function isWanted(text: string, filter: AuditFilter): boolean {
   return fits(line, filter) && isVisible(line, filter.visibleTo);
 }
 
-function fits(line: AuditLine, { user, task, service, kind, outcome, since, until }: AuditFilter): boolean {
-  const at = Date.parse(line.time);
+function fits(line: AuditLine, filter: AuditFilter): boolean {
+  const { user, task, service, kind, outcome } = filter;
   return (
-    (since === undefined || at >= since) &&
-    (until === undefined || at < until) &&
+    isInTime(Date.parse(line.time), filter) &&
     (kind === undefined || line.kind === kind) &&
     (outcome === undefined || line.outcome === outcome) &&
     (user === undefined || (line.user === user.name && (user.realm === undefined || line.realm === user.realm))) &&
     isNamed(line.task, task) &&
     isNamed(line.service, service)
   );
+}
+
+function isInTime(at: number, { since = -Infinity, until = Infinity }: AuditFilter): boolean {
+  return at >= since && at < until;
 }
 
 /** `nb` names `local/nb`. */

@@ -48,7 +48,8 @@ async function follow(terminal: Terminal, options: AuditOptions, { from, show }:
   const seen = new Set<string>();
   let since = from;
   let away = false;
-  while (!terminal.signal.aborted) {
+  const left = (): boolean => terminal.signal.aborted;
+  while (!left()) {
     try {
       const query = { ...queryOf(options, since), follow: "true" };
       for await (const sent of linesOf(connect(terminal), query, terminal.signal)) {
@@ -62,7 +63,7 @@ async function follow(terminal: Terminal, options: AuditOptions, { from, show }:
         show(sent);
       }
     } catch (error) {
-      if (terminal.signal.aborted) return;
+      if (left()) return;
       if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.noGate) throw error;
     }
     if (!away) note(terminal, "taskgate: the gate is away; waiting for it");
