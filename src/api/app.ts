@@ -1,6 +1,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { GatewayError } from "../model/index.ts";
+import { addAccessRoutes } from "./access-routes.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
 import { auditOperations } from "./audit-operations.ts";
@@ -8,7 +9,9 @@ import { addAuditRoutes } from "./audit-routes.ts";
 import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
 import { lastingAnswer } from "./lasting.ts";
+import { boundLinkVisitor } from "./link-visitors.ts";
 import { addLoginRoutes } from "./login-routes.ts";
+import { addBackChannel, addMethodRoutes } from "./method-routes.ts";
 import { openApiDocument } from "./openapi.ts";
 import { addPages } from "./pages.ts";
 import { readJsonBody } from "./request-body.ts";
@@ -22,12 +25,18 @@ import { API_PREFIX } from "./wire.ts";
 const BODY_BYTES = 2 * 1024 * 1024;
 /** Of what anybody may send. */
 const OPEN_BODY_BYTES = 1024;
+/** Of a browser that comes back from a provider: some send codes of thousands of characters. */
+const RETURN_BODY_BYTES = 16 * 1024;
 const AUTHENTICATE_MS = 15_000;
 /** Open event streams, all together; more are refused. */
 const MAX_SUBSCRIBERS = 256;
 
 /** The operations that need no login; every other path under the prefix does, even one that is not there. */
-const OPEN: ReadonlySet<string> = new Set([`POST ${API_PREFIX}/login`, `GET ${API_PREFIX}/openapi.json`]);
+const OPEN = Object.values(ROUTES).flatMap((route) => {
+  if (!("security" in route) || route.security.length > 0) return [];
+  const path = new RegExp(`^${API_PREFIX}${route.path.replace(/\{\w+\}/g, "[^/]+")}$`);
+  return [{ method: route.method.toUpperCase(), path }];
+});
 
 /** The gate's own host: its pages, and the API under its prefix. Needs no closing; streams end with `deps.signal`. */
 export function createApi(deps: ApiDeps): Api {
@@ -36,6 +45,7 @@ export function createApi(deps: ApiDeps): Api {
   app.onError(answerErrors(deps.logger));
   app.notFound((c) => sayFailure(c, new GatewayError("not_found", "there is nothing at this path")));
   addPages(app, deps.pages);
+  addBackChannel(app, deps);
   app.route(API_PREFIX, createOperations(deps));
   return app;
 }
@@ -48,13 +58,16 @@ function createOperations(deps: ApiDeps): Api {
   });
   api.use(refuseHead, auditOperations(deps), requireLogin(deps));
   const openBody = readJsonBody(OPEN_BODY_BYTES);
+  const returnBody = readJsonBody(RETURN_BODY_BYTES);
   const body = readJsonBody(BODY_BYTES);
-  api.use((c, next) => (isOpen(c.req) ? openBody : body)(c, next));
+  api.use((c, next) => (!isOpen(c.req) ? body : c.req.path.endsWith("/complete") ? returnBody : openBody)(c, next));
   let document: ReturnType<typeof openApiDocument> | undefined;
   api.openapi(ROUTES.openapi, (c) => c.json((document ??= openApiDocument()), 200));
   api.openapi(ROUTES.version, (c) => c.json(deps.version(), 200));
   addTaskRoutes(api, deps);
+  addAccessRoutes(api, deps);
   addLoginRoutes(api, deps);
+  addMethodRoutes(api, deps);
   addEvents(api, deps);
   addAuditRoutes(api, deps);
   return api;
@@ -76,7 +89,7 @@ function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
 }
 
 function isOpen(request: { readonly method: string; readonly path: string }): boolean {
-  return OPEN.has(`${request.method} ${request.path}`);
+  return OPEN.some(({ method, path }) => method === request.method && path.test(request.path));
 }
 
 function addEvents(api: Api, deps: ApiDeps): void {
@@ -84,7 +97,7 @@ function addEvents(api: Api, deps: ApiDeps): void {
     if (deps.directory.subscribers >= MAX_SUBSCRIBERS) {
       throw new GatewayError("unavailable", "too many event streams are open; close some pages");
     }
-    const visibility = createVisibility(c.var.principal, deps.owner, deps.directory);
+    const visibility = createVisibility(c.var.principal, deps);
     const { directory, clock } = deps;
     const stream = openEventStream({ directory, visibility, clock }, lastingAnswer(c, deps));
     return c.body(stream, 200, { "content-type": "text/event-stream; charset=utf-8" });

@@ -1,4 +1,5 @@
 import type { Audit } from "../audit/audit.ts";
+import type { Ceiling } from "../core/access-ceiling.ts";
 import type { Auth } from "../auth/auth.ts";
 import type { Identity, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -9,7 +10,14 @@ import type { TaskDirectory } from "./task-directory.ts";
 import type { VersionView } from "./wire.ts";
 
 /** What the API needs of login. */
-export type ApiAuth = Pick<Auth, "audit" | "authenticate" | "whileValid" | "tokens" | "login">;
+export type ApiAuth = Pick<Auth, "audit" | "authenticate" | "whileValid" | "tokens" | "login" | "grants" | "links" | "methods" | "devices">;
+
+/** What it takes to share a task. */
+export interface SharingRules {
+  readonly ceiling: Ceiling;
+  /** Of whom the gate's own user names without a realm: they are alone in theirs. */
+  readonly realm: string;
+}
 
 export interface ApiDeps {
   readonly directory: TaskDirectory;
@@ -25,6 +33,7 @@ export interface ApiDeps {
   /** Of the gate: beside administrators, who may start tasks. */
   readonly owner: Identity;
   readonly site: Site;
+  readonly sharing: SharingRules;
   version(): VersionView;
   readonly pages: Pages;
   readonly clock: Clock;

@@ -12,12 +12,18 @@ export function addLoginRoutes(api: Api, deps: ApiDeps): void {
   api.openapi(ROUTES.createLink, async (c) => {
     const { to } = c.req.valid("json");
     const onward = to === undefined ? "" : `&to=${encodeURIComponent(ownUrl(to, deps.site))}`;
+    if (c.var.principal.realm !== deps.owner.realm) {
+      throw new GatewayError(
+        "denied",
+        "login links are of who runs the gate; log in at its page, by a way of your own",
+      );
+    }
     const { url, expiresAt } = await login.link(c.var.principal);
     return c.json({ url: `${url}${onward}`, expiresAt }, 201);
   });
   api.openapi(ROUTES.redeemCode, async (c) => {
     const begun = await login.redeem(c.req.valid("json").code, requestHeadOf(c.req.raw).peer);
-    noteAudit(c, { user: begun.principal, proof: "link" });
+    noteAudit(c, { realm: begun.realm, user: begun.principal, proof: "link" });
     return c.json(begun, 200);
   });
   api.openapi(ROUTES.whoAmI, (c) => {
@@ -25,10 +31,22 @@ export function addLoginRoutes(api: Api, deps: ApiDeps): void {
     return c.json({ realm, name, admin }, 200);
   });
   api.openapi(ROUTES.logout, async (c) => {
+    const { credential } = c.var.principal;
+    const location = credential === undefined ? null : await endSession(deps, credential.id);
     await login.logout(requestHeadOf(c.req.raw));
-    return c.body(null, 204);
+    return location === null ? c.body(null, 204) : c.json({ location }, 200);
   });
   api.openapi(ROUTES.visit, async (c) => c.json(await login.visit(c.var.principal, c.req.valid("json")), 200));
+}
+
+/** Logging out here does not wait for a provider that does not answer. */
+async function endSession({ auth, logger, signal }: ApiDeps, login: string): Promise<string | null> {
+  try {
+    return await auth.methods.endSession(login, signal);
+  } catch (err) {
+    logger.warn({ err }, "the provider could not be asked where its login ends");
+    return null;
+  }
 }
 
 function addTokens(api: Api, { auth: { tokens } }: ApiDeps): void {

@@ -27,9 +27,13 @@ export async function loadPages(folder: string): Promise<Pages> {
   return new Map(await Promise.all(names.map(async (name) => [pathOf(name), await loadPage(folder, name)] as const)));
 }
 
+/** Where providers send browsers back to: the login page takes it from there. */
+const CALLBACK = `${GATE_PATH}login/:method/callback`;
+
 /** Serves the pages; everything else there is the gate's front door, which leads to the first of them. */
 export function addPages(app: OpenAPIHono<ApiEnv>, pages: Pages): void {
-  for (const [path, page] of pages) {
+  const login = pages.get(`${GATE_PATH}login`);
+  for (const [path, page] of login === undefined ? pages : [...pages, [CALLBACK, login] as const]) {
     app.get(path, (c) => {
       const headers = { "content-type": page.type, etag: page.etag, "cache-control": "no-cache" };
       const known = c.req.header("if-none-match")?.split(",") ?? [];

@@ -17,7 +17,8 @@ export function readJsonBody(limit: number): MiddlewareHandler {
   };
 }
 
-async function readText(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
+/** The body as text. Throws `too_large`. */
+export async function readText(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
   if (body === null) return "";
   const decoder = new TextDecoder();
   const chunks: string[] = [];

@@ -1,6 +1,8 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
+import { ACCESS_ROUTES } from "./access-operations.ts";
 import { AUDIT_ROUTES } from "./audit-routes.ts";
+import { METHOD_ROUTES } from "./method-routes.ts";
 import { body, failure, json, nothing, text } from "./route-parts.ts";
 import {
   AttachRequest,
@@ -20,6 +22,7 @@ import {
   VisitView,
   WhoView,
 } from "./wire.ts";
+import { LogoutView } from "./wire-login.ts";
 
 const task = {
   params: z.strictObject({
@@ -156,7 +159,7 @@ export const ROUTES = {
     method: "delete",
     path: "/login",
     summary: "Revoke the token that this request carries",
-    responses: { ...nothing, ...failure },
+    responses: { 200: json(LogoutView, "Done here; and where to go on to."), ...nothing, ...failure },
   }),
   visit: createRoute({
     method: "post",
@@ -177,6 +180,8 @@ export const ROUTES = {
       ...failure,
     },
   }),
+  ...METHOD_ROUTES,
+  ...ACCESS_ROUTES,
   ...AUDIT_ROUTES,
   openapi: createRoute({
     method: "get",

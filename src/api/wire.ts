@@ -18,6 +18,16 @@ export const OPERATIONS = {
   attachTask: "POST /attach", //  AttachRequest → 201 TaskView
   showTask: "GET /tasks/{task}", //           → TaskView
   stopTask: "POST /tasks/{task}/stop", //     → TaskView, once it has ended
+  showAccess: "GET /tasks/{task}/access", //           → AccessView
+  shareTask: "POST /tasks/{task}/access", // GrantRequest → 201 GrantCreated
+  replaceAccess: "PUT /tasks/{task}/access", // AccessRequest → AccessView; links stay
+  unshareTask: "DELETE /tasks/{task}/access", //       → 204; everything, links too
+  removeGrant: "DELETE /tasks/{task}/access/{grant}", // → 204
+  accessHistory: "GET /tasks/{task}/access/history", // → AccessHistoryView
+  showServiceAccess: "GET /tasks/{task}/services/{service}/access", // the same of one service
+  shareService: "POST /tasks/{task}/services/{service}/access",
+  replaceServiceAccess: "PUT /tasks/{task}/services/{service}/access",
+  unshareService: "DELETE /tasks/{task}/services/{service}/access",
   restartTask: "POST /tasks/{task}/restart", // → TaskView, as soon as it is accepted
   removeTask: "DELETE /tasks/{task}", //      → 204; stops it first where it runs
   taskLogs: "GET /tasks/{task}/logs", // ?follow=true&tail=N&replica=R → text/plain, as it comes
@@ -26,9 +36,19 @@ export const OPERATIONS = {
   createToken: "POST /tokens", //  TokenRequest → 201 TokenCreated
   revokeToken: "DELETE /tokens/{id}", //      → 204
   createLink: "POST /links", //     LinkRequest → 201 LinkView
+  redeemLink: "POST /links/redeem", // SharedLinkRequest → SharedLinkView; needs no login
   redeemCode: "POST /login", //   RedeemRequest → LoginView; needs no login
   whoAmI: "GET /login", //                    → WhoView
-  logout: "DELETE /login", //                 → 204
+  logout: "DELETE /login", //                 → 204, or LogoutView where the provider's page is to end its login, too
+  loginMethods: "GET /login/methods", //      → LoginMethodsView; needs no login, as all of these up to device/poll
+  beginLogin: "POST /login/methods/{method}/begin", // → BegunLoginView
+  completeLogin: "POST /login/methods/{method}/complete", // CompleteLoginRequest → LoginView
+  passwordLogin: "POST /login/methods/{method}/password", // PasswordLoginRequest → LoginView
+  headerLogin: "POST /login/methods/{method}/header", // → LoginView
+  beginDevice: "POST /login/device", // DeviceRequest → 201 DeviceLoginView
+  pollDevice: "POST /login/device/poll", // DevicePollRequest → DeviceAnswerView
+  showDevice: "POST /login/device/show", // UserCodeRequest → DeviceView
+  answerDevice: "POST /login/device/answer", // DeviceDecision → 204
   visit: "POST /visits", //        VisitRequest → VisitView
   events: "GET /events", //                   → server-sent LiveEvents
   readAudit: "GET /audit", // ?user=&task=&service=&kind=&outcome=&since=&until=&follow=true → lines of JSON
@@ -79,6 +99,9 @@ export const ServiceView = z
     health: z.enum(["unknown", "healthy", "unhealthy"]),
     anyone: Anyone.describe("Who may come in beside the owner, administrators and grants."),
     login: z.boolean().describe("false: whoever reaches it is in."),
+    sharedWith: z
+      .array(z.string())
+      .describe("Users, groups and links that may come in; told to those alone who may change it."),
     replicas: z.array(z.strictObject({ replica: z.string(), health: z.string(), url: z.string().nullable() })),
   })
   .meta({ id: "ServiceView" });
@@ -96,6 +119,7 @@ export const TaskView = z
     startedAt: z.number().nullable().describe("Epoch ms."),
     stale: z.boolean().describe("Its provider fails just now; this is what was last known."),
     controllable: z.boolean().describe("The gate runs it: it can be stopped, and has logs."),
+    manageable: z.boolean().describe("You may act on it and share it. If not, it is shared with you: you may use it."),
     removable: z.boolean().describe("It can be removed; so can a port that was taken in, which only forgets it."),
     services: z.array(ServiceView),
     problems: z.array(ProblemView),
@@ -189,7 +213,7 @@ export type TokenCreated = z.output<typeof TokenCreated>;
 export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) }).meta({ id: "RedeemRequest" });
 export type RedeemRequest = z.output<typeof RedeemRequest>;
 export const LoginView = z
-  .strictObject({ token: z.string(), expiresAt: z.number(), principal: z.string() })
+  .strictObject({ token: z.string(), expiresAt: z.number(), realm: z.string(), principal: z.string() })
   .meta({ id: "LoginView" });
 export type LoginView = z.output<typeof LoginView>;
 

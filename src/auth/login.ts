@@ -43,7 +43,12 @@ export interface Login {
   redeem(
     code: string,
     peer: string,
-  ): Promise<{ readonly token: string; readonly expiresAt: number; readonly principal: string }>;
+  ): Promise<{
+    readonly token: string;
+    readonly expiresAt: number;
+    readonly realm: string;
+    readonly principal: string;
+  }>;
   /**
    * Where the browser goes on to. `host`: with port, as the redirect to the login page named it. Throws `bad_request`, `not_found`,
    * `denied`, `unauthenticated` or `unavailable`.
@@ -98,7 +103,8 @@ export function createLogin(deps: LoginDeps): Login {
         lifetimeMs: config.gateSession,
       });
       logger.info({ realm: principal.realm, user: principal.name, login: view.id, peer }, "browser logged in");
-      return { token, expiresAt: view.expiresAt ?? clock.now() + config.gateSession, principal: principal.name };
+      const { realm, name } = principal;
+      return { token, expiresAt: view.expiresAt ?? clock.now() + config.gateSession, realm, principal: name };
     },
     visit: (caller, to) => visit(deps, caller, to),
     async logout(head) {
