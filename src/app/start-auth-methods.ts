@@ -1,6 +1,7 @@
 import type { Authenticator } from "../auth/authenticators/authenticator.ts";
 import { startBasic } from "../auth/authenticators/basic.ts";
 import { createJupyterHub } from "../auth/authenticators/jupyterhub/jupyterhub.ts";
+import { checkKerberosInstalled } from "../auth/authenticators/kerberos/acceptor.ts";
 import { startKerberos } from "../auth/authenticators/kerberos/kerberos.ts";
 import { createOidc } from "../auth/authenticators/oidc/oidc.ts";
 import { startTrustedHeader } from "../auth/authenticators/trusted-header.ts";
@@ -11,6 +12,7 @@ import { createPasswordChecks, type PasswordChecks } from "../auth/passwords/pas
 import type { Home } from "../config/home.ts";
 import { type LoginMethod, realmOfConfig } from "../config/login-methods.ts";
 import type { LoginConfig } from "../config/schema.ts";
+import type { Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { keepSealer } from "./keep-sealer.ts";
@@ -79,6 +81,7 @@ async function startAuthMethod(method: LoginMethod, deps: MethodDeps): Promise<S
     case "trusted-header":
       return startTrustedHeader({ ...deps, method });
     case "kerberos":
+      checkKerberosInstalled();
       return startKerberos({ ...deps, config: method, gateHost: deps.site.gateHost, acceptor: KERBEROS_ACCEPTOR });
   }
 }

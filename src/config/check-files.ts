@@ -33,6 +33,8 @@ function secretFiles(method: LoginMethod): (readonly [key: readonly string[], fi
       ];
     case "trusted-header":
       return [[["secret", "file"], method.secret?.file]];
+    case "kerberos":
+      return [[["keytab"], method.keytab]];
   }
 }
 

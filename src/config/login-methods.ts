@@ -2,6 +2,7 @@ import { z } from "zod";
 import { GatewayError, parseWho } from "../model/index.ts";
 import { BasicMethod } from "./basic-method.ts";
 import { JupyterHubMethod } from "./jupyterhub-method.ts";
+import { KerberosMethod } from "./kerberos-method.ts";
 import { isSafeUrl, methodKeys, texts } from "./method-keys.ts";
 import { TrustedHeaderMethod } from "./trusted-header-method.ts";
 import { duration, filePath, flag } from "./units.ts";
@@ -92,9 +93,13 @@ const Oidc = z.strictObject({
 export type OidcMethod = z.output<typeof Oidc>;
 
 /** One way to log in. To add one, add its member here, and what it does to `src/app/start-auth-methods.ts`. */
-export const LoginMethod = z.discriminatedUnion("type", [Oidc, JupyterHubMethod, BasicMethod, TrustedHeaderMethod], {
-  error: "expected a type: oidc, jupyterhub, basic or trusted-header",
-});
+export const LoginMethod = z.discriminatedUnion(
+  "type",
+  [Oidc, JupyterHubMethod, BasicMethod, TrustedHeaderMethod, KerberosMethod],
+  {
+    error: "expected a type: oidc, jupyterhub, basic, trusted-header or kerberos",
+  },
+);
 export type LoginMethod = z.output<typeof LoginMethod>;
 
 /** The realm of whom a method vouches for. */

@@ -1,5 +1,6 @@
 import { fieldKey, type RequestHead } from "../../model/index.ts";
 import { createNetworkCheck } from "../../platform/network-check.ts";
+import { holdsTicket, type TicketForm } from "./ticket-form.ts";
 import { OWN_AUTHORIZATION, tokenFields } from "./token-fields.ts";
 
 /**
@@ -21,7 +22,8 @@ export type CredentialForm =
       readonly user: string;
       readonly others: readonly string[];
       readonly from: readonly string[];
-    };
+    }
+  | TicketForm;
 
 /** Where programs show who they are: the gate's own field, and the one that an app may want for itself. */
 const FIELDS = [OWN_AUTHORIZATION, "authorization"] as const;
@@ -31,8 +33,19 @@ export function recognisedBy(forms: readonly CredentialForm[], head: RequestHead
   return forms.flatMap((form) => {
     if (form.form === "token") return tokenFields(head);
     if (form.form === "proxy") return isFromProxy(form, head) ? present([form.user, ...form.others], head) : [];
+    if (form.form === "ticket") return FIELDS.filter((name) => holdsTicket(form, name, head));
     return FIELDS.filter((name) => isOf(form, head.header(name)));
   });
+}
+
+/** Whether a request holds credentials that are good for that request alone, so that no answer to it says anything of another one. */
+export function isForOnce(forms: readonly CredentialForm[], head: RequestHead): boolean {
+  return (
+    recognisedBy(
+      forms.filter(({ form }) => form === "ticket"),
+      head,
+    ).length > 0
+  );
 }
 
 /** Names of the fields of a request that nobody's word but a proxy's counts in, whoever sent them: no job ever sees them. */

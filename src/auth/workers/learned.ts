@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Principal, RequestHead, Route, Session } from "../../model/index.ts";
-import { type CredentialForm, recognisedBy, speakingHead } from "../authenticators/credential-forms.ts";
+import { type CredentialForm, isForOnce, recognisedBy, speakingHead } from "../authenticators/credential-forms.ts";
 import { OWN_AUTHORIZATION } from "../authenticators/token-fields.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { mayUse } from "../access.ts";
@@ -46,7 +46,7 @@ export function createLearnedCredentials(
     },
     learn(head, shown) {
       const key = keyOf(head);
-      if (key === null) return;
+      if (key === null || isForOnce(forms, head)) return;
       kept.set(key, { shown, until: Math.min(clock.now() + KEEP_MS, shown.expiresAt) });
     },
     forget: () => kept.clear(),
