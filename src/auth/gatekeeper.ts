@@ -17,11 +17,13 @@ import { isManager } from "./access.ts";
 import type { AppLogin } from "./app-login.ts";
 import { identityFields, renewalOf, type ShownAssertions, wantsAssertion } from "./assertions.ts";
 import { ownCookies } from "./cookies.ts";
+import { credentialHead } from "./credential-head.ts";
 import type { Credentials, Shown } from "./credentials.ts";
+import { allowedOriginFields, frameOf, preflightAnswer } from "./cross-origin.ts";
 import { strippedHeaders } from "./headers.ts";
 import type { LiveSessions } from "./live.ts";
 import { isConsequential, isForeign } from "./origins.ts";
-import type { Permissions } from "./permissions.ts";
+import { askedRoute, type Permissions } from "./permissions.ts";
 import { gatePath, hostOf } from "./place.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
 import type { SessionReader } from "./session-reader.ts";
@@ -110,16 +112,17 @@ interface Known {
  */
 export function createLocalCheck(deps: LocalDeps): Gatekeeper["check"] {
   const known = new WeakMap<object, Known>();
+  const decided: Gatekeeper["check"] = (route, head) => preflightAnswer(route, head) ?? checkLocally(deps, route, head);
   return (route, head) => {
     const { repeated } = head;
-    if (repeated === undefined) return checkLocally(deps, route, head);
+    if (repeated === undefined) return decided(route, head);
     const before = known.get(repeated);
     if (before?.route === route && before.method === head.method && stillHolds(deps, before, head)) {
       return before.allowed;
     }
-    const decision = checkLocally(deps, route, head);
+    const decision = decided(route, head);
     const session = decision.kind === "allow" ? decision.session : null;
-    if (decision.kind === "allow" && isSteady(deps, head, session)) {
+    if (decision.kind === "allow" && isSteady(deps, { route, head, session })) {
       known.set(repeated, { route, method: head.method, allowed: Object.freeze(decision), session });
     }
     return decision;
@@ -127,8 +130,11 @@ export function createLocalCheck(deps: LocalDeps): Gatekeeper["check"] {
 }
 
 /** Nothing was shown in headers, and what cookies there are was good: a bad one may only be so for now. */
-function isSteady({ credentials, sessions }: LocalDeps, head: RequestHead, session: Session | null): boolean {
-  if (credentials.recognised(head).length > 0) return false;
+function isSteady(
+  { credentials, sessions }: LocalDeps,
+  { route, head, session }: { readonly route: Route; readonly head: RequestHead; readonly session: Session | null },
+): boolean {
+  if (credentials.recognised(credentialHead(route, head)).length > 0) return false;
   return session === null ? ownCookies(head).length === 0 : sessions.stands(session);
 }
 
@@ -142,7 +148,7 @@ function stillHolds(
   return (
     sessions.stands(session) &&
     clock.now() < renewalOf(session, route) &&
-    permissions.peek(route, session.principal) === true
+    permissions.peek(askedRoute(route, head), session.principal) === true
   );
 }
 
@@ -150,10 +156,10 @@ function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnT
   const { clock, credentials, permissions, sessions } = deps;
   if (route.guard === "self") return unguarded(deps, route, head);
   if (gatePath(route, head.path) !== null) return ASK;
-  const shown = credentials.peek(head);
+  const shown = credentials.peek(credentialHead(route, head));
   if (shown === "ask") return ASK;
   if (shown !== null) {
-    if (permissions.peek(route, shown.principal) !== true) return ASK;
+    if (permissions.peek(askedRoute(route, head), shown.principal) !== true) return ASK;
     const known = sessionOf(deps, route, shown);
     return wantsAssertion(route) && known.assertion === undefined
       ? ASK
@@ -161,17 +167,19 @@ function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnT
   }
   const session = sessions.find(route, head, ownCookies(head));
   if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
-  if (clock.now() >= renewalOf(session, route) || permissions.peek(route, session.principal) !== true) return ASK;
+  if (clock.now() >= renewalOf(session, route)) return ASK;
+  if (permissions.peek(askedRoute(route, head), session.principal) !== true) return ASK;
   return allowSession(deps, route, head, session);
 }
 
 async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision> {
   if (route.guard === "self") return unguarded(deps, route, head);
   if (gatePath(route, head.path) !== null) return deps.appLogin.answer(route, head, signal);
-  const shown = await deps.credentials.authenticate(head, signal);
+  const shown = await deps.credentials.authenticate(credentialHead(route, head), signal);
   if (shown !== null) {
     const asked = { route, head, session: sessionOf(deps, route, shown) };
-    if (await deps.permissions.ask(route, shown.principal, signal)) return allowShown(deps, asked, shown);
+    if (await deps.permissions.ask(askedRoute(route, head), shown.principal, signal))
+      return allowShown(deps, asked, shown);
     return notYours(route, asked.session);
   }
   const session = deps.sessions.find(route, head, ownCookies(head));
@@ -193,7 +201,7 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
   const { route, head, session } = asked;
   if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, route, head, session);
   const due = deps.clock.now() >= renewalOf(session, route);
-  const permitted = await deps.permissions.ask(route, session.principal, signal);
+  const permitted = await deps.permissions.ask(askedRoute(route, head), session.principal, signal);
   if (permitted && !due) return allowSession(deps, route, head, session);
   const renewed = await renew(deps, asked, signal).catch((error: unknown) => {
     // A session that is good needs nobody's answer: it goes on unrenewed while its login cannot be looked up.
@@ -211,7 +219,8 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
 /** A new token for the same session, if its login stands and still may: with the login's groups of today. */
 async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, signal: AbortSignal) {
   const grounds = await deps.tokens.find(rootOf(session.id));
-  if (grounds === null || !(await deps.permissions.ask(route, grounds.principal, signal))) return null;
+  if (grounds === null || !(await deps.permissions.ask(askedRoute(route, head), grounds.principal, signal)))
+    return null;
   return deps.sessions.mint({
     principal: grounds.principal,
     route,
@@ -260,10 +269,16 @@ function allow(
     const reason = "only its owner may open a tunnel to a service that speaks HTTP; ask for it by its address";
     return { kind: "deny", status: 403, code: "denied", reason, session };
   }
-  const strip = strippedHeaders(route, head, deps.credentials.recognised(head));
+  const strip = strippedHeaders(route, head, deps.credentials.recognised(credentialHead(route, head)));
   const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
+  const cors = allowedOriginFields(route, head);
   const set = session === null || head.method === "CONNECT" ? NOTHING : identityFields(route, session);
-  return { kind: "allow", session, strip, stripCookies, set, respond };
+  const frame = frameOf(deps.site, route);
+  return {
+    ...{ kind: "allow", session, strip, stripCookies, set },
+    respond: cors.length === 0 ? respond : [...respond, ...cors],
+    ...(frame !== undefined && { frame }),
+  };
 }
 
 /** What goes through a tunnel is not looked at: there a visitor could write to a web service who it is, which nobody else could take out. */

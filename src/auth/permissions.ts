@@ -1,8 +1,9 @@
-import { GatewayError, type Access, type Principal, type Route } from "../model/index.ts";
+import { type Access, GatewayError, type Principal, type RequestHead, type Route } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { mayUse } from "./access.ts";
 import { abortable, createAnswers } from "./answers.ts";
 import type { Authority } from "./authority.ts";
+import { isConsequential } from "./origins.ts";
 
 const KEEP_MS = 10_000;
 const TIME_MS = 5_000;
@@ -48,6 +49,25 @@ export function createPermissions(deps: {
       return answers.ask(keyOf(found), (limit) => askAuthority(authorities, found, limit), signal);
     },
   };
+}
+
+/** Of routes whose authority is asked about another action where a request may change something. */
+const writing = new WeakMap<Route, Route>();
+
+/**
+ * The route as permission for this request is asked about: with the policy's `writeAction` in place of the authority's action for methods
+ * that may change something, and for WebSockets, which go both ways.
+ */
+export function askedRoute(route: Route, head: RequestHead): Route {
+  const { access, policy } = route;
+  const { authority } = access;
+  if (policy.writeAction === undefined || authority === undefined || !isConsequential(head)) return route;
+  let asked = writing.get(route);
+  if (asked === undefined) {
+    asked = { ...route, access: { ...access, authority: { ...authority, action: policy.writeAction } } };
+    writing.set(route, asked);
+  }
+  return asked;
 }
 
 interface Question {

@@ -20,6 +20,12 @@ const NO_POLICY: Policy = Object.freeze({});
 export const PATH = { is: /^\/(?!\/)[\u0021-\u005b\u005d-\u007e]{0,2047}$/, example: "a path such as /lab" };
 const ORIGIN = { is: /^https?:\/\/[^\s/?#@\\"<>]{1,255}$/, example: "an origin such as https://example.com" };
 
+/** Origins as CSP spells them (CSP 3, host-source), one space between them. */
+const FRAME = {
+  is: /^(app|self|none|any|https?:\/\/(\*\.)?[A-Za-z0-9._-]{1,253}(:\d{1,5})?( https?:\/\/(\*\.)?[A-Za-z0-9._-]{1,253}(:\d{1,5})?){0,15})$/,
+  example: "app, self, none, any, or origins such as https://hub.example.com",
+};
+
 /** What a certificate may hold and a ClientHello may say: a host name or an IP address. */
 const SERVER_NAME = { is: /^[A-Za-z0-9_.:-]{1,253}$/, example: "a name such as db.example.com" };
 const PEM = /^(\s*-----BEGIN [A-Z0-9 ]{1,40}-----[A-Za-z0-9+/=\s]+-----END [A-Z0-9 ]{1,40}-----)+\s*$/;
@@ -43,7 +49,7 @@ const READERS: Readers = {
   authorization: (value, what) => readChoice(value, what, ["gate", "app"] as const),
   allowedOrigins: (value, what) =>
     readList(value, what, LIMITS.originsPerPolicy).map((origin) => readWord(origin, what, ORIGIN)),
-  frame: line,
+  frame: (value, what) => readWord(value, what, FRAME),
   writeAction: line,
   assertion: (value, what) => readChoice(value, what, ["none", "session", "fresh"] as const),
   cull: line,

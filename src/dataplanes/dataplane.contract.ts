@@ -16,6 +16,7 @@ import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
 import { describeGrpcSessions } from "./contract/grpc-sessions.ts";
 import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
+import { describeIsolation } from "./contract/isolation.ts";
 import { describeProxyProtocol } from "./contract/proxy-protocol.ts";
 import { describeHealth } from "./contract/health.ts";
 import { describeReplicas } from "./contract/replicas.ts";
@@ -618,7 +619,7 @@ export function describeDataPlane(name: string, start: StartPlane): void {
         ["TaskGate=1", false],
         ["=taskgate=1", false],
         [`own=1; Domain=${HOST}`, true],
-        ["plain=1; Domain=elsewhere.example", true],
+        ["plain=1; Domain=elsewhere.example", false],
         ["plain=2; HttpOnly", true],
       ] as const;
       await using app = await startHttpApp((_req, res) => {
@@ -1614,6 +1615,7 @@ export function describeDataPlane(name: string, start: StartPlane): void {
   describeProxyProtocol(name, start);
   describeTls(name, start);
   describeSticky(name, start);
+  describeIsolation(name, start);
 
   describe(`${name} data plane: endpoints`, () => {
     const named = (text: string) => startHttpApp((_req, res) => res.end(text));

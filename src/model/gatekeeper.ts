@@ -57,8 +57,15 @@ export type Decision =
       readonly stripCookies: readonly string[];
       /** Request headers that the job gets. */
       readonly set: HeaderFields;
-      /** Response headers that the visitor gets (a renewed session). */
+      /** Response headers that the visitor gets (a renewed session); of CORS, in place of the job's. */
       readonly respond: HeaderFields;
+      /** Who may show the job's pages in a frame; absent: the job's own affair. */
+      readonly frame?: {
+        /** As CSP's `frame-ancestors` lists them; `*`: anybody. */
+        readonly ancestors: string;
+        /** Whatever the job says; else where it says nothing. */
+        readonly replaces: boolean;
+      };
     }
   | {
       readonly kind: "deny";
@@ -73,6 +80,8 @@ export type Decision =
       /** Who was refused, where that is known; its service may be any. */
       readonly session?: Session;
     }
+  /** 204: a question about the service that the gate answers for it (a CORS preflight). */
+  | { readonly kind: "answer"; readonly respond: HeaderFields }
   | { readonly kind: "redirect"; readonly location: string; readonly respond: HeaderFields };
 
 /** What goes through a plane. */

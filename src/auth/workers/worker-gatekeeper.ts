@@ -6,8 +6,10 @@ import type { ProcessLink } from "../../platform/process-link.ts";
 import { currentOf } from "../access.ts";
 import { renewalOf } from "../assertions.ts";
 import { ownCookies } from "../cookies.ts";
+import { credentialHead } from "../credential-head.ts";
 import { createLocalCheck, type LocalDeps } from "../gatekeeper.ts";
 import { startLive, type LiveSessions } from "../live.ts";
+import { askedRoute } from "../permissions.ts";
 import { rootOf } from "../revocations.ts";
 import { createSessionReader } from "../session-reader.ts";
 import type { Usage } from "../usage.ts";
@@ -125,11 +127,12 @@ async function admit(local: Local, { link, logger, route, head }: Asked, signal:
 function learn(local: Local, route: Route, head: RequestHead, allowed: Extract<Decision, { kind: "allow" }>): void {
   const { session, respond } = allowed;
   if (session === null || respond.length > 0) return;
-  local.permissions.learn(route, session.principal);
-  if (local.credentials.recognised(head).length > 0) {
+  local.permissions.learn(askedRoute(route, head), session.principal);
+  const seen = credentialHead(route, head);
+  if (local.credentials.recognised(seen).length > 0) {
     const { id, principal, proof = "", expiresAt } = session;
     local.assertions.learn(route, session);
-    local.credentials.learn(head, { id, principal, proof, expiresAt, respond });
+    local.credentials.learn(seen, { id, principal, proof, expiresAt, respond });
     return;
   }
   const own = local.sessions.find(route, head, ownCookies(head));

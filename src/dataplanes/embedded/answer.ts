@@ -1,4 +1,4 @@
-import type { Decision } from "../../model/index.ts";
+import type { Decision, HeaderFields } from "../../model/index.ts";
 import type { Exchange, Fields } from "./exchange.ts";
 import { formFor, renderNotice, type Notice } from "./pages.ts";
 
@@ -18,6 +18,11 @@ export function answerRedirect(
   const fields = ["location", location, "cache-control", "no-store", "content-length", "0"];
   for (const [name, value] of respond) fields.push(name, value);
   answerWhole(exchange, { status: status ?? (safe ? 302 : 303), fields, body: "" });
+}
+
+/** Answers with fields alone. */
+export function answerEmpty(exchange: Exchange, { respond }: { readonly respond: HeaderFields }): void {
+  answerWhole(exchange, { status: 204, fields: respond.flat(), body: "" });
 }
 
 function answerWhole(exchange: Exchange, answer: { status: number; fields: Fields; body: string }): void {

@@ -1,6 +1,7 @@
 import { addressText, isGateService, type Address, type Route } from "../../model/index.ts";
 import { translateSetCookie, underPrefix } from "./cookies.ts";
 import { eachField, joined, type Exchange, type Fields } from "./exchange.ts";
+import { framing, FRAMING, withoutFraming } from "./frame-fields.ts";
 import { ERROR_HEADER, fieldName, type FieldName } from "./http1/field-name.ts";
 import type { HeadFields } from "./http1/head-fields.ts";
 import { speaksForGate } from "./proxy-status.ts";
@@ -28,6 +29,8 @@ export function responseFields(fields: Fields, input: ResponseFieldsInput): stri
     const translated = name.special ? translate(name, value, input) : value;
     if (translated !== null) kept.push(spelled, translated);
   });
+  const frame = framing((name) => joined(fields, name), input.allowed);
+  if (frame !== null) kept.push(FRAMING, frame);
   for (const [name, value] of input.allowed.respond) kept.push(name, value);
   return kept;
 }
@@ -41,6 +44,7 @@ interface Made {
   readonly trailers: boolean;
   readonly host: string;
   readonly secure: boolean;
+  readonly respond: Allowed["respond"];
   readonly text: string;
 }
 
@@ -57,21 +61,25 @@ export function responseFieldsText(wire: HeadFields, input: ResponseFieldsInput)
 function steadyText(wire: HeadFields, input: ResponseFieldsInput): string {
   const { route, address, prefix, status, trailers } = input;
   const { host, secure } = input.exchange.head;
+  const { respond } = input.allowed;
   const before = made.get(wire);
   if (before?.route === route && before.address === address && before.prefix === prefix && before.status === status) {
-    if (before.trailers === trailers && before.host === host && before.secure === secure) return before.text;
+    const same = before.trailers === trailers && before.host === host && before.secure === secure;
+    if (same && before.respond === respond) return before.text;
   }
   const text = translatedText(wire, input);
-  made.set(wire, { route, address, prefix, status, trailers, host, secure, text });
+  made.set(wire, { route, address, prefix, status, trailers, host, secure, respond, text });
   return text;
 }
 
 function translatedText(wire: HeadFields, input: ResponseFieldsInput): string {
   const named = connectionKeys(wire.joined("connection"));
-  return wire.rewrite((name, index) => {
+  const text = wire.rewrite((name, index) => {
     if (name.notForVisitor || named?.has(name.key) === true) return null;
     return name.special ? translate(name, wire.value(index), input) : undefined;
   });
+  const frame = framing((name) => wire.joined(name), input.allowed);
+  return frame === null ? text : `${text}${FRAMING}: ${frame}\r\n`;
 }
 
 /** Trailers of the answer: a job's own, none that speak for the gate or set cookies. */
@@ -101,8 +109,14 @@ function translate(name: FieldName, value: string, input: ResponseFieldsInput): 
     case "content-length":
       return input.status === 204 ? null : value; // RFC 9110 §8.6: there is none on 204
     default:
-      return value;
+      return withoutOurs(name.key, value, input.allowed);
   }
+}
+
+/** What the gate itself says of other origins, it alone says. */
+function withoutOurs(key: string, value: string, allowed: Allowed): string | null {
+  if (!key.startsWith("access-control-")) return withoutFraming(key, value, allowed);
+  return allowed.respond.some(([name]) => name === key) ? null : value;
 }
 
 /** Absolute to the job's own address, or to the host that was asked for: a URL of the visitor's; in path mode below the prefix. */

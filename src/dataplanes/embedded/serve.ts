@@ -1,7 +1,7 @@
 import type { Decision, TrafficKind } from "../../model/index.ts";
 import type { Explanation } from "../dataplane.ts";
 import { overloaded } from "./admission.ts";
-import { answerNotice, answerRedirect } from "./answer.ts";
+import { answerEmpty, answerNotice, answerRedirect } from "./answer.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { failed, type Call, type Failure, type Outcome } from "./forward.ts";
@@ -87,6 +87,10 @@ async function decide(context: PlaneContext, exchange: Exchange, found: FoundRou
 }
 
 function refuse(exchange: Exchange, flow: Flow, decision: Exclude<Decision, { kind: "allow" }>): void {
+  if (decision.kind === "answer") {
+    flow.refused(204, null);
+    return answerEmpty(exchange, decision);
+  }
   if (decision.kind === "redirect") {
     flow.refused(302, null);
     return answerRedirect(exchange, decision);

@@ -64,7 +64,8 @@ const NOT_FOR_VISITOR: ReadonlySet<string> = new Set(HOP_BY_HOP);
 const FORWARDING_PREFIX = "x-forwarded-";
 const SPECIAL: ReadonlySet<string> = new Set([
   ...["cookie", "origin", "referer", "set-cookie", "location", "content-length", "trailer", ERROR_HEADER],
-  "proxy-status",
+  ...["proxy-status", "x-frame-options", "content-security-policy"],
+  ...["access-control-allow-origin", "access-control-allow-credentials"],
 ]);
 
 /** RFC 9110 §5.6.2. */
