@@ -36,6 +36,8 @@ import { createPermissions, type Permissions } from "./permissions.ts";
 import { rootOf, startRevocations } from "./revocations.ts";
 import { SKEW_MS } from "./session-reader.ts";
 import { createSessions } from "./sessions.ts";
+import { createTokenDesk, type TokenDesk } from "./token-desk.ts";
+import { createTokenUses } from "./token-uses.ts";
 import { createTokens, type Grounds, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
 import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
@@ -73,18 +75,18 @@ export interface Auth extends AsyncDisposable {
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Caller>;
   /** Calls `end` once, at once, when what the caller showed is revoked: for answers that last, such as live updates. */
   whileValid(caller: Caller, end: () => void): Disposable;
+  /** For the gate itself: no bounds apply but those of `Tokens`. `lifetimeMs` absent: until it is revoked. */
   readonly tokens: {
-    /** A token for programs. `lifetimeMs` absent: until it is revoked. Throws `conflict` for who has too many. */
     issue(options: {
       readonly name: string;
       readonly principal: Principal;
       readonly lifetimeMs?: number | undefined;
     }): Promise<NewToken>;
-    /** Issued ones and browsers' logins: one's own, an administrator's are everybody's. */
     list(principal: Principal): Promise<readonly TokenView[]>;
-    /** Ends what it opened, too. Throws `not_found`, also for those of others. */
     revoke(id: string, principal: Principal): Promise<void>;
   };
+  /** For people who ask. */
+  readonly tokenDesk: TokenDesk;
   readonly login: Login;
   /** Logins of people by the configured methods. */
   readonly methods: MethodLogins;
@@ -120,8 +122,9 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     ownRealm: owner.realm,
   });
   const grants = await startGrants({ store, revocations, clock, logger });
+  const uses = createTokenUses({ store, clock, logger });
   const linkDeps = { grants, revocations, clock, logger, limit, tokenMs: config.session };
-  const issued = withLinkTokens(createTokens({ store, clock, revocations, current }), linkDeps);
+  const issued = withLinkTokens(createTokens({ store, clock, revocations, current, uses }), linkDeps);
   const tokens = askingAfter(issued, logins, current);
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
   const credentials = createCredentials(
@@ -197,7 +200,8 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       list: (principal) => tokens.list(principal),
       revoke: (id, principal) => tokens.revoke(id, principal),
     },
-    login: createLogin({ ...shared, store, config, current, routeFor: deps.routeFor }),
+    tokenDesk: createTokenDesk(tokens, config),
+    login: createLogin({ ...shared, store, config, current, limit, routeFor: deps.routeFor }),
     methods: createMethodLogins({ ...shared, store, config, sealer, logins, limit, authenticators }),
     devices: createDeviceLogins({ ...shared, store, config, logins, limit }),
     grants,

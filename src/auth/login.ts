@@ -1,11 +1,19 @@
-import { GatewayError, originOf, type Principal, type RequestHead, type Route, type Site } from "../model/index.ts";
+import {
+  copyPrincipal,
+  GatewayError,
+  originOf,
+  type Principal,
+  type RequestHead,
+  type Route,
+  type Site,
+} from "../model/index.ts";
 import type { LoginConfig } from "../config/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Store } from "../store/store.ts";
 import { type Codes, createCodes, isSecretForm } from "./codes.ts";
 import type { Credentials } from "./credentials.ts";
-import { createFailureLimit } from "./failure-limit.ts";
+import type { LoginLimit } from "./login-limit.ts";
 import type { Permissions } from "./permissions.ts";
 import { authorityOf, gatePath, hostnameOf, isPlainPath, matchHost, pathPrefix } from "./place.ts";
 import type { Revocations } from "./revocations.ts";
@@ -37,7 +45,10 @@ export interface Visit {
 
 /** From nothing to a login, and from a login to a service. */
 export interface Login {
-  /** A link that logs one browser in, once. The code is in the fragment, which no browser sends to any server. Throws `unavailable`. */
+  /**
+   * A link that logs one browser in, once. The code is in the fragment, which no browser sends to any server. Throws `denied` for who
+   * showed a token with a scope: the login would have none; and `unavailable`.
+   */
   link(principal: Principal): Promise<{ readonly url: string; readonly expiresAt: number }>;
   /** Throws `unauthenticated`, `rate_limited` or `unavailable`. `peer`: address of who tries. */
   redeem(
@@ -69,6 +80,7 @@ export interface LoginDeps {
   readonly logger: Logger;
   readonly tokens: Tokens;
   readonly credentials: Credentials;
+  readonly limit: LoginLimit;
   readonly permissions: Permissions;
   readonly revocations: Revocations;
   readonly visits: Codes<Visit>;
@@ -76,20 +88,21 @@ export interface LoginDeps {
   readonly routeFor: (host: string, path: string) => Route | undefined;
 }
 
-/** Keeps nothing but the counters of failed tries: there is nothing to close. */
+/** There is nothing to close. */
 export function createLogin(deps: LoginDeps): Login {
   const { clock, config, logger, site } = deps;
   const links = createCodes<Principal>({ store: deps.store, clock, kind: "links" });
-  const limit = createFailureLimit(clock);
   const page = `${originOf(site, site.gateHost)}/.taskgate/login`;
 
   return {
-    async link({ realm, name, groups, admin }) {
-      const { code, expiresAt } = await links.mint({ realm, name, groups, admin }, config.link);
+    async link(principal) {
+      if (principal.scope !== undefined)
+        throw new GatewayError("denied", "a token with a scope makes no login links; log in");
+      const { code, expiresAt } = await links.mint(copyPrincipal(principal), config.link);
       return { url: `${page}#code=${code}`, expiresAt };
     },
     async redeem(code, peer) {
-      const principal = await limit.run(peer, async () => {
+      const principal = await deps.limit.count({ method: "link", peer }, async () => {
         const found = deps.current(await links.redeem(code));
         if (found === null)
           throw new GatewayError("unauthenticated", "this link is for somebody who is not known here");
@@ -159,9 +172,10 @@ const VISIT_TIME_MS = 10_000;
 /** What the session will stand on: the login as it is now, not as it was when it was shown. */
 async function groundsOf(
   { tokens, revocations }: LoginDeps,
-  { realm, name, groups, admin, credential }: Caller,
+  caller: Caller,
 ): Promise<Pick<Visit, "principal" | "proof" | "login" | "notAfter">> {
-  const principal = { realm, name, groups, admin };
+  const principal = copyPrincipal(caller);
+  const { credential } = caller;
   if (credential === undefined) return { principal, login: null, notAfter: null };
   const grounds = await tokens.find(credential.id);
   if (grounds !== null) {

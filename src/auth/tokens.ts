@@ -1,9 +1,19 @@
 import { timingSafeEqual } from "node:crypto";
-import { GatewayError, type Identity, isCode, type Principal, sameIdentity } from "../model/index.ts";
+import {
+  copyPrincipal,
+  GatewayError,
+  type Identity,
+  isCode,
+  type Principal,
+  sameIdentity,
+  type Scope,
+  whoText,
+} from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
 import { hashOf, newPublicId, newSecret } from "./codes.ts";
 import type { Revocations } from "./revocations.ts";
+import type { TokenUses } from "./token-uses.ts";
 
 const KIND = "tokens";
 const MAX_PER_PRINCIPAL = 1000;
@@ -19,10 +29,15 @@ export type TokenKind = "token" | "browser";
 export interface TokenView {
   readonly id: string;
   readonly name: string;
+  /** `[REALM/]NAME`, without the realm of who looks. */
   readonly owner: string;
   readonly kind: TokenKind;
+  /** null: all that its owner may do. */
+  readonly scope: Scope | null;
   readonly createdAt: number;
   readonly expiresAt: number | null;
+  /** To within ten minutes; null: never. */
+  readonly lastUsedAt: number | null;
 }
 
 /** `token` is shown this once. */
@@ -33,6 +48,7 @@ export interface NewToken {
 
 export interface TokenOptions {
   readonly name: string;
+  /** With the scope that the token is to have. */
   readonly principal: Principal;
   readonly kind: TokenKind;
   /** How who gets it proved who they are: name of the login method. */
@@ -82,6 +98,7 @@ export interface TokensDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly revocations: Revocations;
+  readonly uses: TokenUses;
   /** Who a kept principal is today; null: nobody any more. */
   readonly current: (principal: Principal) => Principal | null;
 }
@@ -93,7 +110,7 @@ export function looksLikeToken(text: string): boolean {
 
 /** Tokens in the store: hashed, listed, revoked. */
 export function createTokens(deps: TokensDeps): Tokens {
-  const { store, clock, revocations } = deps;
+  const { store, clock, revocations, uses } = deps;
 
   function grounds(id: string, record: TokenRecord | undefined): Grounds | null {
     if (record === undefined || revocations.has(id)) return null;
@@ -115,7 +132,7 @@ export function createTokens(deps: TokensDeps): Tokens {
       const record = makeRecord(options, hashOf(token), clock.now());
       const expiry = record.expiresAt === null ? {} : { expiresAt: record.expiresAt };
       await store.put(KIND, id, record, { version: null, ...expiry });
-      return { view: viewOf(id, record), token };
+      return { view: viewOf(id, record, { realm: record.principal.realm }), token };
     },
     async verify(token) {
       const id = FORM.exec(token)?.[1];
@@ -124,6 +141,7 @@ export function createTokens(deps: TokensDeps): Tokens {
       const right = timingSafeEqual(Buffer.from(expected), Buffer.from(hashOf(token)));
       const found = id === undefined || !right ? null : grounds(id, record);
       if (found === null) throw new GatewayError("unauthenticated", "this token is wrong, revoked or expired");
+      uses.note(found.id, found.expiresAt);
       return found;
     },
     async find(id) {
@@ -131,9 +149,10 @@ export function createTokens(deps: TokensDeps): Tokens {
     },
     async list(principal) {
       const visible = await records(store, (record) => mayManage(principal, record));
+      const used = await uses.all();
       return visible
         .filter(([id, record]) => grounds(id, record) !== null)
-        .map(([id, record]) => viewOf(id, record))
+        .map(([id, record]) => viewOf(id, record, { realm: principal.realm, lastUsedAt: used.get(id) }))
         .toSorted((a, b) => a.createdAt - b.createdAt);
     },
     async revoke(id, principal) {
@@ -148,6 +167,7 @@ export function createTokens(deps: TokensDeps): Tokens {
         // Somebody else removed it meanwhile, which is what was wanted.
         if (!isCode(error, "conflict")) throw error;
       }
+      await uses.forget(id);
     },
   };
 }
@@ -161,13 +181,12 @@ async function records(store: Store, wanted: (record: TokenRecord) => boolean): 
 
 function makeRecord(options: TokenOptions, hash: string, now: number): TokenRecord {
   const { name, kind, proof, lifetimeMs } = options;
-  // Copied field by field: a caller's principal may carry more than belongs here.
-  const { realm, name: who, groups, admin } = options.principal;
   return {
     name,
     kind,
     ...(proof === undefined ? {} : { proof }),
-    principal: { realm, name: who, groups, admin },
+    // A caller's principal may carry more than belongs here.
+    principal: copyPrincipal(options.principal),
     hash,
     createdAt: now,
     expiresAt: lifetimeMs === undefined ? null : now + lifetimeMs,
@@ -178,7 +197,13 @@ function mayManage(principal: Principal, record: { readonly principal: Identity 
   return principal.admin || sameIdentity(principal, record.principal);
 }
 
-function viewOf(id: string, record: TokenRecord): TokenView {
+/** `realm`: of who looks. */
+function viewOf(
+  id: string,
+  record: TokenRecord,
+  { realm, lastUsedAt = null }: { readonly realm: string; readonly lastUsedAt?: number | undefined | null },
+): TokenView {
   const { name, kind, principal, createdAt, expiresAt } = record;
-  return { id, name, owner: principal.name, kind, createdAt, expiresAt };
+  const owner = whoText({ realm: principal.realm, name: principal.name }, realm);
+  return { id, name, owner, kind, scope: principal.scope ?? null, createdAt, expiresAt, lastUsedAt };
 }

@@ -220,6 +220,19 @@ export const LoginConfig = z.strictObject({
   code: duration("1s", "60s")
     .prefault("60s")
     .describe("How long the single-use code between the gate's host and a service's host is good."),
+  tokens: z
+    .strictObject({
+      lifetime: duration("1m", "3650d")
+        .prefault("90d")
+        .describe("How long an issued token is good where nobody says for how long."),
+      maxLifetime: duration("1m", "3650d").prefault("365d").describe("The longest that anybody may ask for."),
+    })
+    .refine((tokens) => tokens.lifetime <= tokens.maxLifetime, {
+      path: ["lifetime"],
+      error: "must not exceed login.tokens.maxLifetime",
+    })
+    .prefault({})
+    .describe("Tokens for programs, as people make them."),
   methods: z
     .array(LoginMethod)
     .max(20)

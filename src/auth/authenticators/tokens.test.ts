@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { GatewayError } from "../../model/index.ts";
+import { GatewayError, type Principal } from "../../model/index.ts";
 import { createManualClock } from "../../store/testing/manual-clock.ts";
 import type { Store } from "../../store/store.ts";
 import { startRevocations } from "../revocations.ts";
 import { createLogCapture, OWNER, START, startAuthKit, startTestStore } from "../testing/auth-kit.ts";
 import { makeHead } from "../testing/browser.ts";
+import { createTokenUses } from "../token-uses.ts";
 import { createTokens } from "../tokens.ts";
 import { type AuthenticatorSubject, describeAuthenticator } from "./authenticator.contract.ts";
 import { createTokensAuthenticator } from "./tokens.ts";
@@ -32,7 +33,10 @@ async function start(): Promise<AuthenticatorSubject> {
   const own = await startTestStore(clock, log.logger);
   const upstream = disturbed(own);
   const revocations = await startRevocations({ store: upstream.store, clock, keepMs: 60_000 });
-  const tokens = createTokens({ store: upstream.store, clock, revocations, current: (principal) => principal });
+  const tokens = createTokens({
+    ...{ store: upstream.store, clock, revocations, current: (principal: Principal) => principal },
+    uses: createTokenUses({ store: upstream.store, clock, logger: log.logger }),
+  });
   const issue = async (lifetimeMs?: number): Promise<string> => {
     const lifetime = lifetimeMs === undefined ? {} : { lifetimeMs };
     return (await tokens.issue({ name: "ci", principal: OWNER, kind: "token", ...lifetime })).token;
@@ -86,8 +90,8 @@ describe("tokens", () => {
     expect(token).toMatch(/^tg_[a-z2-7]{12}_[A-Za-z0-9_-]{43}$/);
     expect(token.slice(3, 15)).toBe(view.id);
     expect(view).toEqual({
-      ...{ id: view.id, name: "ci", owner: "olga", kind: "token" },
-      ...{ createdAt: START, expiresAt: START + 60_000 },
+      ...{ id: view.id, name: "ci", owner: "olga", kind: "token", scope: null },
+      ...{ createdAt: START, expiresAt: START + 60_000, lastUsedAt: null },
     });
     const kept = JSON.stringify([...(await kit.store.list("tokens"))]);
     expect(kept).toContain(view.id);
