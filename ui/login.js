@@ -1,16 +1,14 @@
 import { call } from "./api.js";
 import { byId, el, isWebAddress } from "./dom.js";
+import { complete, drawMethods, leaveFor, readMethods, takeReturn } from "./login-methods.js";
 import { forgetLogin, keepLogin, readLogin } from "./login-store.js";
 
 const TASKS_PAGE = "/.taskgate/";
 /** A login that is good for longer than this is not worth replacing. */
 const GOOD_FOR_MS = 24 * 3_600_000;
 
-const query = new URLSearchParams(location.search);
-/** A service's host sent this browser here, and wants it back. */
-const visit = query.has("host")
-  ? { host: query.get("host"), state: query.get("state") ?? "", path: query.get("path") ?? "/" }
-  : null;
+/** A service's host sent this browser here, and wants it back: `{host, state, path}`. */
+let visit = null;
 let onward = null;
 
 byId("form").addEventListener("submit", (event) => {
@@ -19,7 +17,66 @@ byId("form").addEventListener("submit", (event) => {
 });
 // A link that is pasted into this very page changes the fragment alone.
 addEventListener("hashchange", () => location.hash !== "" && void begin(takeFragment()));
-await begin(takeFragment());
+const back = takeReturn();
+if (back === null) {
+  visit = readVisit();
+  await begin(takeFragment());
+} else await comeBack(back);
+
+function readVisit() {
+  const query = new URLSearchParams(location.search);
+  if (!query.has("host")) return null;
+  return { host: query.get("host"), state: query.get("state") ?? "", path: query.get("path") ?? "/" };
+}
+
+/** From a provider's page. */
+async function comeBack(back) {
+  if (back.attempt === null) {
+    await ask("Log in", [el("p", { class: "bad" }, "That login was not begun in this browser, or too long ago.")]);
+    return;
+  }
+  ({ visit, onward } = back.attempt.goal);
+  await logInBy(
+    () => complete(back),
+    () => leave(back.method),
+  );
+}
+
+async function leave(method) {
+  say("One moment…");
+  try {
+    await leaveFor(method, { visit, onward });
+  } catch (error) {
+    failed(error, () => leave(method));
+  }
+}
+
+/** `login` resolves to a new login; `again`: what trying again is. */
+async function logInBy(login, again) {
+  say("One moment…");
+  try {
+    await replaceLogin(await login());
+  } catch (error) {
+    if (error.status === 401) await ask("Log in", [el("p", { class: "bad" }, "That did not work. Try again.")]);
+    else if (error.status === 403)
+      await ask("You may not log in here", [el("p", { class: "bad" }, `${error.message}.`)]);
+    else failed(error, again);
+    return;
+  }
+  await goOn();
+}
+
+/** Somebody else's login in this browser ends: what it opened is not the new person's. */
+async function replaceLogin({ token, expiresAt, realm, principal }) {
+  const old = readLogin();
+  try {
+    const before = old === null ? null : await call("GET", "/login");
+    if (before !== null && (before.name !== principal || before.realm !== realm)) await call("DELETE", "/login");
+  } catch {
+    // The old one has ended by itself.
+  }
+  keepLogin(token, expiresAt);
+}
 
 /** The code of a login link. It must not stay in the address bar or the history, used or not. */
 function takeFragment() {
@@ -34,7 +91,7 @@ async function begin(code) {
   if (code !== null && !(await redeem(code))) return;
   if (readLogin() === null) {
     const what = visit === null ? [] : [el("p", {}, "You asked for ", el("strong", {}, visit.host), ".")];
-    ask("Log in", what);
+    await ask("Log in", what);
     return;
   }
   await goOn();
@@ -49,18 +106,19 @@ async function redeem(code) {
   } catch (error) {
     if (readLogin() !== null && error.status === 401) return true;
     if (error.status === 401)
-      ask("This link does not work any more", [el("p", {}, "It was used before, or is too old.")]);
+      await ask("This link does not work any more", [el("p", {}, "It was used before, or is too old.")]);
     else failed(error, () => begin(code));
     return false;
   }
 }
 
 /** A new login of the same person is ended at once where the old one is still good: what was opened with that one stays open. */
-async function keepBetter({ token, expiresAt, principal }) {
+async function keepBetter({ token, expiresAt, realm, principal }) {
   const old = readLogin();
   if (old?.expiresAt > Date.now() + GOOD_FOR_MS) {
     try {
-      if ((await call("GET", "/login")).name === principal) {
+      const before = await call("GET", "/login");
+      if (before.name === principal && before.realm === realm) {
         await call("DELETE", "/login", undefined, token);
         return;
       }
@@ -82,7 +140,8 @@ async function logInWith(text) {
     await call("GET", "/login", undefined, text);
     keepLogin(text, null);
   } catch (error) {
-    if (error.status === 401) ask("Log in", [el("p", { class: "bad" }, "That token is wrong, revoked or expired.")]);
+    if (error.status === 401)
+      await ask("Log in", [el("p", { class: "bad" }, "That token is wrong, revoked or expired.")]);
     else failed(error, () => logInWith(text));
     return;
   }
@@ -96,7 +155,7 @@ async function goOn() {
   } catch (error) {
     if (error.status === 401) {
       forgetLogin();
-      ask("Log in again", [el("p", {}, "Your login has ended.")]);
+      await ask("Log in again", [el("p", {}, "Your login has ended.")]);
     } else if (error.status === 403 && visit !== null) await denied(error);
     else if (error.status === 404 && visit !== null) {
       tell("Nothing is here", [el("p", {}, "No service has the address ", el("strong", {}, visit.host), " any more.")]);
@@ -143,7 +202,7 @@ async function denied(error) {
     tasksLink(),
     el(
       "button",
-      { type: "button", class: "button", onClick: () => ask("Log in as somebody else", []) },
+      { type: "button", class: "button", onClick: () => void ask("Log in as somebody else", []) },
       "Use another login",
     ),
   );
@@ -161,11 +220,20 @@ function tasksLink() {
   return el("a", { class: "button", href: TASKS_PAGE }, "See your tasks");
 }
 
-function ask(title, message) {
+/** Shows the ways to log in. A gate that cannot say which it has still takes a link or a token. */
+async function ask(title, message) {
   tell(title, message);
+  const methods = await readMethods().catch(() => []);
+  byId("methods").replaceChildren(
+    ...drawMethods(methods, {
+      onLogin: (login) => void logInBy(login, () => ask(title, message)),
+      onLeave: (method) => void leave(method),
+    }),
+  );
+  byId("methods").hidden = methods.length === 0;
   byId("form").hidden = false;
   byId("credential").value = "";
-  byId("credential").focus();
+  (byId("methods").querySelector("input, button") ?? byId("credential")).focus();
 }
 
 function say(title) {
@@ -175,6 +243,7 @@ function say(title) {
 function tell(title, message) {
   byId("title").textContent = title;
   byId("message").replaceChildren(...message);
+  byId("methods").hidden = true;
   byId("form").hidden = true;
   byId("choices").hidden = true;
 }

@@ -1,6 +1,6 @@
 import { ApiError, call, readEvents, taskPath } from "./api.js";
 import { confirm } from "./confirm.js";
-import { byId, el } from "./dom.js";
+import { byId, el, isWebAddress } from "./dom.js";
 import { applyEvent, NOTHING } from "./live-tasks.js";
 import { forgetLogin, onLoginChange, readLogin } from "./login-store.js";
 import { createLogsView } from "./logs-view.js";
@@ -120,13 +120,16 @@ async function copy(text, button) {
 }
 
 async function logOut() {
+  let next = LOGIN_PAGE;
   try {
-    await call("DELETE", "/login");
+    // The provider's page, where its login is to end, too.
+    const answer = await call("DELETE", "/login");
+    if (answer !== undefined && isWebAddress(answer.location)) next = answer.location;
   } catch {
     // A token that was pasted is not a browser's to revoke, and a gate that is gone cannot: here it is forgotten either way.
   }
   forgetLogin();
-  location.replace(LOGIN_PAGE);
+  location.replace(next);
 }
 
 function leaveIfLoggedOut(error) {
