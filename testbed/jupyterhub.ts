@@ -23,14 +23,16 @@ export interface HubOptions {
   readonly permitted?: readonly string[];
   /** The gate's address that the hub sends browsers back to. */
   readonly redirectUri: string;
+  /** Where it is to be found; see `freePorts`. */
+  readonly port: number;
+  /** The secret of the service `taskgate`: 32 hexadecimal digits. */
+  readonly serviceToken: string;
 }
 
 /** A real JupyterHub, with its own proxy before it; the gate is its service `taskgate`. Disposing it removes all of it. */
 export interface TestHub extends AsyncDisposable {
   /** As browsers see it: `http://127.0.0.1:PORT/hub`. */
   readonly url: string;
-  /** The secret of the service `taskgate`. */
-  readonly serviceToken: string;
   /** A new token of a user, as its own page makes them. `expiresIn`: seconds. */
   mint(user: string, more?: { readonly expiresIn?: number; readonly scopes?: readonly string[] }): Promise<Minted>;
   revoke(user: string, id: string): Promise<void>;
@@ -62,7 +64,7 @@ async function hubProgram(): Promise<string> {
 /** Starts it (three seconds) and waits until it answers. Throws with what it said, if it does not. */
 export async function startTestHub(options: HubOptions): Promise<TestHub> {
   const program = await hubProgram();
-  const hub = new LiveHub(program, options, await freePorts(3));
+  const hub = new LiveHub(program, options, await freePorts(2));
   try {
     await hub.start();
   } catch (error) {
@@ -74,7 +76,6 @@ export async function startTestHub(options: HubOptions): Promise<TestHub> {
 
 class LiveHub implements TestHub {
   readonly url: string;
-  readonly serviceToken = randomBytes(16).toString("hex");
   readonly #minterToken = randomBytes(16).toString("hex");
   readonly #folder = mkdtempSync(join(tmpdir(), "taskgate-hub-"));
   readonly #program: string;
@@ -83,12 +84,10 @@ class LiveHub implements TestHub {
   #log = "";
 
   constructor(program: string, options: HubOptions, ports: readonly number[]) {
-    const [port, hubPort, proxyPort] = ports.map(String);
     this.#program = program;
-    this.url = `http://127.0.0.1:${port ?? ""}/hub`;
+    this.url = `http://127.0.0.1:${String(options.port)}/hub`;
     this.#apiUrl = `${this.url}/api`;
-    const tokens = { service: this.serviceToken, minter: this.#minterToken };
-    const config = hubConfig(options, tokens, { port, hubPort, proxyPort });
+    const config = hubConfig(options, this.#minterToken, ports);
     writeFileSync(join(this.#folder, "jupyterhub_config.py"), config);
   }
 
@@ -179,28 +178,18 @@ function endGroup(pid: number): void {
   }
 }
 
-interface HubPorts {
-  readonly port: string | undefined;
-  readonly hubPort: string | undefined;
-  readonly proxyPort: string | undefined;
-}
-
-function hubConfig(
-  options: HubOptions,
-  tokens: { readonly service: string; readonly minter: string },
-  { port, hubPort, proxyPort }: HubPorts,
-): string {
+function hubConfig(options: HubOptions, minterToken: string, [hubPort = 0, proxyPort = 0]: readonly number[]): string {
   const { users, admins = [], groups = {}, permitted = users } = options;
   const proxy = createRequire(import.meta.url).resolve("configurable-http-proxy/bin/configurable-http-proxy");
-  const service = { name: "taskgate", api_token: tokens.service, oauth_redirect_uri: options.redirectUri };
+  const service = { name: "taskgate", api_token: options.serviceToken, oauth_redirect_uri: options.redirectUri };
   const roles = [
     { name: "minter", services: ["minter"], scopes: ["admin:users", "tokens"] },
     { name: "gate-users", users: permitted, scopes: ["access:services!service=taskgate"] },
   ];
   const settings: Readonly<Record<string, unknown>> = {
-    "JupyterHub.bind_url": `http://127.0.0.1:${port ?? ""}`,
-    "JupyterHub.hub_bind_url": `http://127.0.0.1:${hubPort ?? ""}`,
-    "ConfigurableHTTPProxy.api_url": `http://127.0.0.1:${proxyPort ?? ""}`,
+    "JupyterHub.bind_url": `http://127.0.0.1:${String(options.port)}`,
+    "JupyterHub.hub_bind_url": `http://127.0.0.1:${String(hubPort)}`,
+    "ConfigurableHTTPProxy.api_url": `http://127.0.0.1:${String(proxyPort)}`,
     "ConfigurableHTTPProxy.command": [process.execPath, proxy],
     "JupyterHub.cleanup_proxy": false,
     "JupyterHub.authenticator_class": "dummy",
@@ -208,7 +197,7 @@ function hubConfig(
     "JupyterHub.load_groups": Object.fromEntries(Object.entries(groups).map(([name, users]) => [name, { users }])),
     "JupyterHub.services": [
       { ...service, oauth_no_confirm: true },
-      { name: "minter", api_token: tokens.minter },
+      { name: "minter", api_token: minterToken },
     ],
     "JupyterHub.load_roles": roles,
   };
@@ -225,7 +214,8 @@ function python(value: unknown): string {
   return JSON.stringify(JSON.stringify(value));
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
+/** Ports that are free just now. */
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => listening()));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
