@@ -28,6 +28,7 @@ module.exports = {
     layer("dataplanes", "config", "model", "platform"),
     layer("auth", "config", "model", "platform", "store/store\\.ts"),
     layer("audit", "config", "model", "platform"),
+    layer("cull", "config", "model", "platform"),
     layer(
       "api",
       "audit",
@@ -39,7 +40,7 @@ module.exports = {
       "providers/provider\\.ts",
       "dataplanes/dataplane\\.ts",
     ),
-    layer("cli", "api/wire\\.ts", "app", "config", "model", "platform"),
+    layer("cli", "api/wire\\.ts", "api/wire-[a-z]+\\.ts", "app", "config", "model", "platform"),
     {
       name: "siblings-are-strangers",
       severity: "error",

@@ -84,6 +84,7 @@ function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
     if (isOpen(c.req)) return next();
     const signal = AbortSignal.any([deps.signal, c.req.raw.signal, AbortSignal.timeout(AUTHENTICATE_MS)]);
     c.set("principal", await deps.auth.authenticate(requestHeadOf(c.req.raw), signal));
+    boundLinkVisitor(c.var.principal, c.req);
     return next();
   };
 }

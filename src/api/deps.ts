@@ -10,7 +10,10 @@ import type { TaskDirectory } from "./task-directory.ts";
 import type { VersionView } from "./wire.ts";
 
 /** What the API needs of login. */
-export type ApiAuth = Pick<Auth, "audit" | "authenticate" | "whileValid" | "tokens" | "login" | "grants" | "links" | "methods" | "devices">;
+export type ApiAuth = Pick<
+  Auth,
+  "audit" | "authenticate" | "whileValid" | "tokens" | "login" | "grants" | "links" | "methods" | "devices"
+>;
 
 /** What it takes to share a task. */
 export interface SharingRules {

@@ -112,7 +112,7 @@ describe("an event stream without a network", () => {
       if (built !== null) directory.built(built);
     };
     const leave = new AbortController();
-    const visibility = createVisibility(OWNER, OWNER, directory);
+    const visibility = createVisibility(OWNER, { owner: OWNER, directory, clock });
     const lasting = { signal: leave.signal, [Symbol.dispose]: () => undefined };
     const reader = openEventStream({ directory, visibility, clock }, lasting)
       .pipeThrough(new TextDecoderStream())

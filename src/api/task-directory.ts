@@ -1,7 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Built, TableState } from "../core/table-state.ts";
 import type { PlaneStatus } from "../dataplanes/dataplane.ts";
-import { GATE_PROVIDER, GatewayError, type Identity, type Site } from "../model/index.ts";
+import {
+  GATE_PROVIDER,
+  GatewayError,
+  serviceKey,
+  type Identity,
+  type Route,
+  type SharedTask,
+  type Site,
+} from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TaskControl } from "../providers/provider.ts";
 import { createProblemIndex } from "./problem-index.ts";
@@ -32,6 +40,10 @@ export interface TaskDirectory {
   get(nameOrId: string, among?: (taskKey: string) => boolean): TaskView;
   /** By task key; null: nobody's, or no such task. */
   ownerOf(taskKey: string): Identity | null;
+  /** Who may use which of its services; null: there is no such task. */
+  accessOf(taskKey: string): TaskAccess | null;
+  /** Whether the table shows all that was given to the task. */
+  showsShared(taskKey: string): boolean;
   /** Of sources, planes, and what belongs to no task. */
   problems(): readonly ProblemView[];
   /** To be called after every build. Work proportional to the change. */
@@ -50,6 +62,13 @@ export interface TaskDirectory {
   ): Promise<TaskView | undefined>;
   /** How many listen. */
   readonly subscribers: number;
+}
+
+/** A task as it is given to others. */
+export interface TaskAccess {
+  readonly task: SharedTask;
+  /** A way to each service that people are told of, which says who may use it. */
+  readonly services: readonly { readonly name: string; readonly route: Route }[];
 }
 
 /** Starts with all that `state` holds now. */
@@ -115,6 +134,22 @@ class Directory implements TaskDirectory {
 
   ownerOf(taskKey: string): Identity | null {
     return this.#deps.state.tasks.get(taskKey)?.task.owner ?? null;
+  }
+
+  accessOf(taskKey: string): TaskAccess | null {
+    const { state } = this.#deps;
+    const merged = state.tasks.get(taskKey);
+    if (merged === undefined || merged.provider === GATE_PROVIDER) return null;
+    const { id, instance, owner, services } = merged.task;
+    const routed = services.flatMap(({ name, awaited }) => {
+      const [route] = awaited === true ? [] : state.routesOf(serviceKey(merged.provider, id, name));
+      return route === undefined ? [] : [{ name, route }];
+    });
+    return { task: { instance, owner }, services: routed };
+  }
+
+  showsShared(taskKey: string): boolean {
+    return this.#deps.state.showsShared(taskKey);
   }
 
   problems(): readonly ProblemView[] {

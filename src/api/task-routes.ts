@@ -4,10 +4,11 @@ import type { TaskControl } from "../providers/provider.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import { noteAudit } from "./audit-operations.ts";
 import type { ApiDeps } from "./deps.ts";
+import { findOwnTask, findTask, visibilityOf } from "./find-task.ts";
 import { lastingAnswer } from "./lasting.ts";
 import { openLogStream } from "./log-stream.ts";
 import { ROUTES } from "./routes.ts";
-import { createVisibility, mayManage } from "./visibility.ts";
+import { mayManage } from "./visibility.ts";
 import { withoutUndefined } from "./without-undefined.ts";
 import type { TaskView } from "./wire.ts";
 
@@ -26,19 +27,19 @@ export function addTaskRoutes(api: Api, deps: ApiDeps): void {
 function addReading(api: Api, deps: ApiDeps): void {
   const { directory } = deps;
   api.openapi(ROUTES.listTasks, (c) => {
-    const { sees, problems } = visibility(c, deps);
-    const tasks = directory.list().filter((view) => sees(view.id));
+    const { show, problems } = visibilityOf(c, deps);
+    const tasks = directory.list().flatMap((view) => show(view) ?? []);
     return c.json({ tasks, problems: [...problems(directory.problems())] }, 200);
   });
-  api.openapi(ROUTES.showTask, (c) => c.json(find(c, deps, c.req.valid("param").task), 200));
+  api.openapi(ROUTES.showTask, (c) => c.json(findTask(c, deps, c.req.valid("param").task), 200));
   api.openapi(ROUTES.listProblems, (c) => {
-    const { sees, problems } = visibility(c, deps);
-    const ofTasks = directory.list().flatMap((view) => (sees(view.id) ? view.problems : []));
+    const { show, problems } = visibilityOf(c, deps);
+    const ofTasks = directory.list().flatMap((view) => show(view)?.problems ?? []);
     return c.json({ problems: [...problems(directory.problems()), ...ofTasks] }, 200);
   });
   let openLogs = 0;
   api.openapi(ROUTES.taskLogs, async (c) => {
-    const view = find(c, deps, c.req.valid("param").task);
+    const view = findOwnTask(c, deps, c.req.valid("param").task);
     const { follow, tail, replica } = c.req.valid("query");
     const control = controlOf(view, deps);
     const options = { follow: follow === "true", ...withoutUndefined({ tail, replica }) };
@@ -72,7 +73,7 @@ function addStarting(api: Api, deps: ApiDeps): void {
     return c.json(await started(c, await runnerFor(c, deps).attach(spec, deps.signal)), 201);
   });
   api.openapi(ROUTES.restartTask, async (c) => {
-    const view = find(c, deps, c.req.valid("param").task);
+    const view = findOwnTask(c, deps, c.req.valid("param").task);
     const runner = runnerFor(c, deps);
     if (view.provider !== deps.runnerProvider) throw notRunHere();
     const before = await stopped(view, deps);
@@ -92,33 +93,18 @@ async function stopped(view: TaskView, deps: ApiDeps): Promise<TaskView | undefi
 /** Acts go on when whoever asked leaves: half a stop helps nobody. */
 function addActing(api: Api, deps: ApiDeps): void {
   api.openapi(ROUTES.stopTask, async (c) => {
-    const view = find(c, deps, c.req.valid("param").task);
+    const view = findOwnTask(c, deps, c.req.valid("param").task);
     await controlOf(view, deps).stop(idOf(view), deps.signal);
     deps.logger.info({ by: c.var.principal.name, task: view.id }, "task stopped");
     return c.json(shown(await whenShown(deps, view.id, (now) => now === undefined || hasEnded(now))), 200);
   });
   api.openapi(ROUTES.removeTask, async (c) => {
-    const view = find(c, deps, c.req.valid("param").task);
+    const view = findOwnTask(c, deps, c.req.valid("param").task);
     await controlOf(view, deps).remove(idOf(view), deps.signal);
     deps.logger.info({ by: c.var.principal.name, task: view.id }, "task removed");
     await whenShown(deps, view.id, (now) => now === undefined);
     return c.body(null, 204);
   });
-}
-
-function visibility(c: Context<ApiEnv>, deps: ApiDeps) {
-  return createVisibility(c.var.principal, deps.owner, deps.directory);
-}
-
-function find(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskView {
-  const view = deps.directory.get(name, visibility(c, deps).sees);
-  const owner = deps.directory.ownerOf(view.id);
-  noteAudit(c, {
-    object: view.id,
-    task: view.id,
-    ...(owner === null ? {} : { owner: `${owner.realm}/${owner.name}` }),
-  });
-  return view;
 }
 
 function controlOf(view: TaskView, deps: ApiDeps): TaskControl {

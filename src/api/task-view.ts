@@ -4,7 +4,10 @@ import {
   addressText,
   hostPort,
   originOf,
+  OWNER_ONLY,
   serviceKey,
+  whoText,
+  type Access,
   type Anyone,
   type Endpoint,
   type Problem,
@@ -47,6 +50,7 @@ export function viewTask(input: TaskViewInput): TaskView {
     startedAt: task.startedAt ?? null,
     stale: sourceState?.state === "stale",
     controllable,
+    manageable: true,
     removable,
     services: task.services.filter(isListed).map((service) => viewService(service, input)),
     problems: problems.map(({ subject, code, message }) => ({ subject, code, message })),
@@ -79,8 +83,13 @@ function viewService(service: Service, input: TaskViewInput): ServiceView {
     health: healthOf(service, routes, input),
     anyone,
     login: asksLogin(service, whole, anyone),
+    sharedWith: sharedWith(whole[0]?.access ?? OWNER_ONLY),
     replicas: viewReplicas(service, routes, input),
   };
+}
+
+function sharedWith({ grants }: Access): string[] {
+  return [...new Set(grants.map(({ to }) => ("link" in to ? `link:${to.link}` : whoText(to))))];
 }
 
 type WayIn = Pick<ServiceView, "url" | "host" | "port" | "dial">;

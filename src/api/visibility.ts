@@ -1,44 +1,81 @@
+import { mayUse } from "../auth/access.ts";
 import { sameIdentity, type Identity, type Principal } from "../model/index.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { TaskDirectory } from "./task-directory.ts";
-import type { LiveEvent, ProblemView } from "./wire.ts";
+import type { LiveEvent, ProblemView, TaskView } from "./wire.ts";
 
-/** Whether somebody may see a task here and act on it: its owner and administrators. */
+/** Whether somebody may see all of a task here and act on it: its owner and administrators. */
 export function mayManage(principal: Principal, owner: Identity | null): boolean {
   return principal.admin || (owner !== null && sameIdentity(principal, owner));
 }
 
-/** What of the directory one principal may see. */
+/** What of the directory one principal may see: their own tasks, and of those of others what they may use. */
 export interface Visibility {
   sees(taskKey: string): boolean;
+  /** Whether they may act on it. */
+  manages(taskKey: string): boolean;
+  /** What of a task they may see; null: nothing. */
+  show(view: TaskView): TaskView | null;
   /** Of sources and of no task: administrators and the gate's owner alone. */
   problems(problems: readonly ProblemView[]): readonly ProblemView[];
   /** Takes out of an event what is not to be seen. Call it on every event, in order: it remembers what was shown. */
   filter(event: LiveEvent): LiveEvent;
 }
 
-/** Administrators see everything, as it is. `gateOwner` sees what is wrong with the gate, too. */
-export function createVisibility(principal: Principal, gateOwner: Identity, directory: TaskDirectory): Visibility {
-  const all = principal.admin;
-  const sees = (taskKey: string) => all || mayManage(principal, directory.ownerOf(taskKey));
-  const problems = (list: readonly ProblemView[]) => (mayManage(principal, gateOwner) ? list : []);
+export interface VisibilityDeps {
+  /** Sees what is wrong with the gate, too. */
+  readonly owner: Identity;
+  readonly directory: Pick<TaskDirectory, "accessOf" | "ownerOf">;
+  readonly clock: Pick<Clock, "now">;
+}
+
+/** Administrators see everything, as it is. */
+export function createVisibility(principal: Principal, deps: VisibilityDeps): Visibility {
+  const { directory } = deps;
+  const manages = (taskKey: string) => mayManage(principal, directory.ownerOf(taskKey));
+  const usable = (taskKey: string): ReadonlySet<string> => {
+    const now = deps.clock.now();
+    const services = directory.accessOf(taskKey)?.services ?? [];
+    return new Set(services.flatMap(({ name, route }) => (mayUse(route, principal, now) === "allowed" ? [name] : [])));
+  };
+  const show = (view: TaskView): TaskView | null => {
+    if (manages(view.id)) return view;
+    const names = usable(view.id);
+    return names.size === 0 ? null : asUser(view, names);
+  };
+  const shownOf = (views: readonly TaskView[]): TaskView[] => views.flatMap((view) => show(view) ?? []);
+  const problems = (list: readonly ProblemView[]) => (mayManage(principal, deps.owner) ? list : []);
   const shown = new Set<string>();
   return {
-    sees,
+    sees: (taskKey) => manages(taskKey) || usable(taskKey).size > 0,
+    manages,
+    show,
     problems,
     filter(event) {
-      if (all) return event;
+      if (principal.admin) return event;
       if (event.kind === "tasks") {
-        const tasks = event.tasks.filter((view) => sees(view.id));
+        const tasks = shownOf(event.tasks);
         shown.clear();
         for (const view of tasks) shown.add(view.id);
         return { kind: "tasks", tasks, problems: problems(event.problems) };
       }
-      const set = event.set.filter((view) => sees(view.id));
-      // A task that changed hands goes away for who had it.
-      const gone = [...event.removed, ...event.set.filter((view) => !sees(view.id)).map((view) => view.id)];
+      const set = shownOf(event.set);
+      const present = new Set(set.map((view) => view.id));
+      // A task that changed hands, or is shared no more, goes away for who had it.
+      const gone = [...event.removed, ...event.set.map((view) => view.id).filter((key) => !present.has(key))];
       const removed = gone.filter((key) => shown.delete(key));
-      for (const view of set) shown.add(view.id);
+      for (const key of present) shown.add(key);
       return { kind: "change", set, removed, problems: problems(event.problems) };
     },
+  };
+}
+
+/** What somebody is told of a task of another's: how to use what they may use of it. */
+function asUser(view: TaskView, usable: ReadonlySet<string>): TaskView {
+  const services = view.services.filter((service) => usable.has(service.name));
+  return {
+    ...view,
+    ...{ reason: null, problems: [], controllable: false, removable: false, manageable: false },
+    services: services.map((service) => ({ ...service, sharedWith: [] })),
   };
 }

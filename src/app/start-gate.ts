@@ -10,6 +10,7 @@ import type { VersionView } from "../api/wire.ts";
 import { startAudit } from "../audit/audit.ts";
 import { startAuth } from "../auth/auth.ts";
 import { type GateFile, type Home, makeHome, removeGateFile, writeGateFile } from "../config/home.ts";
+import { realmOfConfig } from "../config/login-methods.ts";
 import type { Config } from "../config/schema.ts";
 import { siteOf } from "../config/site.ts";
 import { createTableState } from "../core/create-table-state.ts";
@@ -24,7 +25,7 @@ import { ownVersion, packageRoot } from "../platform/package-info.ts";
 import { processStart } from "../platform/process-identity.ts";
 import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
 import { startSoleLeadership } from "../store/embedded/sole-leadership.ts";
-import { accessOptions } from "./access-options.ts";
+import { accessOptions, ceilingOf } from "./access-options.ts";
 import { type AdminServer, startAdminServer } from "./admin-server.ts";
 import { type ClaimsBook, createClaimsBook, readClaims } from "./claims-book.ts";
 import { findRoute } from "./find-route.ts";
@@ -90,6 +91,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const directory = createTaskDirectory({ state, site, planeStatus: () => seen.plane, control, clock });
   const app = createApi({
     ...{ directory, control, auth, audit, owner, site, signal: stopping.signal, ...base },
+    sharing: { ceiling: ceilingOf(config), realm: realmOfConfig(config.login.methods) },
     runner: providers.local?.runner ?? null,
     runnerProvider: LOCAL_PROVIDER,
     version: versionOf(site, state, clock.now()),

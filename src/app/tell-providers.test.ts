@@ -19,6 +19,7 @@ function view(provider: string, name: string, url: string): TaskView {
     ...{
       stale: false,
       controllable: false,
+      manageable: true,
       removable: false,
       problems: [{ subject: `${provider}/${name}`, code: "name_taken", message: "…" }],
     },
@@ -34,7 +35,7 @@ function view(provider: string, name: string, url: string): TaskView {
           forward: "h",
           health: "healthy",
         },
-        ...{ anyone: "nobody", login: true, replicas: [] },
+        ...{ anyone: "nobody", login: true, sharedWith: [], replicas: [] },
       },
     ],
   };

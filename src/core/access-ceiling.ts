@@ -29,9 +29,16 @@ export function grantRefusal(grant: Pick<Grant, "to" | "until">, ceiling: Ceilin
   return granteeRefusal(grant.to, ceiling) ?? lifetimeRefusal(grant, ceiling, now);
 }
 
-/** The longest that a grant may last, in ms; undefined: for ever. */
-export function longestFor(to: Grant["to"], ceiling: Ceiling): number | undefined {
-  return "link" in to ? ceiling.longestLink : ceiling.longestGrant;
+/** Why it may not last that long at `now` (epoch ms), with what to do; null: it may. */
+export function lifetimeRefusal(
+  { to, until }: Pick<Grant, "to" | "until">,
+  ceiling: Ceiling,
+  now: number,
+): string | null {
+  const longest = "link" in to ? ceiling.longestLink : ceiling.longestGrant;
+  if (longest === undefined || (until !== undefined && until <= now + longest)) return null;
+  const [what, key] = "link" in to ? ["a link", "access.longestLink"] : ["a grant", "access.longestGrant"];
+  return `The longest that ${what} may last here is ${durationText(longest)} (${key}). Give it for that long at most.`;
 }
 
 /** What is left of an access below the ceiling: the same object where all of it is; and why the rest is not. */
@@ -78,13 +85,6 @@ function granteeRefusal(to: Grant["to"], ceiling: Ceiling): string | null {
   if (ceiling.groups.some((group) => group.realm === realm && group.name === name)) return null;
   const groups = ceiling.groups.map((group) => whoText({ group }));
   return `${whoText(to)} is no group that one shares with here; expected ${list(groups)} (access.groups).`;
-}
-
-function lifetimeRefusal({ to, until }: Pick<Grant, "to" | "until">, ceiling: Ceiling, now: number): string | null {
-  const longest = longestFor(to, ceiling);
-  if (longest === undefined || (until !== undefined && until <= now + longest)) return null;
-  const [what, key] = "link" in to ? ["a link", "access.longestLink"] : ["a grant", "access.longestGrant"];
-  return `The longest that ${what} may last here is ${durationText(longest)} (${key}). Give it for that long at most.`;
 }
 
 function list(texts: readonly string[]): string {

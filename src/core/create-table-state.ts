@@ -110,6 +110,10 @@ class KeptTable implements TableState {
     this.#reshared.add(key);
   }
 
+  showsShared(key: string): boolean {
+    return !this.#reshared.has(key);
+  }
+
   mayList(key: string): boolean {
     const entry = this.#sources.get(key.split("/", 1)[0] ?? "");
     return entry !== undefined && (!entry.source.heard || this.#taskOf(key) !== undefined);

@@ -81,6 +81,8 @@ export interface TableState {
   update(source: string, update: SourceUpdate): void;
   /** All that is now given to a task, by its key, whether there is such a task or not. `build` does the work. */
   share(taskKey: string, openings: readonly Opening[]): void;
+  /** Whether the table shows all that is given to the task of that key. */
+  showsShared(taskKey: string): boolean;
   /** Whether a task of that key may come back: a source lists it, be it unusable, or was not heard yet. */
   mayList(taskKey: string): boolean;
   setListeners(listeners: readonly Listener[]): void;

@@ -10,6 +10,8 @@ import { AuditConfig } from "../../config/audit-config.ts";
 import { LoginConfig } from "../../config/schema.ts";
 import { createTableState } from "../../core/create-table-state.ts";
 import type { TableState } from "../../core/table-state.ts";
+import { type SharedTasks, shareTasks } from "../../app/share-tasks.ts";
+import type { Ceiling } from "../../core/access-ceiling.ts";
 import type { PlaneStatus } from "../../dataplanes/dataplane.ts";
 import { matchKey, type Principal, type Site, type SourceUpdate } from "../../model/index.ts";
 import { systemClock as clock } from "../../platform/clock.ts";
@@ -69,6 +71,9 @@ export function emptyTable({ domain, gateHost, pathHost }: Site): TableState {
   return createTableState({ domain, gateHost, pathHost, listener: "main", tcp, ceiling: "public", epoch: "test" }, []);
 }
 
+/** Links are good for an hour at most; users and groups are of two realms. */
+const CEILING: Ceiling = { anyone: "authenticated", links: true, longestLink: 3_600_000, realms: ["local", "corp"] };
+
 export async function startTestGate(port = 7080): Promise<TestGate> {
   const scope = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "tg-api-"));
@@ -84,7 +89,8 @@ export async function startTestGate(port = 7080): Promise<TestGate> {
   const auth = scope.use(
     await startAuth({ store, config, site, owner: OWNER, routeFor, audit, sealer, clock, logger }),
   );
-  const tasks = tellTasks(state, site);
+  const shared = scope.use(shareTasks({ grants: auth.grants, state }));
+  const tasks = tellTasks(state, site, shared);
   const socketPath = join(folder, "api.sock");
   scope.use(await serve({ ...tasks, audit, auth, site, socketPath }));
   const tokenOf = async (principal: Principal) => (await auth.tokens.issue({ name: "test", principal })).token;
@@ -102,16 +108,22 @@ export async function startTestGate(port = 7080): Promise<TestGate> {
   };
 }
 
-function tellTasks(state: TableState, site: Site) {
+function tellTasks(state: TableState, site: Site, shared: SharedTasks) {
   let plane: PlaneStatus | null = null;
+  const build = () => {
+    const built = state.build(clock.now());
+    if (built === null) return;
+    shared.published(built);
+    directory.built(built);
+  };
   const publish = (source: string, update: SourceUpdate) => {
     state.update(source, update);
-    const built = state.build(clock.now());
-    if (built !== null) directory.built(built);
+    build();
   };
   const provider = new ScriptedProvider((update) => publish("local", update));
   const control = (key: string) => (key.startsWith("local/") ? provider : null);
   const directory = createTaskDirectory({ state, site, planeStatus: () => plane, control, clock });
+  shared.follow({ touch: build });
   publish("local", { kind: "whole", tasks: [], problems: [] });
   const setPlane = (status: Partial<PlaneStatus>) => {
     plane = { instances: new Map(), endpoints: new Map(), lastUsed: new Map(), problems: [], ...status };
@@ -141,8 +153,19 @@ async function serve({
   const about = { version: "0.1.0", url: "http://taskgate.localhost:7080", domain: site.domain, dataPlane: "embedded" };
   const version = () => ({ ...about, startedAt: clock.now(), revision: 1 });
   const signal = ended.signal;
-  const shared = { directory, runner: provider, runnerProvider: "local", control, audit, auth, owner: OWNER, site };
-  const app = createApi({ ...shared, version, pages, clock, logger, signal });
+  const sharing = { ceiling: CEILING, realm: OWNER.realm };
+  const parts = {
+    directory,
+    sharing,
+    runner: provider,
+    runnerProvider: "local",
+    control,
+    audit,
+    auth,
+    owner: OWNER,
+    site,
+  };
+  const app = createApi({ ...parts, version, pages, clock, logger, signal });
   const server = await startApiServer({ app, socketPath, logger });
   return {
     async [Symbol.asyncDispose]() {

@@ -222,6 +222,7 @@ export function taskView(name: string, differs: Partial<TaskView> = {}): TaskVie
     startedAt: null,
     stale: false,
     controllable: true,
+    manageable: true,
     removable: true,
     services: [serviceView("web", { url: `http://${name}.localhost:7080/`, host: `${name}.localhost` })],
     problems: [],
@@ -242,6 +243,7 @@ export function serviceView(name: string, differs: Partial<ServiceView> = {}): S
     health: "healthy",
     anyone: "nobody",
     login: true,
+    sharedWith: [],
     replicas: [],
     ...differs,
   };

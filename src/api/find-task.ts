@@ -1,0 +1,32 @@
+import type { Context } from "hono";
+import { GatewayError } from "../model/index.ts";
+import type { ApiEnv } from "./api-env.ts";
+import { noteAudit } from "./audit-operations.ts";
+import type { ApiDeps } from "./deps.ts";
+import { createVisibility, type Visibility } from "./visibility.ts";
+import type { TaskView } from "./wire.ts";
+
+/** What the caller may see. */
+export function visibilityOf(c: Context<ApiEnv>, deps: ApiDeps): Visibility {
+  return createVisibility(c.var.principal, deps);
+}
+
+/** The task of that name, as the caller may see it. Throws `not_found`, and `conflict` for a name that several have. */
+export function findTask(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskView {
+  const visibility = visibilityOf(c, deps);
+  const view = deps.directory.get(name, visibility.sees);
+  const owner = deps.directory.ownerOf(view.id);
+  noteAudit(c, {
+    object: view.id,
+    task: view.id,
+    ...(owner === null ? {} : { owner: `${owner.realm}/${owner.name}` }),
+  });
+  return visibility.show(view) ?? view;
+}
+
+/** The same, for its owner and administrators alone. Throws `denied`, too, for whom it is only shared with. */
+export function findOwnTask(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskView {
+  const view = findTask(c, deps, name);
+  if (view.manageable) return view;
+  throw new GatewayError("denied", `${view.name} is shared with you: you may use it, and its owner decides about it`);
+}
