@@ -29,6 +29,7 @@ module.exports = {
     layer("auth", "config", "model", "platform", "store/store\\.ts"),
     layer("audit", "config", "model", "platform"),
     layer("cull", "config", "model", "platform"),
+    layer("cull", "config", "model", "platform"),
     layer(
       "api",
       "audit",

@@ -14,6 +14,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Store } from "../store/store.ts";
 import { currentOf } from "./access.ts";
+import { Activity } from "./activity.ts";
 import { createAppLogin } from "./app-login.ts";
 import { createAssertions } from "./assertions.ts";
 import { type AuthKeys, startKeyRings } from "./auth-keys.ts";
@@ -41,6 +42,7 @@ import { createTokenUses } from "./token-uses.ts";
 import { createTokens, type Grounds, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
 import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
+import { WatchedUse } from "./workers/watched-use.ts";
 import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
 
 export interface AuthDeps {
@@ -94,6 +96,8 @@ export interface Auth extends AsyncDisposable {
   readonly devices: DeviceLogins;
   /** What else is to be on record. */
   readonly audit: AuditSink & Pick<UseRecorder, "tally">;
+  /** Who uses what, of the tasks that are stopped when nobody does. */
+  readonly watched: Pick<WatchedUse, "watch" | "last">;
   /** What was given to others. */
   readonly grants: Grants;
   /** What was given to who has a link. */
@@ -134,7 +138,9 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   );
   const prolong = createProlong({ ...deps, tokens, permissions });
   const audit = deps.audit ?? { sink: NO_AUDIT, detail: { detail: "visits", visitIdleMs: 60_000, streamMs: 60_000 } };
-  const recorder = startUseRecorder({ clock, ...audit });
+  const activity = new Activity(clock);
+  const watched = new WatchedUse(activity);
+  const recorder = startUseRecorder({ clock, activity, ...audit });
   const live = startLive({
     ...{ clock, logger, prolong, recorder },
     isRevoked: ({ id }) => revocations.has(id),
@@ -178,6 +184,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     ...{ sessionMs: config.session, renewMs },
     prolong,
     auditDetail: audit.detail,
+    watched,
   });
 
   return {
@@ -206,6 +213,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     devices: createDeviceLogins({ ...shared, store, config, logins, limit }),
     grants,
     links: createLinks(linkDeps),
+    watched,
     audit: {
       record: (entry) => audit.sink.record(entry),
       tally: (entry) => recorder.tally(entry),
@@ -221,6 +229,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       logins[Symbol.dispose]();
       live[Symbol.dispose]();
       recorder[Symbol.dispose]();
+      activity[Symbol.dispose]();
       grants[Symbol.dispose]();
       revocations[Symbol.dispose]();
       return Promise.resolve();

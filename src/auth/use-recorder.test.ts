@@ -19,6 +19,7 @@ function begin(detail: Partial<AuditDetail> = {}): void {
   told = [];
   recorder = startUseRecorder({
     clock,
+    activity: { opened: () => null },
     sink: { record: (entry) => told.push(entry) },
     detail: { ...DETAIL, ...detail },
   });

@@ -9,6 +9,7 @@ import {
   type Use,
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { Activity } from "./activity.ts";
 import { rootOf } from "./revocations.ts";
 
 /** Visits that are under way at once; with one more, the one that began first ends in the log. */
@@ -47,6 +48,8 @@ export interface Recorded {
   readonly visit: Visit | null;
   /** Of its own entry, where it has begun with one. */
   readonly id: string | null;
+  /** To be called when it is over; null: nobody looks at its use. */
+  readonly done: (() => void) | null;
 }
 
 /** Says to an audit what went through a process: what lasts by its start and its end, requests by the visit that they are part of. */
@@ -63,6 +66,7 @@ export interface UseRecorderDeps {
   readonly clock: Clock;
   readonly sink: Pick<AuditSink, "record">;
   readonly detail: AuditDetail;
+  readonly activity: Pick<Activity, "opened">;
 }
 
 /** Keeps at most 10,000 visits. Disposing ends all of them, in the log too. */
@@ -83,6 +87,7 @@ class VisitBook implements UseRecorder {
   opened(use: Use, route: Route): Recorded | null {
     if (isGateService(route.service)) return null; // its API tells what was done there
     const at = this.#deps.clock.now();
+    const done = this.#deps.activity.opened(use, route);
     if (lasts(use)) {
       const id = newId();
       this.#deps.sink.record({
@@ -93,16 +98,17 @@ class VisitBook implements UseRecorder {
         id,
         start: at,
       });
-      return { at, visit: null, id };
+      return { at, visit: null, id, done };
     }
-    if (this.#deps.detail.detail === "requests") return { at, visit: null, id: null };
+    if (this.#deps.detail.detail === "requests") return { at, visit: null, id: null, done };
     const visit = this.#visitOf(use, route, at);
     visit.open += 1;
     visit.last = at;
-    return { at, visit, id: null };
+    return { at, visit, id: null, done };
   }
 
-  closed(use: Use, route: Route, { at, visit, id }: Recorded): void {
+  closed(use: Use, route: Route, { at, visit, id, done }: Recorded): void {
+    done?.();
     const end = this.#deps.clock.now();
     const own = visit === null || visit.ended || use.cutFor !== null || end - at >= this.#deps.detail.streamMs;
     if (visit !== null) addTo(visit, use, end);

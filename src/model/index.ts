@@ -7,6 +7,7 @@ export * from "./host-port.ts";
 export * from "./identity-headers.ts";
 export * from "./identity-text.ts";
 export * from "./identity.ts";
+export * from "./last-use.ts";
 export * from "./names.ts";
 export * from "./plain-head.ts";
 export * from "./problem.ts";

@@ -2,6 +2,7 @@ import type {
   AuditDetail,
   AuditEntry,
   Decision,
+  LastUse,
   PlainHead,
   Principal,
   Route,
@@ -11,6 +12,7 @@ import type {
 } from "../../model/index.ts";
 import type { Notice, Question } from "../../platform/process-link.ts";
 import type { CredentialForm } from "../authenticators/credential-forms.ts";
+import type { Watch } from "../activity.ts";
 import type { Usage } from "../usage.ts";
 
 /** What a worker's gatekeeper knows from the start. */
@@ -47,6 +49,12 @@ export const KEYS: Notice<Grounding["keys"]> = { name: "auth.keys" };
 
 /** To a worker: an id is void from now on. */
 export const REVOKED: Notice<string> = { name: "auth.revoked" };
+
+/** To a worker: whose use is to be told of. */
+export const WATCH: Notice<Watch> = { name: "auth.watch" };
+
+/** From a worker, by service, of those that are watched: where it changed. */
+export const LAST_USE: Notice<readonly (readonly [service: string, use: LastUse])[]> = { name: "auth.lastUse" };
 
 /** From a worker: what its audit log holds, a few at a time. `lost`: too many came at once to be told. */
 export const AUDITED: Notice<{ readonly entries: readonly AuditEntry[]; readonly lost: number }> = {

@@ -13,6 +13,7 @@ import type { KeyRing } from "../keys.ts";
 import type { LiveDeps } from "../live.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Usage } from "../usage.ts";
+import type { WatchedUse } from "./watched-use.ts";
 import { ADMIT, AUDITED, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
 
 /** The gate's half of what decides in worker processes. */
@@ -38,6 +39,7 @@ export interface WorkerAuthDeps {
   readonly prolong: LiveDeps["prolong"];
   readonly audit: AuditSink;
   readonly auditDetail: AuditDetail;
+  readonly watched: Pick<WatchedUse, "serve">;
 }
 
 /** Keeps nothing but memory: there is nothing to close. */
@@ -56,6 +58,7 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
         for (const [service, usage] of news) used.set(service, usage);
       });
       const observing = new DisposableStack();
+      observing.use(deps.watched.serve(link));
       observing.use(revocations.observe((id) => link.tell(REVOKED, id)));
       observing.use(deps.keys.observe(() => link.tell(KEYS, [...deps.keys.published])));
       return {

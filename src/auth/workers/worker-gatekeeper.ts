@@ -4,6 +4,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import { currentOf } from "../access.ts";
+import { Activity } from "../activity.ts";
 import { renewalOf } from "../assertions.ts";
 import { ownCookies } from "../cookies.ts";
 import { credentialHead } from "../credential-head.ts";
@@ -15,6 +16,7 @@ import { createSessionReader } from "../session-reader.ts";
 import type { Usage } from "../usage.ts";
 import { startUseRecorder } from "../use-recorder.ts";
 import { startAuditReport } from "./audit-report.ts";
+import { reportLastUse } from "./watched-use.ts";
 import {
   createLearnedAssertions,
   createLearnedCredentials,
@@ -62,7 +64,8 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
     }),
   };
   const report = startAuditReport(link, clock);
-  const recorder = startUseRecorder({ clock, sink: report, detail: grounding.audit });
+  const activity = new Activity(clock);
+  const recorder = startUseRecorder({ clock, sink: report, detail: grounding.audit, activity });
   const live = startLive({
     ...{ clock, logger: deps.logger, isRevoked: ({ id }) => revocations.has(id), recorder },
     mayStay: (session, route) => local.permissions.peek(route, session.principal) !== false,
@@ -73,7 +76,9 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
     local.credentials.forget();
     live.cut(id);
   });
-  const reporting = reportUsage(live, deps);
+  const reporting = new DisposableStack();
+  reporting.use(reportUsage(live, deps));
+  reporting.use(reportLastUse(activity, link, clock));
   return {
     check: createLocalCheck(local),
     admit: (route, head, signal) => admit(local, { ...deps, route, head }, signal),
@@ -83,6 +88,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
       reporting[Symbol.dispose]();
       live[Symbol.dispose]();
       recorder[Symbol.dispose]();
+      activity[Symbol.dispose]();
       report[Symbol.dispose]();
     },
   };
