@@ -5,6 +5,7 @@ import {
   type Gatekeeper,
   GatewayError,
   NO_AUDIT,
+  originOf,
   type Principal,
   type RequestHead,
   type Route,
@@ -33,6 +34,7 @@ import { type Logins, startLogins } from "./logins.ts";
 import { createMethodLogins, type MethodLogins } from "./method-logins.ts";
 import type { Sealer } from "./sealer.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
+import { isConsequential, isForeign, saysOrigin } from "./origins.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
 import { rootOf, startRevocations } from "./revocations.ts";
 import { SKEW_MS } from "./session-reader.ts";
@@ -112,6 +114,7 @@ export interface Auth extends AsyncDisposable {
 export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const { store, config, clock, owner, site } = deps;
   const logger = deps.logger.child({ component: "auth" });
+  const own = originOf(site, site.gateHost);
   const keepMs = config.session + SKEW_MS;
   const rings = await startKeyRings({ store, clock, logger, rotateMs: config.keyRotation, keepMs });
   const assertions = createAssertions({ keys: rings.assertion, site, clock });
@@ -136,6 +139,8 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     clock,
     current,
   );
+  const isOnBehalfOfOthers = (head: RequestHead): boolean =>
+    isConsequential(head) && saysOrigin(head) && credentials.isAmbient(head) && isForeign(head, own, []);
   const prolong = createProlong({ ...deps, tokens, permissions });
   const audit = deps.audit ?? { sink: NO_AUDIT, detail: { detail: "visits", visitIdleMs: 60_000, streamMs: 60_000 } };
   const activity = new Activity(clock);
@@ -191,6 +196,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     gatekeeper,
     keys: rings.keys,
     async authenticate(head, signal) {
+      if (isOnBehalfOfOthers(head)) throw new GatewayError("denied", "this request came from another site (Origin)");
       const shown = await credentials.authenticate(head, signal);
       if (shown === null || revocations.has(shown.id)) {
         throw new GatewayError("unauthenticated", "log in, or send a token: Authorization: Bearer tg_…");

@@ -1,9 +1,9 @@
-import { hash } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { GatewayError, type HeaderFields, type Principal, type RequestHead } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { abortable, type Answers, createAnswers } from "./answers.ts";
 import type { Authenticator } from "./authenticators/authenticator.ts";
-import { type CredentialForm, speakingHead } from "./authenticators/credential-forms.ts";
+import { type CredentialForm, isAmbient, reservedBy, speakingHead } from "./authenticators/credential-forms.ts";
 import { OWN_AUTHORIZATION } from "./authenticators/token-fields.ts";
 
 /** Where an authenticator does not say. */
@@ -27,6 +27,10 @@ export interface Shown {
 export interface Credentials {
   /** Names of headers that hold credentials of any of them. */
   recognised(head: RequestHead): readonly string[];
+  /** Names of headers that no job sees, whoever sent them, beside those. */
+  reserved(head: RequestHead): readonly string[];
+  /** Whether a browser may have sent what was shown by itself, so that a page of another site may be behind the request. */
+  isAmbient(head: RequestHead): boolean;
   /** What is known without asking: null where nothing was shown. */
   peek(head: RequestHead): Shown | "ask" | null;
   /** null: nothing was shown. Throws `unauthenticated`, `unavailable` and the signal's reason. */
@@ -34,14 +38,27 @@ export interface Credentials {
   /** Of all of them: what `recognised` goes by. */
   readonly forms: readonly CredentialForm[];
   /** What WWW-Authenticate says to who showed nothing. */
-  readonly challenge: string;
+  readonly challenges: Challenges;
   /** Makes all that is kept void. */
   forget(): void;
 }
 
+/** A browser asks its person for a password where a challenge wants one, whatever page it is on: that is for programs alone. */
+export interface Challenges {
+  readonly programs: string;
+  readonly browsers: string;
+}
+
+/** The challenge for who sent this; empty: none. */
+export function challengeFor(challenges: Challenges, head: RequestHead): string {
+  const fromBrowser =
+    head.header("sec-fetch-mode") !== undefined || (head.header("user-agent") ?? "").startsWith("Mozilla/");
+  return fromBrowser ? challenges.browsers : challenges.programs;
+}
+
 /**
- * `current`: who a principal is today; null: nobody any more. Answers are kept as long as their authenticator says, under a hash of what was shown. There is
- * nothing to close.
+ * `current`: who a principal is today; null: nobody any more. Answers are kept as long as their authenticator says, under a keyed hash of
+ * what was shown. There is nothing to close.
  */
 export function createCredentials(
   authenticators: readonly Authenticator[],
@@ -52,20 +69,24 @@ export function createCredentials(
     authenticator,
     answers: answersOf(authenticator, clock),
   }));
+  const key = randomBytes(32);
+  const forms = authenticators.flatMap((each) => each.forms);
 
   function addressee(request: RequestHead): Addressee | null {
     const head = speakingHead(request);
     for (const { authenticator, answers } of answering) {
       const names = authenticator.recognises(head);
-      if (names.length > 0) return { authenticator, answers, key: keyOf(authenticator, names, head), head };
+      if (names.length > 0) return { authenticator, answers, key: keyOf(key, head, names), head };
     }
     return null;
   }
 
   return {
-    challenge: authenticators.flatMap((each) => each.challenge ?? []).join(", "),
-    forms: authenticators.flatMap((each) => each.forms),
+    challenges: challengesOf(authenticators),
+    forms,
     recognised: (head) => authenticators.flatMap((each) => each.recognises(head)),
+    reserved: (head) => reservedBy(forms, head),
+    isAmbient: (head) => isAmbient(forms, speakingHead(head)),
     peek(head) {
       const found = addressee(head);
       if (found === null) return head.header(OWN_AUTHORIZATION) === undefined ? null : "ask";
@@ -119,7 +140,16 @@ async function askOne(
   }
 }
 
-function keyOf(authenticator: Authenticator, names: readonly string[], head: RequestHead): string {
+function challengesOf(authenticators: readonly Authenticator[]): Challenges {
+  const joined = (some: readonly Authenticator[]): string => some.flatMap((each) => each.challenge ?? []).join(", ");
+  return {
+    programs: joined(authenticators),
+    browsers: joined(authenticators.filter((each) => !each.challengesPeople)),
+  };
+}
+
+/** By a key of this process's own: what is kept of a password, and the public ids that are made of it, say nothing about it. */
+function keyOf(key: Buffer, head: RequestHead, names: readonly string[]): string {
   const shown = names.map((name) => [name, head.header(name)]);
-  return hash("sha256", JSON.stringify([authenticator.name, shown]));
+  return createHmac("sha256", key).update(JSON.stringify(shown)).digest("hex");
 }

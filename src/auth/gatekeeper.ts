@@ -18,11 +18,11 @@ import type { AppLogin } from "./app-login.ts";
 import { identityFields, renewalOf, type ShownAssertions, wantsAssertion } from "./assertions.ts";
 import { ownCookies } from "./cookies.ts";
 import { credentialHead } from "./credential-head.ts";
-import type { Credentials, Shown } from "./credentials.ts";
+import { challengeFor, type Credentials, type Shown } from "./credentials.ts";
 import { allowedOriginFields, frameOf, preflightAnswer } from "./cross-origin.ts";
 import { strippedHeaders } from "./headers.ts";
 import type { LiveSessions } from "./live.ts";
-import { isConsequential, isForeign } from "./origins.ts";
+import { isConsequential, isForeign, saysOrigin } from "./origins.ts";
 import { askedRoute, type Permissions } from "./permissions.ts";
 import { gatePath, hostOf } from "./place.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
@@ -35,7 +35,7 @@ import type { UseRecorder } from "./use-recorder.ts";
 export interface LocalDeps {
   readonly site: Site;
   readonly clock: Clock;
-  readonly credentials: Pick<Credentials, "challenge" | "peek" | "recognised">;
+  readonly credentials: Pick<Credentials, "challenges" | "isAmbient" | "peek" | "recognised" | "reserved">;
   readonly permissions: Pick<Permissions, "peek">;
   readonly assertions: ShownAssertions;
   readonly revocations: Pick<Revocations, "has">;
@@ -89,7 +89,7 @@ export function createGatekeeper(deps: GatekeeperDeps): Gatekeeper {
         return await decide(deps, route, head, signal);
       } catch (error) {
         if (signal.aborted) throw error;
-        return refusal(deps, route, error);
+        return refusal(deps, { route, head }, error);
       }
     },
     opened: (use, route, cut) => deps.live.opened(use, route, cut),
@@ -169,7 +169,7 @@ function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnT
   if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
   if (clock.now() >= renewalOf(session, route)) return ASK;
   if (permissions.peek(askedRoute(route, head), session.principal) !== true) return ASK;
-  return allowSession(deps, route, head, session);
+  return allowSession(deps, { route, head, session });
 }
 
 async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, signal: AbortSignal): Promise<Decision> {
@@ -199,10 +199,10 @@ interface Asked {
 /** The slow way of a cookie: its session is to be renewed, or does not suffice as it is, or an authority is to be asked. */
 async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision> {
   const { route, head, session } = asked;
-  if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, route, head, session);
+  if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, { route, head, session });
   const due = deps.clock.now() >= renewalOf(session, route);
   const permitted = await deps.permissions.ask(askedRoute(route, head), session.principal, signal);
-  if (permitted && !due) return allowSession(deps, route, head, session);
+  if (permitted && !due) return allowSession(deps, { route, head, session });
   const renewed = await renew(deps, asked, signal).catch((error: unknown) => {
     // A session that is good needs nobody's answer: it goes on unrenewed while its login cannot be looked up.
     if (permitted && !signal.aborted) return null;
@@ -213,7 +213,7 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
   }
   if (!permitted) return notYours(route, session);
   deps.sessions.postpone(session);
-  return allowSession(deps, route, head, session);
+  return allowSession(deps, { route, head, session });
 }
 
 /** A new token for the same session, if its login stands and still may: with the login's groups of today. */
@@ -232,8 +232,10 @@ async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, sign
 }
 
 function allowShown(deps: LocalDeps, asked: Asked, { id, respond }: Shown): Decision {
-  if (deps.revocations.has(id)) return unauthenticated(deps, "this token is revoked");
-  return allow(deps, asked, respond);
+  const { route, head, session } = asked;
+  if (deps.revocations.has(id)) return unauthenticated(deps, head, "this token is revoked");
+  const ambient = saysOrigin(head) && deps.credentials.isAmbient(credentialHead(route, head));
+  return ambient ? allowSession(deps, { route, head, session }, respond) : allow(deps, asked, respond);
 }
 
 function sessionOf({ assertions }: LocalDeps, route: Route, shown: Shown): Session {
@@ -245,9 +247,9 @@ function sessionOf({ assertions }: LocalDeps, route: Route, shown: Shown): Sessi
   };
 }
 
-/** Cookies are sent by browsers on anybody's behalf, so who asks is looked at, too. Tokens are not: whoever sends one means it. */
-function allowSession(deps: LocalDeps, route: Route, head: RequestHead, session: Session): Decision {
-  if (!comesFromElsewhere(deps.site, route, head)) return allow(deps, { route, head, session });
+/** Cookies, and passwords that a browser remembers, are sent on anybody's behalf, so who asks is looked at, too. */
+function allowSession(deps: LocalDeps, { route, head, session }: Asked, respond: HeaderFields = NOTHING): Decision {
+  if (!comesFromElsewhere(deps.site, route, head)) return allow(deps, { route, head, session }, respond);
   // Anybody may ask a public service, but nobody in somebody else's name.
   if (isPublic(route)) return allow(deps, { route, head, session: null });
   const reason = "this request came from another site, which this service does not allow (Origin, Sec-Fetch-Site)";
@@ -265,11 +267,12 @@ function allow(
   respond: HeaderFields = NOTHING,
 ): Decision {
   if (bypassesTheGate(route, head) && (session === null || !isManager(route, session.principal))) {
-    if (session === null) return unauthenticated(deps, "log in: tunnels to this service are for its owner");
+    if (session === null) return unauthenticated(deps, head, "log in: tunnels to this service are for its owner");
     const reason = "only its owner may open a tunnel to a service that speaks HTTP; ask for it by its address";
     return { kind: "deny", status: 403, code: "denied", reason, session };
   }
-  const strip = strippedHeaders(route, head, deps.credentials.recognised(credentialHead(route, head)));
+  const shown = deps.credentials.recognised(credentialHead(route, head));
+  const strip = strippedHeaders(route, head, [...shown, ...deps.credentials.reserved(head)]);
   const stripCookies = [...new Set(ownCookies(head).map((cookie) => cookie.name))];
   const cors = allowedOriginFields(route, head);
   const set = session === null || head.method === "CONNECT" ? NOTHING : identityFields(route, session);
@@ -316,17 +319,21 @@ function notYours(route: Route, session: Session): Decision {
   return { kind: "deny", status: 403, code: "denied", reason, session };
 }
 
-function unauthenticated(deps: LocalDeps, reason: string): Decision {
-  const challenge = deps.credentials.challenge;
+function unauthenticated(deps: LocalDeps, head: RequestHead, reason: string): Decision {
+  const challenge = challengeFor(deps.credentials.challenges, head);
   return { kind: "deny", status: 401, code: "unauthenticated", reason, ...(challenge === "" ? {} : { challenge }) };
 }
 
 const STATUS = { bad_request: 400, denied: 403, not_found: 404, rate_limited: 429 } as const;
 
 /** What could not be found out is never a yes and never a no. */
-function refusal(deps: GatekeeperDeps, route: Route, error: unknown): Decision {
+function refusal(
+  deps: GatekeeperDeps,
+  { route, head }: { readonly route: Route; readonly head: RequestHead },
+  error: unknown,
+): Decision {
   if (error instanceof GatewayError) {
-    if (error.code === "unauthenticated") return unauthenticated(deps, error.message);
+    if (error.code === "unauthenticated") return unauthenticated(deps, head, error.message);
     if (error.code in STATUS) {
       const status = STATUS[error.code as keyof typeof STATUS];
       const { retryAfterS } = error;

@@ -7,6 +7,11 @@ export function isConsequential(head: RequestHead): boolean {
   return !SAFE_METHODS.has(head.method) || head.header("upgrade") !== undefined;
 }
 
+/** Whether a request says where it comes from, as browsers do of every consequential one; programs mostly say nothing. */
+export function saysOrigin(head: RequestHead): boolean {
+  return head.header("origin") !== undefined || head.header("sec-fetch-site") !== undefined;
+}
+
 /**
  * Whether a request that was sent with a cookie comes from a page of another origin. Cookies are sent by browsers, and browsers say where
  * a consequential request comes from; one that does not say, or says two things, is taken as foreign. Siblings are foreign: SameSite does

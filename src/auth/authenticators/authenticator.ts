@@ -29,8 +29,6 @@ export interface Authenticator {
   readonly challenge?: string;
   /** A browser that gets the challenge asks the person at it for a password, on whatever page: it is for programs alone. */
   readonly challengesPeople?: boolean;
-  /** Browsers, or what stands before the gate, send its credentials by themselves: a page of another site may have made the request. */
-  readonly ambient?: boolean;
   /** How people at a browser log in; absent: only programs do. */
   readonly interactive?: Interactive;
   /** Tells whose credentials count no more from now on: what came of them ends at once. Absent: that is never known. */

@@ -57,6 +57,15 @@ export function reservedBy(forms: readonly CredentialForm[], head: RequestHead):
     : [...head.names()].filter((name) => reserved.includes(fieldKey(name)));
 }
 
+/**
+ * Whether what was shown is of a kind that browsers, or a proxy on their way, send by themselves: a page of another site may be behind the
+ * request. Tokens are not: whoever sends one means it.
+ */
+export function isAmbient(forms: readonly CredentialForm[], head: RequestHead): boolean {
+  const ambient = forms.filter(({ form }) => form === "proxy" || form === "ticket" || form === "scheme");
+  return ambient.length > 0 && recognisedBy(ambient, head).length > 0;
+}
+
 /** What one of the two fields says, the gate's own first. undefined: neither is there. */
 export function shownAuthorization(head: RequestHead): string | undefined {
   return head.header(OWN_AUTHORIZATION) ?? head.header("authorization");

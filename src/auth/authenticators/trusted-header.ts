@@ -45,7 +45,6 @@ export async function startTrustedHeader(deps: TrustedHeaderDeps): Promise<Authe
     name: method.name,
     realm,
     forms,
-    ambient: true,
     recognises(head) {
       const names = recognisedBy(forms, head);
       if (names.length === 0 && head.header(method.user) !== undefined) strangers.met(head.peer);

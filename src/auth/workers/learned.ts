@@ -1,11 +1,18 @@
 import { hash } from "node:crypto";
 import type { Principal, RequestHead, Route, Session } from "../../model/index.ts";
-import { type CredentialForm, isForOnce, recognisedBy, speakingHead } from "../authenticators/credential-forms.ts";
+import {
+  type CredentialForm,
+  isAmbient,
+  isForOnce,
+  recognisedBy,
+  reservedBy,
+  speakingHead,
+} from "../authenticators/credential-forms.ts";
 import { OWN_AUTHORIZATION } from "../authenticators/token-fields.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { mayUse } from "../access.ts";
 import type { ShownAssertions } from "../assertions.ts";
-import type { Credentials, Shown } from "../credentials.ts";
+import type { Challenges, Credentials, Shown } from "../credentials.ts";
 import { Lru } from "../lru.ts";
 import type { Permissions } from "../permissions.ts";
 
@@ -14,7 +21,10 @@ const KEEP_MS = 1000;
 const MAX_KEPT = 10_000;
 
 /** What the gate's answers tell a worker about credentials in headers, kept for one second. */
-export interface LearnedCredentials extends Pick<Credentials, "challenge" | "peek" | "recognised"> {
+export interface LearnedCredentials extends Pick<
+  Credentials,
+  "challenges" | "isAmbient" | "peek" | "recognised" | "reserved"
+> {
   /** The gate let `shown` in who sent this. */
   learn(head: RequestHead, shown: Shown): void;
   /** Makes all that is kept void. */
@@ -24,7 +34,7 @@ export interface LearnedCredentials extends Pick<Credentials, "challenge" | "pee
 /** There is nothing to close. */
 export function createLearnedCredentials(
   forms: readonly CredentialForm[],
-  challenge: string,
+  challenges: Challenges,
   clock: Clock,
 ): LearnedCredentials {
   const kept = new Lru<{ readonly shown: Shown; readonly until: number }>(MAX_KEPT);
@@ -36,8 +46,10 @@ export function createLearnedCredentials(
     return names.length === 0 ? null : hash("sha256", JSON.stringify(shown));
   };
   return {
-    challenge,
+    challenges,
     recognised: (head) => recognisedBy(forms, head),
+    reserved: (head) => reservedBy(forms, head),
+    isAmbient: (head) => isAmbient(forms, speakingHead(head)),
     peek(head) {
       const key = keyOf(head);
       if (key === null) return head.header(OWN_AUTHORIZATION) === undefined ? null : "ask";

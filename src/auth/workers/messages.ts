@@ -11,6 +11,7 @@ import type {
   Site,
 } from "../../model/index.ts";
 import type { Notice, Question } from "../../platform/process-link.ts";
+import type { Challenges } from "../credentials.ts";
 import type { CredentialForm } from "../authenticators/credential-forms.ts";
 import type { Watch } from "../activity.ts";
 import type { Usage } from "../usage.ts";
@@ -29,7 +30,7 @@ export interface Grounding {
   /** Of credentials of every authenticator that the gate has. */
   readonly forms: readonly CredentialForm[];
   /** What WWW-Authenticate says. */
-  readonly challenge: string;
+  readonly challenges: Challenges;
   /** Ids that are void. */
   readonly revoked: readonly string[];
   /** What the audit is told of. */

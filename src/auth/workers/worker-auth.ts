@@ -29,7 +29,7 @@ export interface WorkerAuth {
 
 export interface WorkerAuthDeps {
   readonly gatekeeper: Gatekeeper;
-  readonly credentials: Pick<Credentials, "challenge" | "forms">;
+  readonly credentials: Pick<Credentials, "challenges" | "forms">;
   readonly revocations: Pick<Revocations, "ids" | "observe">;
   readonly keys: Pick<KeyRing, "published" | "observe">;
   readonly owner: Principal;
@@ -91,7 +91,7 @@ function groundingOf({
   return {
     ...{ site, owner, sessionMs, renewMs: [...renewMs] },
     keys: [...keys.published],
-    challenge: credentials.challenge,
+    challenges: credentials.challenges,
     audit: auditDetail,
     forms: credentials.forms,
     revoked: [...revocations.ids()],

@@ -54,7 +54,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const local: Local = {
     ...{ site: grounding.site, clock, revocations },
     assertions: createLearnedAssertions(clock),
-    credentials: createLearnedCredentials(grounding.forms, grounding.challenge, clock),
+    credentials: createLearnedCredentials(grounding.forms, grounding.challenges, clock),
     permissions: createLearnedPermissions(clock),
     sessions: createSessionReader({
       ...{ revocations, clock, site: grounding.site, lifetimeMs: grounding.sessionMs },
