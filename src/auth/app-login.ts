@@ -19,6 +19,7 @@ import type { Permissions } from "./permissions.ts";
 import { authorityOf, deepLink, gatePath, hostOf, matchHost } from "./place.ts";
 import { isForeign } from "./origins.ts";
 import type { Revocations } from "./revocations.ts";
+import type { SessionBook } from "./session-book.ts";
 import { newSessionId, type Sessions } from "./sessions.ts";
 import { whoOf } from "./use-recorder.ts";
 
@@ -32,6 +33,7 @@ export interface AppLoginDeps {
   readonly sessions: Sessions;
   readonly permissions: Permissions;
   readonly revocations: Revocations;
+  readonly book: Pick<SessionBook, "begun">;
   readonly audit: Pick<AuditSink, "record">;
 }
 
@@ -107,6 +109,7 @@ async function enter(
     id: newSessionId(visit.login ?? NO_LOGIN),
     notAfter: visit.notAfter ?? clock.now() + FOREVER_MS,
   });
+  await deps.book.begun(session, { host, peer: head.peer, until: visit.notAfter ?? session.expiresAt });
   const { realm, name: user } = session.principal;
   deps.logger.info({ realm, user, service: route.service, host, peer: head.peer }, "session begun");
   deps.audit.record({ ...loginEntry(route, head, session), operation: "beginSession" });

@@ -9,6 +9,7 @@ import {
   type Principal,
   type RequestHead,
   type Route,
+  sameIdentity,
   type Site,
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -36,8 +37,9 @@ import type { Sealer } from "./sealer.ts";
 import { type Caller, createLogin, type Login, type Visit } from "./login.ts";
 import { isConsequential, isForeign, saysOrigin } from "./origins.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
-import { rootOf, startRevocations } from "./revocations.ts";
+import { isRevoked, rootOf, startRevocations } from "./revocations.ts";
 import { SKEW_MS } from "./session-reader.ts";
+import { createSessionBook, type SessionBook } from "./session-book.ts";
 import { createSessions } from "./sessions.ts";
 import { createTokenDesk, type TokenDesk } from "./token-desk.ts";
 import { createTokenUses } from "./token-uses.ts";
@@ -75,6 +77,8 @@ export interface AuthDeps {
 export interface Auth extends AsyncDisposable {
   readonly gatekeeper: Gatekeeper;
   readonly keys: AuthKeys;
+  /** Of browsers, at services. */
+  readonly sessions: Omit<SessionBook, "begun">;
   /** For the API, which takes no cookie. Throws `unauthenticated`, `unavailable` and the signal's reason. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Caller>;
   /** Calls `end` once, at once, when what the caller showed is revoked: for answers that last, such as live updates. */
@@ -148,12 +152,16 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const recorder = startUseRecorder({ clock, activity, ...audit });
   const live = startLive({
     ...{ clock, logger, prolong, recorder },
-    isRevoked: ({ id }) => revocations.has(id),
+    isRevoked: (session) => isRevoked(revocations, session),
     mayStay: (session, route) => permissions.peek(route, session.principal) !== false,
   });
   const observing = revocations.observe((id) => {
     credentials.forget();
     live.cut(id);
+  });
+  const observingUsers = revocations.observeUsers((user) => {
+    credentials.forget();
+    live.cutUser(user);
   });
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });
   const renewMs = new Map(
@@ -179,6 +187,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       audit: audit.sink,
     },
     assertions,
+    book: createSessionBook({ store, clock, tokens, revocations }),
   };
   const gatekeeper = createGatekeeper({ ...shared, appLogin: createAppLogin(shared) });
   const workers = createWorkerAuth({
@@ -195,6 +204,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   return {
     gatekeeper,
     keys: rings.keys,
+    sessions: shared.book,
     async authenticate(head, signal) {
       if (isOnBehalfOfOthers(head)) throw new GatewayError("denied", "this request came from another site (Origin)");
       const shown = await credentials.authenticate(head, signal);
@@ -203,10 +213,12 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       }
       return { ...shown.principal, credential: { id: shown.id, expiresAt: shown.expiresAt, proof: shown.proof } };
     },
-    whileValid: (caller, end) =>
-      revocations.observe((id) => {
-        if (id === caller.credential?.id) end();
-      }),
+    whileValid(caller, end) {
+      const watch = new DisposableStack();
+      watch.use(revocations.observe((id) => void (id === caller.credential?.id && end())));
+      watch.use(revocations.observeUsers((user) => void (sameIdentity(user, caller) && end())));
+      return watch;
+    },
     tokens: {
       issue: ({ name, principal, lifetimeMs }) =>
         tokens.issue({ name, principal, kind: "token", ...(lifetimeMs === undefined ? {} : { lifetimeMs }) }),
@@ -232,6 +244,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     [Symbol.asyncDispose]() {
       rings[Symbol.dispose]();
       observing[Symbol.dispose]();
+      observingUsers[Symbol.dispose]();
       logins[Symbol.dispose]();
       live[Symbol.dispose]();
       recorder[Symbol.dispose]();

@@ -5,7 +5,7 @@ import { type Cookie, cookieName, valuesOf } from "./cookies.ts";
 import { createVerifier } from "./jws.ts";
 import { Lru } from "./lru.ts";
 import { hostOf } from "./place.ts";
-import type { Revocations } from "./revocations.ts";
+import type { RevocationCheck } from "./revocations.ts";
 import { parseClaims, principalOf, type SessionClaims } from "./session-claims.ts";
 
 /** The `typ` of a session (RFC 8725 section 3.11); nothing else that the gate signs has it. */
@@ -35,7 +35,7 @@ export interface SessionReader {
 export interface SessionReaderDeps {
   /** Public keys, by kid; another map whenever they change. */
   readonly verifiers: () => ReadonlyMap<string, KeyObject>;
-  readonly revocations: Pick<Revocations, "has">;
+  readonly revocations: RevocationCheck;
   readonly clock: Clock;
   readonly site: Site;
   readonly lifetimeMs: number;
@@ -87,7 +87,9 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
 
   function isGoodNow({ claims, session }: Verified): boolean {
     const now = clock.now();
-    return now < session.expiresAt && now >= claims.iat * 1000 - SKEW_MS && !revocations.has(session.id);
+    const since = claims.iat * 1000;
+    if (now >= session.expiresAt || now < since - SKEW_MS) return false;
+    return !revocations.has(session.id) && !revocations.hasUser(session.principal, since);
   }
 
   return {

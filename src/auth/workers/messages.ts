@@ -13,6 +13,7 @@ import type {
 import type { Notice, Question } from "../../platform/process-link.ts";
 import type { Challenges } from "../credentials.ts";
 import type { CredentialForm } from "../authenticators/credential-forms.ts";
+import type { RevokedUser } from "../revocations.ts";
 import type { Watch } from "../activity.ts";
 import type { Usage } from "../usage.ts";
 
@@ -33,6 +34,7 @@ export interface Grounding {
   readonly challenges: Challenges;
   /** Ids that are void. */
   readonly revoked: readonly string[];
+  readonly revokedUsers: readonly RevokedUser[];
   /** What the audit is told of. */
   readonly audit: AuditDetail;
 }
@@ -61,6 +63,9 @@ export const LAST_USE: Notice<readonly (readonly [service: string, use: LastUse]
 export const AUDITED: Notice<{ readonly entries: readonly AuditEntry[]; readonly lost: number }> = {
   name: "auth.audited",
 };
+
+/** To a worker: all that somebody was given is void. */
+export const REVOKED_USER: Notice<RevokedUser> = { name: "auth.revokedUser" };
 
 /** From a worker, by service: what it was used for since that worker started, where that changed. */
 export const USED: Notice<readonly (readonly [service: string, usage: Usage])[]> = { name: "auth.used" };

@@ -14,7 +14,7 @@ import type { LiveDeps } from "../live.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Usage } from "../usage.ts";
 import type { WatchedUse } from "./watched-use.ts";
-import { ADMIT, AUDITED, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
+import { ADMIT, AUDITED, type Grounding, KEYS, PROLONG, REVOKED, REVOKED_USER, USED } from "./messages.ts";
 
 /** The gate's half of what decides in worker processes. */
 export interface WorkerAuth {
@@ -30,7 +30,7 @@ export interface WorkerAuth {
 export interface WorkerAuthDeps {
   readonly gatekeeper: Gatekeeper;
   readonly credentials: Pick<Credentials, "challenges" | "forms">;
-  readonly revocations: Pick<Revocations, "ids" | "observe">;
+  readonly revocations: Pick<Revocations, "ids" | "observe" | "observeUsers" | "users">;
   readonly keys: Pick<KeyRing, "published" | "observe">;
   readonly owner: Principal;
   readonly site: Site;
@@ -60,6 +60,7 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
       const observing = new DisposableStack();
       observing.use(deps.watched.serve(link));
       observing.use(revocations.observe((id) => link.tell(REVOKED, id)));
+      observing.use(revocations.observeUsers((user) => link.tell(REVOKED_USER, user)));
       observing.use(deps.keys.observe(() => link.tell(KEYS, [...deps.keys.published])));
       return {
         grounding: groundingOf(deps),
@@ -95,6 +96,7 @@ function groundingOf({
     audit: auditDetail,
     forms: credentials.forms,
     revoked: [...revocations.ids()],
+    revokedUsers: [...revocations.users()],
   };
 }
 

@@ -11,7 +11,7 @@ import { credentialHead } from "../credential-head.ts";
 import { createLocalCheck, type LocalDeps } from "../gatekeeper.ts";
 import { startLive, type LiveSessions } from "../live.ts";
 import { askedRoute } from "../permissions.ts";
-import { rootOf } from "../revocations.ts";
+import { isRevoked, KnownRevocations } from "../revocations.ts";
 import { createSessionReader } from "../session-reader.ts";
 import type { Usage } from "../usage.ts";
 import { startUseRecorder } from "../use-recorder.ts";
@@ -25,7 +25,7 @@ import {
   type LearnedCredentials,
   type LearnedPermissions,
 } from "./learned.ts";
-import { ADMIT, type Grounding, KEYS, PROLONG, REVOKED, USED } from "./messages.ts";
+import { ADMIT, type Grounding, KEYS, PROLONG, REVOKED, REVOKED_USER, USED } from "./messages.ts";
 
 export interface WorkerGatekeeperDeps {
   /** To the gate's process: see `serveWorker`. */
@@ -48,8 +48,7 @@ export type WorkerGatekeeper = Gatekeeper & Disposable;
  */
 export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekeeper {
   const { link, grounding, clock } = deps;
-  const revoked = new Set(grounding.revoked);
-  const revocations = { has: (id: string) => revoked.size > 0 && (revoked.has(id) || revoked.has(rootOf(id))) };
+  const revocations = new KnownRevocations(grounding.revoked, grounding.revokedUsers);
   const keys = readKeys(link, grounding);
   const local: Local = {
     ...{ site: grounding.site, clock, revocations },
@@ -67,14 +66,19 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const activity = new Activity(clock);
   const recorder = startUseRecorder({ clock, sink: report, detail: grounding.audit, activity });
   const live = startLive({
-    ...{ clock, logger: deps.logger, isRevoked: ({ id }) => revocations.has(id), recorder },
+    ...{ clock, logger: deps.logger, isRevoked: (session) => isRevoked(revocations, session), recorder },
     mayStay: (session, route) => local.permissions.peek(route, session.principal) !== false,
     prolong: (session, route) => link.ask(PROLONG, { session, route }, AbortSignal.timeout(PROLONG_TIME_MS)),
   });
   link.hear(REVOKED, (id) => {
-    revoked.add(id);
+    revocations.add(id);
     local.credentials.forget();
     live.cut(id);
+  });
+  link.hear(REVOKED_USER, (user) => {
+    revocations.addUser(user);
+    local.credentials.forget();
+    live.cutUser(user);
   });
   const reporting = new DisposableStack();
   reporting.use(reportUsage(live, deps));
