@@ -159,6 +159,11 @@ export const RunRequest = z
       .default([]),
     replicas: z.int().min(1).max(64).default(1),
     restart: z.enum(["no", "on-failure", "always"]).default("no"),
+    idleStop: z
+      .string()
+      .regex(/^(never|\d{1,9}(ms|s|m|h|d))$/, { error: "expected a duration such as 2h, or never" })
+      .optional()
+      .describe("How long nobody may use it before it is stopped. Absent: as configured (cull.after)."),
     anyone: Anyone.default("nobody"),
     path: z
       .string()

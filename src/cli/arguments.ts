@@ -56,6 +56,12 @@ export function parseWhen(text: string, where: string): number {
   return at;
 }
 
+/** `2h`, `never`: as it was said, which the API takes. */
+export function parseIdleStop(text: string): string {
+  if (text !== "never") parseDuration(text, "--idle-stop");
+  return text;
+}
+
 /** How long a token is good: what the API takes. */
 export function parseLifetime(text: string, where: string): number {
   const lifetimeMs = parseDuration(text, where);

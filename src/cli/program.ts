@@ -1,6 +1,15 @@
 import { Command, CommanderError, Option } from "commander";
 import { resolve } from "node:path";
-import { ACCESS, parseCount, parseDuration, parseLifetime, parseService, parseWhen, PROTOCOLS } from "./arguments.ts";
+import {
+  ACCESS,
+  parseCount,
+  parseDuration,
+  parseLifetime,
+  parseIdleStop,
+  parseService,
+  parseWhen,
+  PROTOCOLS,
+} from "./arguments.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { AUDIT_KINDS, AUDIT_OUTCOMES } from "../model/audit.ts";
 import { ownVersion } from "../platform/package-info.ts";
@@ -120,6 +129,7 @@ function declareTasks(declare: Declare): void {
         .default("no"),
     )
     .addOption(accessOption())
+    .option("--idle-stop <duration>", "stop it when nobody has used it for so long, or never", parseIdleStop)
     .option("--path <prefix>", "path on the path host too, such as /nb/")
     .option("--user <user>", "run it as this user of the machine")
     .option("--follow", "stay with its log; Ctrl-C leaves the task running")

@@ -26,6 +26,9 @@ const FRAME = {
   example: "app, self, none, any, or origins such as https://hub.example.com",
 };
 
+/** How long nobody may use it. */
+const CULL = { is: /^(never|\d{1,9}(ms|s|m|h|d))$/, example: "a duration such as 2h, or never" };
+
 /** What a certificate may hold and a ClientHello may say: a host name or an IP address. */
 const SERVER_NAME = { is: /^[A-Za-z0-9_.:-]{1,253}$/, example: "a name such as db.example.com" };
 const PEM = /^(\s*-----BEGIN [A-Z0-9 ]{1,40}-----[A-Za-z0-9+/=\s]+-----END [A-Z0-9 ]{1,40}-----)+\s*$/;
@@ -52,7 +55,7 @@ const READERS: Readers = {
   frame: (value, what) => readWord(value, what, FRAME),
   writeAction: line,
   assertion: (value, what) => readChoice(value, what, ["none", "session", "fresh"] as const),
-  cull: line,
+  cull: (value, what) => readWord(value, what, CULL),
 };
 const NAMES = Object.keys(READERS);
 

@@ -23,6 +23,8 @@ export interface RunSpec {
   readonly replicas: number;
   readonly restart: RestartPolicy;
   readonly anyone: Anyone;
+  /** How long nobody may use it before it is stopped (`2h`), or `never`; absent: as configured. */
+  readonly idleStop?: string;
   /** Path mode beside the host names, for the first service: `/nb/`. */
   readonly path?: string;
   /** The operating system's user to run as; absent: the gate's own. */

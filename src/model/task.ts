@@ -56,6 +56,7 @@ export interface Policy {
   readonly writeAction?: string;
   /** What the job is given to verify who asks: as old as the session (the default), fresh within a minute, or nothing. */
   readonly assertion?: "none" | "session" | "fresh";
+  /** How long nobody may use it before its task is stopped (`2h`), or `never`; absent: as configured. */
   readonly cull?: string;
 }
 

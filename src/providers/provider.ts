@@ -14,8 +14,11 @@ export interface LogOptions {
 export interface TaskControl {
   /** Whether this provider started it. If not (a port that was taken in), it can be removed, and nothing more. */
   isOwn(task: string): boolean;
-  /** Politely, then not; resolves when all its processes are gone. Stopping a stopped task is no error. */
-  stop(task: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Politely, then not; resolves when all its processes are gone. Stopping a stopped task is no error. `why`: what its state says from
+   * then on, where the gate stops it by itself.
+   */
+  stop(task: string, signal: AbortSignal, why?: string): Promise<void>;
   /** Stops it, and forgets it with its logs. */
   remove(task: string, signal: AbortSignal): Promise<void>;
   /** Whole lines, in order, without line ends. */

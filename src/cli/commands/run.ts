@@ -19,6 +19,7 @@ export interface RunOptions {
   readonly replicas: number;
   readonly restart: RunRequest["restart"];
   readonly access: keyof typeof ACCESS;
+  readonly idleStop?: string;
   readonly path?: string;
   readonly user?: string;
   readonly follow?: boolean;
@@ -51,6 +52,7 @@ function runRequest(terminal: Terminal, words: readonly string[], options: RunOp
     replicas: options.replicas,
     restart: options.restart,
     anyone: ACCESS[options.access],
+    ...(options.idleStop === undefined ? {} : { idleStop: options.idleStop }),
     ...(options.path === undefined ? {} : { path: options.path }),
     ...(options.user === undefined ? {} : { user: options.user }),
   };

@@ -121,14 +121,26 @@ function buildService(
     guard: "gate",
     ...(recognition?.landingPath === undefined ? {} : { landingPath: recognition.landingPath }),
     exposures: exposuresOf(record, protocol, wanted.first),
-    policy: recognition?.policy ?? NO_POLICY,
+    policy: policyOf(record, recognition),
   };
+}
+
+function policyOf(record: RunRecord | AttachRecord, recognition: Recognition | undefined): Policy {
+  const policy = recognition?.policy ?? NO_POLICY;
+  return record.kind === "run" && record.idleStop !== undefined ? { ...policy, cull: record.idleStop } : policy;
 }
 
 /** What stands for the services of a task of which none is known yet, so that its name says how it is doing. */
 function buildAwaited(record: RunRecord | AttachRecord): Service {
   const exposures = exposuresOf(record, "http", true);
-  return { name: AWAITED, protocol: "http", guard: "gate", exposures, policy: NO_POLICY, awaited: true };
+  return {
+    name: AWAITED,
+    protocol: "http",
+    guard: "gate",
+    exposures,
+    policy: policyOf(record, undefined),
+    awaited: true,
+  };
 }
 
 function exposuresOf(record: RunRecord | AttachRecord, protocol: Protocol, first: boolean): readonly Exposure[] {

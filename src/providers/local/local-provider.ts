@@ -26,7 +26,7 @@ export function createLocalProvider(deps: LocalDeps): LocalProvider {
     },
     control: {
       isOwn: (task) => present?.isOwn(task) ?? false,
-      stop: async (task, signal) => tasks().stop(task, signal),
+      stop: async (task, signal, why) => tasks().stop(task, signal, why),
       remove: async (task, signal) => tasks().remove(task, signal),
       logs: (task, options, signal) => tasks().logs(task, options, signal),
     },

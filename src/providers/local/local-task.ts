@@ -124,10 +124,14 @@ export class LocalTask {
     this.#deps.changed();
   }
 
-  /** Resolves when none of its processes is left. Throws `unavailable` where that does not come about. */
-  async stop(graceMs: number, signal: AbortSignal): Promise<void> {
+  /** Resolves when none of its processes is left. `why`: its state will say so; absent: somebody asked. Throws `unavailable` where that does not come about. */
+  async stop(graceMs: number, signal: AbortSignal, why?: string): Promise<void> {
     if (this.hasEnded()) return;
-    const { clock } = this.#deps;
+    const { clock, records } = this.#deps;
+    if (why !== undefined) {
+      const change = (record: RunRecord): RunRecord => ({ ...record, stoppedFor: why });
+      this.#record = await records.update(this.#record.name, change);
+    }
     this.#stopBy = Math.min(this.#stopBy ?? Infinity, clock.now() + graceMs);
     this.#hurry.abort();
     this.#link?.stop(graceMs);
@@ -319,7 +323,10 @@ export class LocalTask {
   async #nextGeneration(): Promise<void> {
     const { records, folder } = this.#deps;
     const generation = Math.max(this.#record.generation, highestClaim(folder)) + 1;
-    this.#record = await records.update(this.#record.name, (record: RunRecord) => ({ ...record, generation }));
+    this.#record = await records.update(this.#record.name, ({ stoppedFor: _, ...record }: RunRecord) => ({
+      ...record,
+      generation,
+    }));
   }
 
   #isStopping(): boolean {

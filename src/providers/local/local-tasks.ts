@@ -170,10 +170,11 @@ export class LocalTasks implements AsyncDisposable {
     this.#watch?.hurry();
   }
 
-  async stop(id: string, signal: AbortSignal): Promise<void> {
+  async stop(id: string, signal: AbortSignal, why?: string): Promise<void> {
     await this.#run(id, `is not ours to stop. To forget it: taskgate rm ${id}`).stop(
       this.#deps.config.stopGrace,
       signal,
+      why,
     );
   }
 

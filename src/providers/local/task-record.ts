@@ -47,6 +47,10 @@ export interface RunRecord extends CommonRecord {
   readonly replicas: number;
   readonly restart: RestartPolicy;
   readonly user: string | null;
+  /** See `RunSpec`. */
+  readonly idleStop?: string;
+  /** Why the gate stopped it by itself, in words for its owner. */
+  readonly stoppedFor?: string;
   /** Rises with every start by a new supervisor. */
   readonly generation: number;
 }
@@ -87,6 +91,7 @@ export function runRecordOf(
     replicas: spec.replicas,
     restart: spec.restart,
     user: spec.user ?? null,
+    ...(spec.idleStop === undefined ? {} : { idleStop: spec.idleStop }),
     generation: 1,
   };
 }
