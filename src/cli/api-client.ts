@@ -10,13 +10,11 @@ import type {
   RunRequest,
   TaskView,
   TasksView,
-  TokenCreated,
-  TokenRequest,
-  TokensView,
-  TokenView,
   VersionView,
 } from "../api/wire.ts";
+import type { AccessHistoryView, AccessView, GrantCreated, GrantRequest } from "../api/wire-access.ts";
 import type { AuditCheckView } from "../api/wire-audit.ts";
+import type { TokenCreated, TokenRequest, TokensView, TokenView } from "../api/wire-tokens.ts";
 import type { GateFile } from "../config/home.ts";
 import type { Secret } from "../platform/secret.ts";
 import { readEvents } from "./event-stream.ts";
@@ -38,6 +36,11 @@ const OPERATIONS = {
   restartTask: "POST /tasks/{task}/restart",
   removeTask: "DELETE /tasks/{task}",
   taskLogs: "GET /tasks/{task}/logs",
+  showAccess: "GET /tasks/{task}/access",
+  showServiceAccess: "GET /tasks/{task}/services/{service}/access",
+  shareTask: "POST /tasks/{task}/access",
+  removeGrant: "DELETE /tasks/{task}/access/{grant}",
+  accessHistory: "GET /tasks/{task}/access/history",
   listTokens: "GET /tokens",
   createToken: "POST /tokens",
   revokeToken: "DELETE /tokens/{id}",
@@ -74,6 +77,11 @@ export interface ApiClient {
   remove(task: string, signal: AbortSignal): Promise<undefined>;
   /** Text as it comes. Whoever calls reads or destroys it. */
   logs(task: string, options: LogOptions, signal: AbortSignal): Promise<IncomingMessage>;
+  /** Who may use a task, or one service of it. */
+  access(task: string, service: string | undefined, signal: AbortSignal): Promise<AccessView>;
+  share(task: string, request: GrantRequest, signal: AbortSignal): Promise<GrantCreated>;
+  removeGrant(task: string, grant: string, signal: AbortSignal): Promise<undefined>;
+  accessHistory(task: string, signal: AbortSignal): Promise<AccessHistoryView>;
   tokens(signal: AbortSignal): Promise<readonly TokenView[]>;
   createToken(request: TokenRequest, signal: AbortSignal): Promise<TokenCreated>;
   revokeToken(id: string, signal: AbortSignal): Promise<undefined>;
@@ -89,8 +97,8 @@ export interface ApiClient {
 
 interface Call {
   readonly operation: keyof typeof OPERATIONS;
-  /** `{task}` and `{id}` of the path. */
-  readonly in?: string;
+  /** `{task}`, `{id}` and what else is in the path, in order. */
+  readonly in?: string | readonly string[];
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly timeoutMs?: number;
@@ -120,6 +128,13 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     logs: (task, options, signal) => stream({ operation: "taskLogs", in: task, query: logQuery(options) }, signal),
     audit: (query, signal) => stream({ operation: "readAudit", query }, signal),
     checkAudit: (signal) => json({ operation: "checkAudit", timeoutMs: CHECK_MS }, signal),
+    access: (task, service, signal) =>
+      service === undefined
+        ? json({ operation: "showAccess", in: task }, signal)
+        : json({ operation: "showServiceAccess", in: [task, service] }, signal),
+    share: (task, body, signal) => json({ operation: "shareTask", in: task, body }, signal),
+    removeGrant: (task, grant, signal) => json({ operation: "removeGrant", in: [task, grant] }, signal),
+    accessHistory: (task, signal) => json({ operation: "accessHistory", in: task }, signal),
     tokens: async (signal) => (await json<TokensView>({ operation: "listTokens" }, signal)).tokens,
     createToken: (body, signal) => json({ operation: "createToken", body }, signal),
     revokeToken: (id, signal) => json({ operation: "revokeToken", in: id }, signal),
@@ -160,13 +175,14 @@ async function answer(connection: Connection, call: Call, signal: AbortSignal): 
 function send(connection: Connection, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
   const { gate, token } = connection;
   const [method = "GET", path = "/"] = OPERATIONS[call.operation].split(" ");
+  const parts = [call.in ?? []].flat();
   const query = new URLSearchParams(call.query).toString();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   const options = {
     method,
     host: dialAddress(gate),
     port: gate.port,
-    path: `${API_PREFIX}${path.replace(/\{\w+\}/, encodeURIComponent(call.in ?? ""))}${query === "" ? "" : `?${query}`}`,
+    path: `${API_PREFIX}${path.replace(/\{\w+\}/g, () => encodeURIComponent(parts.shift() ?? ""))}${query === "" ? "" : `?${query}`}`,
     headers: {
       host: hostHeader(gate, gate.gateHost),
       authorization: `Bearer ${token.reveal()}`,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { TokenRequest } from "../api/wire.ts";
+import { TokenRequest } from "../api/wire-tokens.ts";
 import { parseDuration, parseForwards, parseLifetime, parsePort, parseService, parseTarget } from "./arguments.ts";
 
 test("a service has a name, a protocol and perhaps a port", () => {

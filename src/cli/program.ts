@@ -62,6 +62,7 @@ export function createProgram(terminal: Terminal): Program {
   declareGate(declare);
   declareTasks(declare);
   declareUse(declare);
+  declareSharing(declare);
   declareAdministration(declare, tree);
   return {
     tree,
@@ -197,6 +198,40 @@ function declareUse(declare: Declare): void {
       "after",
       "\nWithout LOCALPORT a free port is taken and printed. Ctrl-C ends it. It outlives restarts of the gate.",
     );
+}
+
+function declareSharing(declare: Declare): void {
+  const recipients = (command: Command): Command =>
+    command
+      .option("--with <who>", "[user:|group:][REALM/]NAME, such as alice or group:ml; may be repeated", collect)
+      .option("--authenticated", "everybody who logged in")
+      .option("--public", "everybody, without login")
+      .option("--service <service>", "of one service alone");
+  recipients(
+    declare(
+      "share",
+      "let others use a task; with nobody named, list who may",
+      async () => (await import("./commands/share.ts")).share,
+    ).argument("<task>", "name of the task"),
+  )
+    .option("--link", "whoever has a secret link, which is printed this once")
+    .option("--for <duration>", "how long (default: as long as the gate allows)", (text) =>
+      parseLifetime(text, "--for"),
+    )
+    .option("--history", "who changed what, and when")
+    .option(...JSON_OPTION);
+  recipients(
+    declare(
+      "unshare",
+      "take back what was given; what it opened ends at once",
+      async () => (await import("./commands/unshare.ts")).unshare,
+    )
+      .argument("<task>", "name of the task")
+      .argument("[grants...]", "ids, as `share` lists them"),
+  )
+    .option("--links", "every link")
+    .option("--all", "everything")
+    .option(...JSON_OPTION);
 }
 
 function declareAdministration(declare: Declare, tree: Command): void {

@@ -43,7 +43,8 @@ export function formatTasks(view: TableView, colors: Colors): string {
 }
 
 function rowsOf(task: TaskView, now: number, colors: Colors): string[][] {
-  const first = [colors.bold(printable(task.name)), printable(task.kind), stateText(task, colors)];
+  const whose = task.manageable || task.owner === null ? "" : colors.dim(` of ${printable(task.owner)}`);
+  const first = [`${colors.bold(printable(task.name))}${whose}`, printable(task.kind), stateText(task, colors)];
   const age = task.startedAt === null ? "" : formatAge(now - task.startedAt);
   if (task.services.length === 0) return [[...first, age, "", "", ""]];
   return task.services.map((service, index) => [

@@ -1,4 +1,4 @@
-import type { TokenView } from "../../api/wire.ts";
+import type { TokenView } from "../../api/wire-tokens.ts";
 import { forEachName } from "../each-task.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { connect } from "../session.ts";
