@@ -42,11 +42,25 @@ const COPIES_AFTER_UNCLAIMED = 32;
 let current: Loan | null = null;
 
 /**
- * Who writes a chunk to a socket, and keeps nothing of it for longer, gives this as the write's callback. undefined: the chunk is in no
- * memory that is used again. To be asked before the call that brought the chunk returns.
+ * Who writes a chunk to a socket, and keeps nothing of it for longer, gives this as the write's callback; who is done with it at once calls
+ * it. undefined: the chunk is in no memory that is used again. To be asked before the call that brought the chunk returns.
  */
 export function claimLent(chunk: Buffer): (() => void) | undefined {
   return current?.buffer.buffer === chunk.buffer ? current.claim() : undefined;
+}
+
+/** After a `write` that gave false: whether the system took it all at once; node says false of whatever is larger than a stream's mark. */
+export function isThrough(socket: Socket): boolean {
+  return socket.writableLength === 0 && !socket.destroyed;
+}
+
+/** What of a chunk can be kept for as long as anybody likes: a copy, where it is in memory that is used again. */
+export function keepLent(chunk: Buffer): Buffer {
+  const done = claimLent(chunk);
+  if (done === undefined) return chunk;
+  const copy = Buffer.from(chunk);
+  done();
+  return copy;
 }
 
 /**
@@ -67,10 +81,13 @@ export abstract class LentReads implements ReusedReads {
   /** Whatever comes is for it, as `data` of the stream: nobody else reads that. */
   protected abstract get takesAll(): boolean;
 
-  /** Whether the next bytes, if they are so many, all belong to the body under way. */
-  protected abstract takesLent(length: number): boolean;
+  /** So many bytes of a body, at least, are to come, and somebody takes them. */
+  protected abstract get awaited(): number;
 
-  /** As `data` of the stream would bring it; but where `takesLent` said so it is used for others after the call, unless somebody has claimed it. */
+  /**
+   * As `data` of the stream would bring it. But where it is large its memory may be used for others after the call, unless somebody claims
+   * it: whatever of it stays anywhere is written with `claimLent`, or kept by `keepLent`.
+   */
   protected abstract take(chunk: Buffer): void;
 
   protected lend(): void {
@@ -99,7 +116,7 @@ export abstract class LentReads implements ReusedReads {
     }
     this.#lend(own, length);
     // Where buffers are scarce nobody keeps one who may be at rest from now on.
-    if (this.#copies === 0 && !bulkBuffers.scarce && this.takesLent(BULK_BYTES)) this.#own = bulkBuffers.take();
+    if (this.#copies === 0 && !bulkBuffers.scarce && this.awaited >= BULK_BYTES) this.#own = bulkBuffers.take();
     return true;
   }
 
@@ -119,7 +136,7 @@ export abstract class LentReads implements ReusedReads {
       this.#copies -= 1;
       return false;
     }
-    return readableLength === 0 && readableFlowing === true && this.takesLent(length);
+    return readableLength === 0 && readableFlowing === true && this.takesAll;
   }
 
   #lend(own: Buffer, length: number): void {

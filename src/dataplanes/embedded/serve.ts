@@ -69,14 +69,25 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
     return;
   }
   flow.wanted = found.route;
-  const decision = await decide(context, exchange, found);
+  const decision = decide(context, exchange, found);
+  // Without a turn in between a body goes on from the memory that it was read into.
+  return act(context, exchange, { found, flow, decided: decision instanceof Promise ? await decision : decision });
+}
+
+interface Decided {
+  readonly found: FoundRoute;
+  readonly flow: Flow;
+  readonly decided: Decision;
+}
+
+async function act(context: PlaneContext, exchange: Exchange, { found, flow, decided }: Decided): Promise<void> {
   if (exchange.left) return;
-  if (decision.kind === "allow") return pass(context, exchange, { found, allowed: decision, flow });
-  refuse(exchange, flow, decision);
+  if (decided.kind === "allow") return pass(context, exchange, { found, allowed: decided, flow });
+  refuse(exchange, flow, decided);
 }
 
 /** What belongs to the gate is always asked the slow way: logins are answered there. */
-async function decide(context: PlaneContext, exchange: Exchange, found: FoundRoute): Promise<Decision> {
+function decide(context: PlaneContext, exchange: Exchange, found: FoundRoute): Decision | Promise<Decision> {
   const { gatekeeper } = context;
   const { head } = exchange;
   if (!found.gatePath) {

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { claimLent } from "../lent-reads.ts";
+import { claimLent, isThrough } from "../lent-reads.ts";
 import { LAST_CHUNK, startOfChunk } from "./say.ts";
 
 /** How the end of an answer's body is said: not at all, by its length, by chunks, or by the end of the connection. */
@@ -35,10 +35,17 @@ export class AnswerWriter {
     const chunked = this.#mode === "chunked";
     if (this.#held.length + chunk.length <= TOGETHER_MAX && (chunked || this.#held !== "")) {
       const text = chunk.toString("latin1");
+      claimLent(chunk)?.();
       this.#held += chunked ? `${startOfChunk(chunk.length)}${text}\r\n` : text;
       return true;
     }
-    if (!chunked && this.#held === "") return this.#socket.write(chunk, claimLent(chunk));
+    const room = chunked || this.#held !== "" ? this.#writeAround(chunk) : this.#socket.write(chunk, claimLent(chunk));
+    return room || isThrough(this.#socket);
+  }
+
+  /** With what was held, and with the framing of a chunk. */
+  #writeAround(chunk: Buffer): boolean {
+    const chunked = this.#mode === "chunked";
     this.#socket.cork();
     if (chunked) this.#held += startOfChunk(chunk.length);
     this.flush();

@@ -11,7 +11,7 @@ import { ExchangeVisitor } from "./exchange-visitor.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { jobHead } from "./job-head.ts";
 import type { ResponseFraming, ResponseHeadRead } from "./read-head.ts";
-import { fieldsText, LAST_CHUNK, startOfChunk } from "./say.ts";
+import { fieldsText } from "./say.ts";
 import type { Asker, Break, UpstreamConnection } from "./upstream-connection.ts";
 import type { Visitor, VisitorEvents } from "./visitor.ts";
 
@@ -93,13 +93,7 @@ class Attempt implements Asker, VisitorEvents {
     const connection = this.#connection;
     if (this.#over || connection === null) return true;
     this.#call.flow.bytesIn += chunk.length;
-    if (!this.#chunked) return connection.write(chunk);
-    connection.cork();
-    connection.write(startOfChunk(chunk.length));
-    connection.write(chunk);
-    const room = connection.write("\r\n");
-    connection.uncork();
-    return room;
+    return this.#chunked ? connection.writeChunk(chunk) : connection.write(chunk);
   }
 
   bodyEnded(trailers: Fields): void {
@@ -108,7 +102,7 @@ class Attempt implements Asker, VisitorEvents {
     if (this.#chunked) {
       const { exchange, allowed } = this.#call;
       const kept = trailers.length === 0 ? trailers : requestTrailers(trailers, exchange, allowed);
-      connection.write(`${LAST_CHUNK}${fieldsText(kept)}\r\n`);
+      connection.writeLastChunk(fieldsText(kept));
     }
     connection.endRequest();
   }

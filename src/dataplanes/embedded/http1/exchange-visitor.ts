@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import type { Exchange, Fields } from "../exchange.ts";
 import { beginAnswer, type Call } from "../forward.ts";
+import { keepLent } from "../lent-reads.ts";
 import type { Target } from "../target.ts";
 import type { ResponseFraming, ResponseHeadRead } from "./read-head.ts";
 import type { Visitor, VisitorEvents } from "./visitor.ts";
@@ -63,7 +64,7 @@ export class ExchangeVisitor implements Visitor {
 
   write(chunk: Buffer): boolean {
     this.#written = true;
-    return this.#out?.write(chunk) ?? true;
+    return this.#out?.write(keepLent(chunk)) ?? true;
   }
 
   /** A head without a body yet must not wait for one: event streams start with silence. */

@@ -1,3 +1,4 @@
+import { keepLent } from "../lent-reads.ts";
 import { breaksLines, Refusal } from "./head-fields.ts";
 
 const END = "\r\n\r\n";
@@ -29,7 +30,7 @@ export class HeadParts {
     if (found < 0) {
       if (breaksLines(text)) return BARE_LINE_END;
       if (chunk.length - at > room) return TOO_LARGE;
-      this.#parts.push(at === 0 ? chunk : chunk.subarray(at));
+      this.#parts.push(keepLent(at === 0 ? chunk : chunk.subarray(at)));
       this.#length += chunk.length - at;
       this.#tail = text.slice(-3);
       return this;

@@ -4,6 +4,7 @@ import type { RequestHead } from "../../../model/index.ts";
 import { type AnswerHead, type Exchange, type Fields, type Framing, eachField, valuesOf } from "../exchange.ts";
 import type { Call } from "../forward.ts";
 import type { Client } from "../client.ts";
+import { keepLent } from "../lent-reads.ts";
 import { responseFieldsText } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import { AnswerWriter, type AnswerMode } from "./answer-writer.ts";
@@ -201,7 +202,7 @@ export class Http1Exchange implements Exchange, Visitor {
 
   /** false: no more before `resumeBody`. */
   received(chunk: Buffer): boolean {
-    return this.#events?.body(chunk) ?? this.#body?.push(chunk) ?? true;
+    return this.#events?.body(chunk) ?? this.#body?.push(keepLent(chunk)) ?? true;
   }
 
   bodyEnded(trailers: Fields): void {

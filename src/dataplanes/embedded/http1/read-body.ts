@@ -3,7 +3,7 @@ import { type HeadBounds, type HeadFields, hasControl, readFields, Refusal } fro
 
 /** Who gets a body as it is read. */
 export interface BodyEvents {
-  /** Bytes of the body itself, without framing. The chunk is the reader's for good. */
+  /** Bytes of the body itself, without framing: a part of what was given to read. */
   data(chunk: Buffer): void;
 }
 
@@ -11,6 +11,8 @@ export interface BodyEvents {
 export interface BodyReader {
   /** The body is whole; nothing more is taken. */
   readonly done: boolean;
+  /** So many bytes of the body are to come, at least. */
+  readonly left: number;
   /** Fields after the body; null: none came (yet). */
   readonly trailers: HeadFields | null;
   /** Reads from `at` on, and gives where it stopped: behind its last byte, which is the end of `chunk` unless the body is whole. */
@@ -30,7 +32,6 @@ export class LengthReader implements BodyReader {
     return this.#left === 0;
   }
 
-  /** Bytes to come. */
   get left(): number {
     return this.#left;
   }
@@ -47,6 +48,7 @@ export class LengthReader implements BodyReader {
 export class CloseReader implements BodyReader {
   readonly trailers = null;
   readonly done = false;
+  readonly left = 0;
 
   read(chunk: Buffer, at: number, events: BodyEvents): number {
     if (at < chunk.length) events.data(at === 0 ? chunk : chunk.subarray(at));
@@ -90,6 +92,10 @@ export class ChunkedReader implements BodyReader {
 
   get done(): boolean {
     return this.#state === "done";
+  }
+
+  get left(): number {
+    return this.#state === "data" ? this.#left : 0;
   }
 
   get trailers(): HeadFields | null {

@@ -3,7 +3,7 @@ import type { Clock } from "../../../platform/clock.ts";
 import { readEarly } from "../early-bytes.ts";
 import { DISCARD_MS, type Exchange, type Fields } from "../exchange.ts";
 import type { Client } from "../client.ts";
-import { LentReads } from "../lent-reads.ts";
+import { keepLent, LentReads } from "../lent-reads.ts";
 import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
@@ -115,10 +115,8 @@ export class ServerConnection extends LentReads implements ExchangeConnection, B
     return this.#reads !== "early";
   }
 
-  protected override takesLent(length: number): boolean {
-    return (
-      this.#reads === "body" && this.#mayRead && this.#reader instanceof LengthReader && this.#reader.left >= length
-    );
+  protected override get awaited(): number {
+    return this.#reads === "body" && this.#mayRead ? (this.#reader?.left ?? 0) : 0;
   }
 
   get lastAnswer(): boolean {
@@ -226,7 +224,8 @@ export class ServerConnection extends LentReads implements ExchangeConnection, B
   }
 
   #putAside(chunk: Buffer): void {
-    this.#ahead = this.#ahead === null ? chunk : Buffer.concat([this.#ahead, chunk]);
+    const kept = keepLent(chunk);
+    this.#ahead = this.#ahead === null ? kept : Buffer.concat([this.#ahead, kept]);
     this.#regulate();
   }
 
@@ -269,7 +268,7 @@ export class ServerConnection extends LentReads implements ExchangeConnection, B
   #switch(exchange: Http1Exchange, rest: Buffer): number {
     this.#reads = "early";
     this.socket.off("data", ServerConnection.#onData).off("end", ServerConnection.#onEnd);
-    this.#takeEarly = readEarly(this.socket, rest);
+    this.#takeEarly = readEarly(this.socket, keepLent(rest));
     if (exchange.head.method === "CONNECT") this.#deps.tunnel(exchange);
     else this.#deps.serve(exchange);
     return -1;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Fields } from "../exchange.ts";
-import { claimLent, LentReads } from "../lent-reads.ts";
+import { claimLent, isThrough, keepLent, LentReads } from "../lent-reads.ts";
 import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type ResponseFraming,
   type ResponseHeadRead,
 } from "./read-head.ts";
+import { LAST_CHUNK, startOfChunk } from "./say.ts";
 
 export interface MessageBounds extends ChunkBounds {
   /** Bytes of a head. */
@@ -121,8 +122,8 @@ export class UpstreamConnection extends LentReads implements BodyEvents {
     return !this.#over;
   }
 
-  protected override takesLent(length: number): boolean {
-    return this.#reader instanceof LengthReader && this.#reader.left >= length;
+  protected override get awaited(): number {
+    return this.#reader?.left ?? 0;
   }
 
   /** It may be asked. */
@@ -153,21 +154,36 @@ export class UpstreamConnection extends LentReads implements BodyEvents {
       this.#idleMs = ask.idleMs;
       this.socket.setTimeout(ask.idleMs);
     }
+    if (ask.body) this.#together();
     this.socket.write(ask.head, "latin1");
   }
 
-  /** More of the request's body, framed. false: no more before `drained`. */
-  write(data: Buffer | string): boolean {
-    return typeof data === "string" ? this.socket.write(data, "latin1") : this.socket.write(data, claimLent(data));
-  }
-
-  /** The writes until `uncork` go out together. */
-  cork(): void {
-    this.socket.cork();
-  }
-
-  uncork(): void {
+  /** More of the request's body. false: no more before `drained`. */
+  write(data: Buffer): boolean {
+    const room = this.socket.write(data, claimLent(data));
     this.socket.uncork();
+    return room || isThrough(this.socket);
+  }
+
+  /** The same, in a chunk of its own. */
+  writeChunk(data: Buffer): boolean {
+    if (this.socket.writableCorked === 0) this.socket.cork();
+    this.socket.write(startOfChunk(data.length), "latin1");
+    this.socket.write(data, claimLent(data));
+    const room = this.socket.write("\r\n", "latin1");
+    this.socket.uncork();
+    return room || isThrough(this.socket);
+  }
+
+  /** What is written next goes out with the first bytes of a body that follow it, or at the end of this turn. */
+  #together(): void {
+    this.socket.cork();
+    process.nextTick(uncork, this.socket);
+  }
+
+  /** What ends a body in chunks. `trailers`: field lines. */
+  writeLastChunk(trailers: string): void {
+    this.socket.write(`${LAST_CHUNK}${trailers}\r\n`, "latin1");
   }
 
   /** The request is whole. */
@@ -289,7 +305,7 @@ export class UpstreamConnection extends LentReads implements BodyEvents {
     this.#asker = null;
     this.#over = true;
     this.#deps.closed(this);
-    asker.switched(head, socket, rest.length === 0 ? NOTHING : rest);
+    asker.switched(head, socket, rest.length === 0 ? NOTHING : keepLent(rest));
     return -1;
   }
 
@@ -320,6 +336,10 @@ export class UpstreamConnection extends LentReads implements BodyEvents {
     this.#break({ failure: "reset" });
     this.#deps.closed(this);
   }
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork();
 }
 
 /** null: there is no body. */
