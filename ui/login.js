@@ -2,6 +2,7 @@ import { call } from "./api.js";
 import { byId, el, isWebAddress } from "./dom.js";
 import { complete, drawMethods, leaveFor, readMethods, takeReturn } from "./login-methods.js";
 import { forgetLogin, keepLogin, readLogin } from "./login-store.js";
+import { visitByLink } from "./share-links.js";
 
 const TASKS_PAGE = "/.taskgate/";
 /** A login that is good for longer than this is not worth replacing. */
@@ -90,6 +91,7 @@ async function begin(code) {
   say("One moment…");
   if (code !== null && !(await redeem(code))) return;
   if (readLogin() === null) {
+    if (await enterByLink()) return;
     const what = visit === null ? [] : [el("p", {}, "You asked for ", el("strong", {}, visit.host), ".")];
     await ask("Log in", what);
     return;
@@ -156,12 +158,26 @@ async function goOn() {
     if (error.status === 401) {
       forgetLogin();
       await ask("Log in again", [el("p", {}, "Your login has ended.")]);
-    } else if (error.status === 403 && visit !== null) await denied(error);
-    else if (error.status === 404 && visit !== null) {
+    } else if (error.status === 403 && visit !== null) {
+      if (!(await enterByLink())) await denied(error);
+    } else if (error.status === 404 && visit !== null) {
       tell("Nothing is here", [el("p", {}, "No service has the address ", el("strong", {}, visit.host), " any more.")]);
       offer(tasksLink());
     } else failed(error, goOn);
   }
+}
+
+/** Whether a shared link that was opened in this browser leads on to where it wants to go. */
+async function enterByLink() {
+  if (visit === null) return false;
+  try {
+    const address = await visitByLink(visit);
+    if (address === null) return false;
+    location.replace(ownAddress(address, visit.host));
+  } catch (error) {
+    failed(error, () => begin(null));
+  }
+  return true;
 }
 
 /** A link may lead on to a service, but to no other site, whoever made it. */
