@@ -9,6 +9,8 @@ export interface ApiEnv {
   Variables: {
     /** Who asks. Not set on the few operations that need no login. */
     principal: Caller;
+    /** WWW-Authenticate for who is not logged in. Not set on those operations. */
+    challenge?: string;
     /** What the audit is told beside who did what: see `noteAudit`. */
     audit?: AuditNote;
   };

@@ -83,7 +83,11 @@ function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     if (isOpen(c.req)) return next();
     const signal = AbortSignal.any([deps.signal, c.req.raw.signal, AbortSignal.timeout(AUTHENTICATE_MS)]);
-    c.set("principal", await deps.auth.authenticate(requestHeadOf(c.req.raw), signal));
+    const head = requestHeadOf(c.req.raw);
+    c.set("challenge", deps.auth.challenge(head));
+    const caller = await deps.auth.authenticate(head, signal);
+    for (const [name, value] of caller.respond ?? []) c.header(name, value);
+    c.set("principal", caller);
     boundLinkVisitor(c.var.principal, c.req);
     return next();
   };

@@ -12,7 +12,16 @@ import type { VersionView } from "./wire.ts";
 /** What the API needs of login. */
 export type ApiAuth = Pick<
   Auth,
-  "audit" | "authenticate" | "whileValid" | "tokens" | "login" | "grants" | "links" | "methods" | "devices"
+  | "audit"
+  | "authenticate"
+  | "challenge"
+  | "whileValid"
+  | "tokens"
+  | "login"
+  | "grants"
+  | "links"
+  | "methods"
+  | "devices"
 >;
 
 /** What it takes to share a task. */

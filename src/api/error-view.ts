@@ -17,10 +17,12 @@ export function answerErrors(logger: Logger): ErrorHandler<ApiEnv> {
   };
 }
 
+const BEARER = 'Bearer realm="taskgate"';
+
 /** The answer that is a failure. */
 export function sayFailure(c: Context<ApiEnv>, failure: GatewayError): Response {
   const view: ErrorView = { error: { code: failure.code, message: failure.message } };
-  const challenge = failure.code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="taskgate"' } : {};
+  const challenge = failure.code === "unauthenticated" ? { "www-authenticate": c.get("challenge") ?? BEARER } : {};
   const wait = failure.retryAfterS === undefined ? {} : { "retry-after": String(failure.retryAfterS) };
   return c.json(view, failure.httpStatus as ContentfulStatusCode, { ...challenge, ...wait });
 }

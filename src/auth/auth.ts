@@ -24,7 +24,7 @@ import type { Authenticator } from "./authenticators/authenticator.ts";
 import { createTokensAuthenticator } from "./authenticators/tokens.ts";
 import type { Authority } from "./authority.ts";
 import { createCodes } from "./codes.ts";
-import { createCredentials } from "./credentials.ts";
+import { challengeFor, createCredentials } from "./credentials.ts";
 import { type Grants, startGrants } from "./grants.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
 import { createLinks, type Links, withLinkTokens } from "./links.ts";
@@ -81,6 +81,8 @@ export interface Auth extends AsyncDisposable {
   readonly sessions: Omit<SessionBook, "begun">;
   /** For the API, which takes no cookie. Throws `unauthenticated`, `unavailable` and the signal's reason. */
   authenticate(head: RequestHead, signal: AbortSignal): Promise<Caller>;
+  /** WWW-Authenticate of what the API says to who sent this and showed nothing good. */
+  challenge(head: RequestHead): string;
   /** Calls `end` once, at once, when what the caller showed is revoked: for answers that last, such as live updates. */
   whileValid(caller: Caller, end: () => void): Disposable;
   /** For the gate itself: no bounds apply but those of `Tokens`. `lifetimeMs` absent: until it is revoked. */
@@ -211,8 +213,10 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       if (shown === null || revocations.has(shown.id)) {
         throw new GatewayError("unauthenticated", "log in, or send a token: Authorization: Bearer tg_…");
       }
-      return { ...shown.principal, credential: { id: shown.id, expiresAt: shown.expiresAt, proof: shown.proof } };
+      const { principal, id, expiresAt, proof, respond } = shown;
+      return { ...principal, respond, credential: { id, expiresAt, proof } };
     },
+    challenge: (head) => challengeFor(credentials.challenges, head, "gate"),
     whileValid(caller, end) {
       const watch = new DisposableStack();
       watch.use(revocations.observe((id) => void (id === caller.credential?.id && end())));

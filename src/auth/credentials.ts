@@ -46,14 +46,17 @@ export interface Credentials {
 /** A browser asks its person for a password where a challenge wants one, whatever page it is on: that is for programs alone. */
 export interface Challenges {
   readonly programs: string;
+  /** For programs on the gate's own host. */
+  readonly programsAtGate: string;
   readonly browsers: string;
 }
 
-/** The challenge for who sent this; empty: none. */
-export function challengeFor(challenges: Challenges, head: RequestHead): string {
+/** The challenge for who sent this, to a service or to the gate's own host; empty: none. */
+export function challengeFor(challenges: Challenges, head: RequestHead, to: "service" | "gate" = "service"): string {
   const fromBrowser =
     head.header("sec-fetch-mode") !== undefined || (head.header("user-agent") ?? "").startsWith("Mozilla/");
-  return fromBrowser ? challenges.browsers : challenges.programs;
+  if (fromBrowser) return challenges.browsers;
+  return to === "gate" ? challenges.programsAtGate : challenges.programs;
 }
 
 /**
@@ -141,10 +144,13 @@ async function askOne(
 }
 
 function challengesOf(authenticators: readonly Authenticator[]): Challenges {
-  const joined = (some: readonly Authenticator[]): string => some.flatMap((each) => each.challenge ?? []).join(", ");
+  const of = (some: readonly Authenticator[]): readonly string[] => some.flatMap((each) => each.challenge ?? []);
+  const programs = of(authenticators);
+  const atGate = authenticators.flatMap((each) => each.challengeAtGate ?? []);
   return {
-    programs: joined(authenticators),
-    browsers: joined(authenticators.filter((each) => !each.challengesPeople)),
+    programs: programs.join(", "),
+    programsAtGate: [...programs, ...atGate].join(", "),
+    browsers: of(authenticators.filter((each) => !each.challengesPeople)).join(", "),
   };
 }
 

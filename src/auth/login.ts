@@ -1,6 +1,7 @@
 import {
   copyPrincipal,
   GatewayError,
+  type HeaderFields,
   originOf,
   type Principal,
   type RequestHead,
@@ -21,6 +22,8 @@ import type { Tokens } from "./tokens.ts";
 
 /** Somebody who called the API; `credential` is what they showed (its public id), so that what comes of it ends with it. */
 export interface Caller extends Principal {
+  /** Response headers that they get. */
+  readonly respond?: HeaderFields;
   readonly credential?: { readonly id: string; readonly expiresAt: number; readonly proof?: string };
 }
 

@@ -29,6 +29,8 @@ export interface Authenticator {
   readonly challenge?: string;
   /** A browser that gets the challenge asks the person at it for a password, on whatever page: it is for programs alone. */
   readonly challengesPeople?: boolean;
+  /** What WWW-Authenticate says besides to programs on the gate's own host: what they would show elsewhere is not for whoever is there. */
+  readonly challengeAtGate?: string;
   /** How people at a browser log in; absent: only programs do. */
   readonly interactive?: Interactive;
   /** Tells whose credentials count no more from now on: what came of them ends at once. Absent: that is never known. */

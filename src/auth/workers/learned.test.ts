@@ -17,7 +17,11 @@ function headWith(token: string) {
 
 test("knows a token for a second after the gate let it in, no other one, and none once something was revoked", () => {
   const clock = createManualClock(1_000_000);
-  const credentials = createLearnedCredentials([{ form: "token" }], { programs: "", browsers: "" }, clock);
+  const credentials = createLearnedCredentials(
+    [{ form: "token" }],
+    { programs: "", programsAtGate: "", browsers: "" },
+    clock,
+  );
   const head = headWith("tg_abcdefghijkl_x");
   expect(credentials.peek(head)).toBe("ask");
   credentials.learn(head, SHOWN);

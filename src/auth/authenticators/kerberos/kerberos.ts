@@ -46,7 +46,7 @@ export function startKerberos(deps: KerberosDeps): Kerberos {
     },
   };
   return {
-    ...{ name, realm: realmOf(config), forms, keepMs: 0, ambient: true },
+    ...{ name, realm: realmOf(config), forms, keepMs: 0, ambient: true, challengeAtGate: CHALLENGE },
     recognises: (head) => recognisedBy(forms, head),
     async authenticate(head, signal) {
       const ticket = shownTicket(forms, head);
