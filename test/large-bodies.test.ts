@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
+import net from "node:net";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -10,6 +11,7 @@ import { digest } from "../src/dataplanes/testing/digest.ts";
 import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { startPlaneProcess, type PlaneProcess } from "./support/plane-process.ts";
 import { until } from "./support/gate.ts";
+import { readAnswers } from "./support/raw.ts";
 
 /** The plane reads bodies into memory that it uses again for others: nobody may ever get a byte of them. */
 
@@ -110,6 +112,29 @@ async function visitHttp2(visitor: number): Promise<void> {
   session.destroy();
 }
 
+/** Uploads that come without waiting for answers, so that one read brings the end of one and the beginning of the next. */
+async function visitPipelined(visitor: number): Promise<void> {
+  const parts = Array.from({ length: 4 * REQUESTS }, (_, at) => {
+    const from = (visitor * 977 + at * 131_071) % (CONTENT.length - 200_000);
+    return CONTENT.subarray(from, from + 10_000 + ((at * 48_271) % 180_000));
+  });
+  const socket = net.connect({ port: plane.port, host: "127.0.0.1" });
+  const sent = parts.flatMap((content, at) => {
+    const head = `POST / HTTP/1.1\r\nHost: a.localhost\r\n`;
+    if (at % 2 === 0) return [Buffer.from(`${head}Content-Length: ${String(content.length)}\r\n\r\n`), content];
+    const [first, rest] = [content.subarray(0, 5000), content.subarray(5000)];
+    const framed = [first, rest].flatMap((one) => [`${one.length.toString(16)}\r\n`, one, "\r\n"]);
+    return [`${head}Transfer-Encoding: chunked\r\n\r\n`, ...framed, "0\r\n\r\n"].map((one) => Buffer.from(one));
+  });
+  socket.write(Buffer.concat(sent));
+  let received = "";
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    received += chunk.toString("latin1");
+    if (readAnswers(received).whole.length === parts.length) break;
+  }
+  expect(readAnswers(received).whole.map(({ body }) => body)).toEqual(parts.map(hashOf));
+}
+
 async function textOf(from: Readable): Promise<string> {
   let text = "";
   for await (const chunk of from as AsyncIterable<Buffer>) text += chunk.toString();
@@ -119,5 +144,10 @@ async function textOf(from: Readable): Promise<string> {
 test("every body arrives as it was sent, down and up, by length and in chunks, to fast and slow visitors, among some that leave", async () => {
   const visits = Array.from({ length: VISITORS }, (_, at) => (at % 4 === 3 ? visitHttp2(at) : visitHttp1(at)));
   await Promise.all(visits);
+  await until(async () => (await plane.held()).flows === 0, "all flows to end");
+}, 60_000);
+
+test("so does every body of requests that come one right behind the other", async () => {
+  await Promise.all(Array.from({ length: VISITORS }, (_, at) => visitPipelined(at)));
   await until(async () => (await plane.held()).flows === 0, "all flows to end");
 }, 60_000);
