@@ -5,18 +5,8 @@ import { openApiDocument } from "./openapi.ts";
 import { ROUTES } from "./routes.ts";
 import { startTestGate, type TestGate } from "./testing/start-gate.ts";
 import { OWNER, webTask } from "./testing/web-task.ts";
-import {
-  ErrorView,
-  LinkView,
-  LoginView,
-  OPERATIONS,
-  TasksView,
-  TaskView,
-  TokenCreated,
-  TokensView,
-  VersionView,
-  WhoView,
-} from "./wire.ts";
+import { ErrorView, LinkView, LoginView, OPERATIONS, TasksView, TaskView, VersionView, WhoView } from "./wire.ts";
+import { TokenCreated, TokensView } from "./wire-tokens.ts";
 
 const STRANGER: Principal = { realm: "other", name: "bob", groups: [], admin: false };
 const RUN = { command: ["true"], directory: "/", environment: {} };

@@ -17,6 +17,7 @@ import { addPages } from "./pages.ts";
 import { readJsonBody } from "./request-body.ts";
 import { requestHeadOf } from "./request-head.ts";
 import { ROUTES } from "./routes.ts";
+import { boundScope } from "./scoped-operations.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { addTaskRoutes } from "./task-routes.ts";
 import { createVisibility } from "./visibility.ts";
@@ -89,6 +90,7 @@ function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
     for (const [name, value] of caller.respond ?? []) c.header(name, value);
     c.set("principal", caller);
     boundLinkVisitor(c.var.principal, c.req);
+    boundScope(c.var.principal, c.req);
     return next();
   };
 }

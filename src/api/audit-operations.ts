@@ -2,19 +2,9 @@ import type { Context, MiddlewareHandler } from "hono";
 import { type AuditEntry, GatewayError } from "../model/index.ts";
 import type { ApiEnv, AuditNote } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
+import { findOperation } from "./find-operation.ts";
 import { requestHeadOf } from "./request-head.ts";
-import { API_PREFIX, OPERATIONS } from "./wire.ts";
-
-interface Operation {
-  readonly name: string;
-  readonly method: string;
-  readonly path: RegExp;
-}
-
-const TABLE: readonly Operation[] = Object.entries(OPERATIONS).map(([name, line]) => {
-  const [method = "", path = ""] = line.split(" ");
-  return { name, method, path: new RegExp(`^${API_PREFIX}${path.replace(/\{\w+\}/g, "([^/]+)")}$`) };
-});
+import { API_PREFIX } from "./wire.ts";
 
 /** Adds to what the audit will say of this request: what it is about, what stood there before and after, who came in by it. */
 export function noteAudit(c: Context<ApiEnv>, note: AuditNote): void {
@@ -50,8 +40,8 @@ function isRefusal(status: number): boolean {
 
 function entryOf(c: Context<ApiEnv>): AuditEntry {
   const { method, path } = c.req;
-  const found = TABLE.find((each) => each.method === method && each.path.test(path));
-  const object = found?.path.exec(path)?.[1];
+  const found = findOperation(method, path);
+  const object = found?.object;
   const { status } = c.res;
   const code = c.error instanceof GatewayError ? c.error.code : "internal";
   return {

@@ -16,7 +16,7 @@ export type ApiAuth = Pick<
   | "authenticate"
   | "challenge"
   | "whileValid"
-  | "tokens"
+  | "tokenDesk"
   | "login"
   | "grants"
   | "links"

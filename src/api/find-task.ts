@@ -24,9 +24,21 @@ export function findTask(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskV
   return visibility.show(view) ?? view;
 }
 
-/** The same, for its owner and administrators alone. Throws `denied`, too, for whom it is only shared with. */
-export function findOwnTask(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskView {
+/** The same, for its owner and administrators alone, to see all of it or to act on it. Throws `denied`, too, for all others. */
+export function findOwnTask(
+  c: Context<ApiEnv>,
+  deps: ApiDeps,
+  name: string,
+  to: "read" | "manage" = "manage",
+): TaskView {
   const view = findTask(c, deps, name);
-  if (view.manageable) return view;
+  const visibility = visibilityOf(c, deps);
+  if (to === "read" ? visibility.reads(view.id) : visibility.manages(view.id)) return view;
+  if (visibility.reads(view.id) || c.var.principal.scope !== undefined) {
+    throw new GatewayError(
+      "denied",
+      `this token's scope does not take that in: it needs ${to}, for all of ${view.name}`,
+    );
+  }
   throw new GatewayError("denied", `${view.name} is shared with you: you may use it, and its owner decides about it`);
 }

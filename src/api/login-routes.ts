@@ -1,9 +1,13 @@
+import type { TokenWish } from "../auth/token-desk.ts";
+import type { TokenView as KnownToken } from "../auth/tokens.ts";
 import { GatewayError, originOf, type Site } from "../model/index.ts";
 import type { Api } from "./api-env.ts";
 import { noteAudit } from "./audit-operations.ts";
 import type { ApiDeps } from "./deps.ts";
 import { requestHeadOf } from "./request-head.ts";
 import { ROUTES } from "./routes.ts";
+import type { TokenRequest, TokenView } from "./wire-tokens.ts";
+import { withoutUndefined } from "./without-undefined.ts";
 
 /** Tokens, login links, and the login page's errands. */
 export function addLoginRoutes(api: Api, deps: ApiDeps): void {
@@ -49,17 +53,30 @@ async function endSession({ auth, logger, signal }: ApiDeps, login: string): Pro
   }
 }
 
-function addTokens(api: Api, { auth: { tokens } }: ApiDeps): void {
-  api.openapi(ROUTES.listTokens, async (c) => c.json({ tokens: [...(await tokens.list(c.var.principal))] }, 200));
+function addTokens(api: Api, { auth: { tokenDesk } }: ApiDeps): void {
+  api.openapi(ROUTES.listTokens, async (c) =>
+    c.json({ tokens: (await tokenDesk.list(c.var.principal)).map(shown) }, 200),
+  );
   api.openapi(ROUTES.createToken, async (c) => {
-    const { view, token } = await tokens.issue({ ...c.req.valid("json"), principal: c.var.principal });
-    noteAudit(c, { object: view.id, after: { name: view.name, expiresAt: view.expiresAt } });
-    return c.json({ ...view, token }, 201);
+    const { view, token } = await tokenDesk.issue(c.var.principal, wishOf(c.req.valid("json")));
+    const { name, owner, scope, expiresAt } = view;
+    noteAudit(c, { object: view.id, after: { name, owner, scope, expiresAt } });
+    return c.json({ ...shown(view), token }, 201);
   });
   api.openapi(ROUTES.revokeToken, async (c) => {
-    await tokens.revoke(c.req.valid("param").id, c.var.principal);
+    await tokenDesk.revoke(c.req.valid("param").id, c.var.principal);
     return c.body(null, 204);
   });
+}
+
+function shown({ scope, ...view }: KnownToken): TokenView {
+  if (scope === null) return { ...view, scope };
+  const { actions, services } = scope;
+  return { ...view, scope: { actions: [...actions], ...(services === undefined ? {} : { services: [...services] }) } };
+}
+
+function wishOf({ scope, ...wish }: TokenRequest): TokenWish {
+  return { ...wish, ...(scope === undefined ? {} : { scope: withoutUndefined(scope) }) };
 }
 
 /** A login that leads on leads to hosts of this gate alone, however the link was made. */

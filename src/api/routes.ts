@@ -14,14 +14,12 @@ import {
   RunRequest,
   TasksView,
   TaskView,
-  TokenCreated,
-  TokenRequest,
-  TokensView,
   VersionView,
   VisitRequest,
   VisitView,
   WhoView,
 } from "./wire.ts";
+import { TokenCreated, TokenRequest, TokensView } from "./wire-tokens.ts";
 import { LogoutView } from "./wire-login.ts";
 
 const task = {

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { GatewayError, taskKey, type Principal } from "../model/index.ts";
+import { GatewayError, needWholeScope, taskKey, type Principal } from "../model/index.ts";
 import type { TaskControl } from "../providers/provider.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import { noteAudit } from "./audit-operations.ts";
@@ -39,7 +39,7 @@ function addReading(api: Api, deps: ApiDeps): void {
   });
   let openLogs = 0;
   api.openapi(ROUTES.taskLogs, async (c) => {
-    const view = findOwnTask(c, deps, c.req.valid("param").task);
+    const view = findOwnTask(c, deps, c.req.valid("param").task, "read");
     const { follow, tail, replica } = c.req.valid("query");
     const control = controlOf(view, deps);
     const options = { follow: follow === "true", ...withoutUndefined({ tail, replica }) };
@@ -64,11 +64,13 @@ function addStarting(api: Api, deps: ApiDeps): void {
     return shown(await whenShown(deps, key, (view) => view !== undefined));
   };
   api.openapi(ROUTES.runTask, async (c) => {
+    needWholeScope(c.var.principal.scope, "manage");
     const spec = withoutUndefined(c.req.valid("json"));
     const services = spec.services.map(withoutUndefined);
     return c.json(await started(c, await runnerFor(c, deps).run({ ...spec, services }, deps.signal)), 201);
   });
   api.openapi(ROUTES.attachTask, async (c) => {
+    needWholeScope(c.var.principal.scope, "manage");
     const spec = withoutUndefined(c.req.valid("json"));
     return c.json(await started(c, await runnerFor(c, deps).attach(spec, deps.signal)), 201);
   });

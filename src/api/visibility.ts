@@ -1,5 +1,5 @@
 import { mayUse } from "../auth/access.ts";
-import { sameIdentity, type Identity, type Principal } from "../model/index.ts";
+import { type Identity, inScope, type Principal, sameIdentity, taskInScope } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TaskDirectory } from "./task-directory.ts";
 import type { LiveEvent, ProblemView, TaskView } from "./wire.ts";
@@ -12,6 +12,8 @@ export function mayManage(principal: Principal, owner: Identity | null): boolean
 /** What of the directory one principal may see: their own tasks, and of those of others what they may use. */
 export interface Visibility {
   sees(taskKey: string): boolean;
+  /** Whether they may see all of it, its logs too. */
+  reads(taskKey: string): boolean;
   /** Whether they may act on it. */
   manages(taskKey: string): boolean;
   /** What of a task they may see; null: nothing. */
@@ -32,27 +34,37 @@ export interface VisibilityDeps {
 /** Administrators see everything, as it is. */
 export function createVisibility(principal: Principal, deps: VisibilityDeps): Visibility {
   const { directory } = deps;
-  const manages = (taskKey: string) => mayManage(principal, directory.ownerOf(taskKey));
+  const readsAll = principal.scope?.services === undefined;
+  const { scope, ...unscoped } = principal;
+  const owns = (taskKey: string) => mayManage(principal, directory.ownerOf(taskKey));
+  const reads = (taskKey: string) => owns(taskKey) && taskInScope(scope, "read", taskKey);
+  const manages = (taskKey: string) => owns(taskKey) && taskInScope(scope, "manage", taskKey);
   const usable = (taskKey: string): ReadonlySet<string> => {
     const now = deps.clock.now();
     const services = directory.accessOf(taskKey)?.services ?? [];
-    return new Set(services.flatMap(({ name, route }) => (mayUse(route, principal, now) === "allowed" ? [name] : [])));
+    // A token that may look at a service sees of it what its owner may use.
+    const whom = (service: string) => (inScope(scope, "read", service) ? unscoped : principal);
+    return new Set(
+      services.flatMap(({ name, route }) => (mayUse(route, whom(route.service), now) === "allowed" ? [name] : [])),
+    );
   };
   const show = (view: TaskView): TaskView | null => {
     if (manages(view.id)) return view;
+    if (reads(view.id)) return { ...view, controllable: false, removable: false, manageable: false };
     const names = usable(view.id);
     return names.size === 0 ? null : asUser(view, names);
   };
   const shownOf = (views: readonly TaskView[]): TaskView[] => views.flatMap((view) => show(view) ?? []);
-  const problems = (list: readonly ProblemView[]) => (mayManage(principal, deps.owner) ? list : []);
+  const problems = (list: readonly ProblemView[]) => (mayManage(principal, deps.owner) && readsAll ? list : []);
   const shown = new Set<string>();
   return {
-    sees: (taskKey) => manages(taskKey) || usable(taskKey).size > 0,
+    sees: (taskKey) => reads(taskKey) || usable(taskKey).size > 0,
+    reads,
     manages,
     show,
     problems,
     filter(event) {
-      if (principal.admin) return event;
+      if (principal.admin && scope === undefined) return event;
       if (event.kind === "tasks") {
         const tasks = shownOf(event.tasks);
         shown.clear();

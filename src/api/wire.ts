@@ -4,9 +4,6 @@ import { z } from "zod";
 
 export const API_PREFIX = "/.taskgate/api/v1";
 
-/** Ten years: who needs a token for longer wants one until it is revoked. */
-const LONGEST_LIFETIME_MS = 3650 * 86_400_000;
-
 /**
  * Every operation, under the prefix. `{task}` is a task's name or its `PROVIDER/TASK`, percent-encoded; `{id}` a token's. Failures are
  * an `ErrorView` with the code's status.
@@ -189,31 +186,6 @@ export const AttachRequest = z
   .meta({ id: "AttachRequest" });
 export type AttachRequest = z.output<typeof AttachRequest>;
 
-export const TokenRequest = z
-  .strictObject({
-    name: z.string().min(1).max(64),
-    lifetimeMs: z.int().min(1000).max(LONGEST_LIFETIME_MS).optional().describe("Absent: until it is revoked."),
-  })
-  .meta({ id: "TokenRequest" });
-export type TokenRequest = z.output<typeof TokenRequest>;
-
-export const TokenView = z
-  .strictObject({
-    id: z.string(),
-    name: z.string(),
-    owner: z.string(),
-    kind: z.enum(["token", "browser"]).describe("Issued for programs, or a browser's login."),
-    createdAt: z.number(),
-    expiresAt: z.number().nullable(),
-  })
-  .meta({ id: "TokenView" });
-export type TokenView = z.output<typeof TokenView>;
-
-export const TokenCreated = TokenView.extend({ token: z.string().describe("Shown this once.") }).meta({
-  id: "TokenCreated",
-});
-export type TokenCreated = z.output<typeof TokenCreated>;
-
 /** A one-time code of a printed link, for a login of this browser. */
 export const RedeemRequest = z.strictObject({ code: z.string().min(1).max(200) }).meta({ id: "RedeemRequest" });
 export type RedeemRequest = z.output<typeof RedeemRequest>;
@@ -227,9 +199,6 @@ export const WhoView = z
   .strictObject({ realm: z.string(), name: z.string(), admin: z.boolean() })
   .meta({ id: "WhoView" });
 export type WhoView = z.output<typeof WhoView>;
-
-export const TokensView = z.strictObject({ tokens: z.array(TokenView) }).meta({ id: "TokensView" });
-export type TokensView = z.output<typeof TokensView>;
 
 export const LinkRequest = z
   .strictObject({

@@ -1,5 +1,5 @@
 import type { LoginConfig } from "../config/schema.ts";
-import { copyPrincipal, GatewayError, isServicePattern, MAX_SCOPE_SERVICES, type Scope } from "../model/index.ts";
+import { copyPrincipal, GatewayError, isServicePattern, MAX_SCOPE_SERVICES, type Scope, whoText } from "../model/index.ts";
 import type { Caller } from "./login.ts";
 import type { NewToken, Tokens, TokenView } from "./tokens.ts";
 
@@ -44,7 +44,8 @@ export function createTokenDesk(tokens: Tokens, { tokens: bounds }: Pick<LoginCo
       }
       const own = account === undefined ? copyPrincipal(caller) : serviceAccount(account);
       const principal = scope === undefined ? own : { ...own, scope: checkScope(scope) };
-      return tokens.issue({ name, principal, kind: "token", lifetimeMs });
+      const { view, token } = await tokens.issue({ name, principal, kind: "token", lifetimeMs });
+      return { view: { ...view, owner: whoText(copyPrincipal(principal), caller.realm) }, token };
     },
     async list(caller) {
       needUnscoped(caller);
