@@ -18,6 +18,7 @@ import { readJsonBody } from "./request-body.ts";
 import { requestHeadOf } from "./request-head.ts";
 import { ROUTES } from "./routes.ts";
 import { boundScope } from "./scoped-operations.ts";
+import { addKeySet, addSessionRoutes } from "./session-routes.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { addTaskRoutes } from "./task-routes.ts";
 import { createVisibility } from "./visibility.ts";
@@ -47,6 +48,7 @@ export function createApi(deps: ApiDeps): Api {
   app.notFound((c) => sayFailure(c, new GatewayError("not_found", "there is nothing at this path")));
   addPages(app, deps.pages);
   addBackChannel(app, deps);
+  addKeySet(app, deps);
   app.route(API_PREFIX, createOperations(deps));
   return app;
 }
@@ -71,6 +73,7 @@ function createOperations(deps: ApiDeps): Api {
   addMethodRoutes(api, deps);
   addEvents(api, deps);
   addAuditRoutes(api, deps);
+  addSessionRoutes(api, deps);
   return api;
 }
 

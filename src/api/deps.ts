@@ -22,6 +22,8 @@ export type ApiAuth = Pick<
   | "links"
   | "methods"
   | "devices"
+  | "sessions"
+  | "keys"
 >;
 
 /** What it takes to share a task. */

@@ -20,6 +20,7 @@ import {
   WhoView,
 } from "./wire.ts";
 import { TokenCreated, TokenRequest, TokensView } from "./wire-tokens.ts";
+import { SESSION_ROUTES } from "./session-routes.ts";
 import { LogoutView } from "./wire-login.ts";
 
 const task = {
@@ -179,6 +180,7 @@ export const ROUTES = {
     },
   }),
   ...METHOD_ROUTES,
+  ...SESSION_ROUTES,
   ...ACCESS_ROUTES,
   ...AUDIT_ROUTES,
   openapi: createRoute({

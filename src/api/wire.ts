@@ -50,6 +50,11 @@ export const OPERATIONS = {
   events: "GET /events", //                   → server-sent LiveEvents
   readAudit: "GET /audit", // ?user=&task=&service=&kind=&outcome=&since=&until=&follow=true → lines of JSON
   checkAudit: "GET /audit/check", //          → AuditCheckView; administrators alone
+  listSessions: "GET /sessions", //           → SessionsView
+  endSession: "DELETE /sessions/{id}", //     → 204
+  endUser: "POST /sessions/end", // EndUserRequest → EndedUserView
+  listKeys: "GET /keys", //                   → SigningKeysView; administrators alone, as the next
+  rotateKeys: "POST /keys/rotate", //         → SigningKeysView
   openapi: "GET /openapi.json",
 } as const;
 

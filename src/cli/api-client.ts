@@ -13,6 +13,13 @@ import type {
   VersionView,
 } from "../api/wire.ts";
 import type { AccessHistoryView, AccessView, GrantCreated, GrantRequest } from "../api/wire-access.ts";
+import type {
+  EndedUserView,
+  SessionsView,
+  SessionView,
+  SigningKeysView,
+  SigningKeyView,
+} from "../api/wire-sessions.ts";
 import type { AuditCheckView } from "../api/wire-audit.ts";
 import type { TokenCreated, TokenRequest, TokensView, TokenView } from "../api/wire-tokens.ts";
 import type { GateFile } from "../config/home.ts";
@@ -48,6 +55,11 @@ const OPERATIONS = {
   events: "GET /events",
   readAudit: "GET /audit",
   checkAudit: "GET /audit/check",
+  listSessions: "GET /sessions",
+  endSession: "DELETE /sessions/{id}",
+  endUser: "POST /sessions/end",
+  listKeys: "GET /keys",
+  rotateKeys: "POST /keys/rotate",
 } as const satisfies Partial<typeof Operations>;
 
 /** For an answer that needs no work. */
@@ -85,6 +97,12 @@ export interface ApiClient {
   tokens(signal: AbortSignal): Promise<readonly TokenView[]>;
   createToken(request: TokenRequest, signal: AbortSignal): Promise<TokenCreated>;
   revokeToken(id: string, signal: AbortSignal): Promise<undefined>;
+  sessions(signal: AbortSignal): Promise<readonly SessionView[]>;
+  endSession(id: string, signal: AbortSignal): Promise<undefined>;
+  /** `user`: [REALM/]NAME. */
+  endUser(user: string, signal: AbortSignal): Promise<EndedUserView>;
+  keys(signal: AbortSignal): Promise<readonly SigningKeyView[]>;
+  rotateKeys(signal: AbortSignal): Promise<readonly SigningKeyView[]>;
   /** Lines of JSON as they come. Whoever calls reads or destroys it. */
   audit(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage>;
   /** Takes as long as reading all of the log. */
@@ -138,6 +156,11 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     tokens: async (signal) => (await json<TokensView>({ operation: "listTokens" }, signal)).tokens,
     createToken: (body, signal) => json({ operation: "createToken", body }, signal),
     revokeToken: (id, signal) => json({ operation: "revokeToken", in: id }, signal),
+    sessions: async (signal) => (await json<SessionsView>({ operation: "listSessions" }, signal)).sessions,
+    endSession: (id, signal) => json({ operation: "endSession", in: id }, signal),
+    endUser: (user, signal) => json({ operation: "endUser", body: { user } }, signal),
+    keys: async (signal) => (await json<SigningKeysView>({ operation: "listKeys" }, signal)).keys,
+    rotateKeys: async (signal) => (await json<SigningKeysView>({ operation: "rotateKeys" }, signal)).keys,
     link: (to, signal) => json({ operation: "createLink", body: to === undefined ? {} : { to } }, signal),
     async *events(signal) {
       try {

@@ -258,6 +258,7 @@ function declareAdministration(declare: Declare, tree: Command): void {
   })
     .argument("<tokens...>", "ids, or names that only one has")
     .option(...JSON_OPTION);
+  declareSessions(declare, tree);
   declareAudit(declare);
   declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)
     .argument("<file>", "YAML or JSON")
@@ -287,6 +288,29 @@ function declareAdministration(declare: Declare, tree: Command): void {
     .argument("[words...]")
     .option("--split", "words are broken at = and :")
     .passThroughOptions();
+}
+
+function declareSessions(declare: Declare, tree: Command): void {
+  const sessions = tree.command("sessions").description("sessions of browsers at services");
+  declare("list", "list sessions", async () => (await import("./commands/sessions.ts")).listSessions, {
+    parent: sessions,
+  }).option(...JSON_OPTION);
+  declare(
+    "end",
+    "end sessions, or all that somebody has, at once",
+    async () => (await import("./commands/sessions.ts")).endSessions,
+    { parent: sessions },
+  )
+    .argument("[sessions...]", "ids")
+    .option("--user <who>", "logins, tokens and sessions of this user, [REALM/]NAME, and what is open of them")
+    .option(...JSON_OPTION);
+  const keys = tree.command("keys").description("keys that sign sessions and assertions");
+  declare("list", "list the keys", async () => (await import("./commands/keys.ts")).listKeys, { parent: keys }).option(
+    ...JSON_OPTION,
+  );
+  declare("rotate", "have them followed by new ones", async () => (await import("./commands/keys.ts")).rotateKeys, {
+    parent: keys,
+  }).option(...JSON_OPTION);
 }
 
 function declareAudit(declare: Declare): void {
