@@ -64,7 +64,7 @@ const reached = (answer: Answer) =>
   (JSON.parse(answer.body) as { readonly headers: Readonly<Record<string, string>> }).headers;
 
 const whoAmI = async (authorization: string) => {
-  const answer = await gate.ask("taskgate.localhost", "/.taskgate/api/v1/whoami", {
+  const answer = await gate.ask("taskgate.localhost", "/.taskgate/api/v1/login", {
     anonymous: true,
     headers: { authorization },
   });

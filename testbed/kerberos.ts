@@ -48,6 +48,8 @@ export interface TestKdc extends AsyncDisposable {
   login(user: string, more?: { readonly lifetime?: number }): Promise<Readonly<Record<string, string>>>;
   /** Ends it; tickets that are there stay good. */
   stop(): Promise<void>;
+  /** After `stop`: the same again. */
+  start(): Promise<void>;
 }
 
 export interface KdcOptions {
@@ -60,6 +62,7 @@ export interface KdcOptions {
 export async function startTestKdc(options: KdcOptions): Promise<TestKdc> {
   const kdc = new LiveKdc(options, await freePort());
   try {
+    await kdc.create();
     await kdc.start();
   } catch (error) {
     await kdc[Symbol.asyncDispose]();
@@ -86,10 +89,14 @@ class LiveKdc implements TestKdc {
     this.environment = { KRB5_CONFIG: client, KRB5_KDC_PROFILE: server, KRB5RCACHENAME: `dfl:`, KRB5RCACHEDIR: this.#folder }; // prettier-ignore
   }
 
+  async create(): Promise<void> {
+    const options = ["-s", "-W", "-P", "as good as any", "-r", this.realm];
+    await runProgram(this.#programs.createDatabase, ["create", ...options], { env: this.environment });
+  }
+
   async start(): Promise<void> {
-    const { createDatabase, kdc } = this.#programs;
+    const { kdc } = this.#programs;
     const env = this.environment;
-    await runProgram(createDatabase, ["create", "-s", "-W", "-P", "as good as any", "-r", this.realm], { env });
     const child = spawn(kdc, ["-n", "-r", this.realm], { env: { ...process.env, ...env }, stdio: "ignore" });
     this.#process = child;
     const end = Date.now() + START_MS;

@@ -26,18 +26,25 @@ export async function mintTickets(env: Environment, service: string, count: numb
 
 const CHECK = `
 const { initializeClient, GSS_MECH_OID_SPNEGO, GSS_C_MUTUAL_FLAG } = require("kerberos");
-const [service, url] = process.argv.slice(1);
+const [service, port, host, path] = process.argv.slice(1);
 (async () => {
   const client = await initializeClient(service, { mechOID: GSS_MECH_OID_SPNEGO, flags: GSS_C_MUTUAL_FLAG });
-  const answer = await fetch(url, { headers: { authorization: "Negotiate " + (await client.step("")) } });
-  const [, proof = ""] = /^Negotiate (.+)$/.exec(answer.headers.get("www-authenticate") ?? "") ?? [];
-  await client.step(proof);
-  console.log(answer.status, client.contextComplete);
+  const headers = { host: host + ":" + port, authorization: "Negotiate " + (await client.step("")) };
+  const asked = require("node:http").get({ host: "127.0.0.1", port, path, headers }, async (answer) => {
+    const [, proof = ""] = /^Negotiate (.+)$/.exec(answer.headers["www-authenticate"] ?? "") ?? [];
+    await client.step(proof);
+    console.log(answer.statusCode, client.contextComplete);
+    asked.destroy();
+  });
 })();
 `;
 
 /** What a client finds that asks for proof in return (mutual authentication): the status, and whether the proof was good. */
-export async function askMutually(env: Environment, service: string, url: string): Promise<string> {
-  const ran = await run(process.execPath, ["-e", CHECK, service, url], env);
+export async function askMutually(
+  env: Environment,
+  service: string,
+  to: { readonly port: number; readonly host: string; readonly path: string },
+): Promise<string> {
+  const ran = await run(process.execPath, ["-e", CHECK, service, String(to.port), to.host, to.path], env);
   return ran.code === 0 ? ran.stdout.trim() : ran.stderr;
 }
