@@ -11,7 +11,9 @@ import type {
   TaskView,
   TasksView,
   VersionView,
+  WhoView,
 } from "../api/wire.ts";
+import type { DeviceAnswerView, DeviceLoginView } from "../api/wire-login.ts";
 import type { AccessHistoryView, AccessView, GrantCreated, GrantRequest } from "../api/wire-access.ts";
 import type {
   EndedUserView,
@@ -52,6 +54,9 @@ const OPERATIONS = {
   createToken: "POST /tokens",
   revokeToken: "DELETE /tokens/{id}",
   createLink: "POST /links",
+  whoAmI: "GET /login",
+  beginDevice: "POST /login/device",
+  pollDevice: "POST /login/device/poll",
   events: "GET /events",
   readAudit: "GET /audit",
   checkAudit: "GET /audit/check",
@@ -109,6 +114,11 @@ export interface ApiClient {
   checkAudit(signal: AbortSignal): Promise<AuditCheckView>;
   /** `to`: a URL on a host of the gate, where the login goes on to. */
   link(to: string | undefined, signal: AbortSignal): Promise<LinkView>;
+  whoAmI(signal: AbortSignal): Promise<WhoView>;
+  /** Needs no login; `client`: the name of this machine. */
+  beginDevice(client: string, signal: AbortSignal): Promise<DeviceLoginView>;
+  /** Needs no login. */
+  pollDevice(deviceCode: string, signal: AbortSignal): Promise<DeviceAnswerView>;
   /** Ends when the gate does. */
   events(signal: AbortSignal): AsyncGenerator<LiveEvent>;
 }
@@ -123,7 +133,7 @@ interface Call {
 }
 
 /** A client of one gate with one login. No connection is kept, so nothing is to be closed. */
-export function createApiClient(deps: { readonly gate: GateFile; readonly token: Secret }): ApiClient {
+export function createApiClient(deps: { readonly gate: GateFile; readonly token: Secret | null }): ApiClient {
   const stream = (call: Call, signal: AbortSignal): Promise<IncomingMessage> => answer(deps, call, signal);
   const json = async <T>(call: Call, signal: AbortSignal): Promise<T> => {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(call.timeoutMs ?? ANSWER_MS)]);
@@ -162,6 +172,9 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     keys: async (signal) => (await json<SigningKeysView>({ operation: "listKeys" }, signal)).keys,
     rotateKeys: async (signal) => (await json<SigningKeysView>({ operation: "rotateKeys" }, signal)).keys,
     link: (to, signal) => json({ operation: "createLink", body: to === undefined ? {} : { to } }, signal),
+    whoAmI: (signal) => json({ operation: "whoAmI" }, signal),
+    beginDevice: (client, signal) => json({ operation: "beginDevice", body: { client } }, signal),
+    pollDevice: (deviceCode, signal) => json({ operation: "pollDevice", body: { deviceCode } }, signal),
     async *events(signal) {
       try {
         yield* readEvents(await stream({ operation: "events" }, signal));
@@ -208,7 +221,7 @@ function send(connection: Connection, call: Call, signal: AbortSignal): Promise<
     path: `${API_PREFIX}${path.replace(/\{\w+\}/g, () => encodeURIComponent(parts.shift() ?? ""))}${query === "" ? "" : `?${query}`}`,
     headers: {
       host: hostHeader(gate, gate.gateHost),
-      authorization: `Bearer ${token.reveal()}`,
+      ...(token === null ? {} : { authorization: `Bearer ${token.reveal()}` }),
       accept: "application/json, text/event-stream, text/plain",
       ...(body === undefined
         ? {}
@@ -252,7 +265,9 @@ function refusal(gate: GateFile, status: number, body: string): CommandFailure {
   const message = said?.message ?? `the gate answered ${status}`;
   const remedy =
     status === 401
-      ? "taskgate doctor: it checks the token (TASKGATE_TOKEN, else the file in the state folder)"
+      ? gate.pid === 0
+        ? `taskgate login ${gate.url}`
+        : "taskgate doctor: it checks the token (TASKGATE_TOKEN, else the file in the state folder)"
       : said === null || status === 400
         ? versionRemedy(gate)
         : undefined;
@@ -272,7 +287,7 @@ function errorOf(body: string): ErrorView["error"] | null {
 /** What to do where the running gate is of another version; undefined where it is not. */
 function versionRemedy(gate: GateFile): string | undefined {
   const own = ownVersion();
-  if (gate.version === own) return undefined;
+  if (gate.version === own || gate.pid === 0) return undefined;
   return `the running gate is taskgate ${gate.version}, this is ${own}; restart it: taskgate stop --gate && taskgate up --background`;
 }
 

@@ -28,6 +28,17 @@ export interface Program {
 const JSON_OPTION = ["--json", "print JSON and nothing else on standard output"] as const;
 const CONFIG_OPTION = ["--config <file>", "configuration file (YAML or JSON)"] as const;
 
+const GATE_OPTION = [
+  "--gate <url>",
+  "a gate elsewhere, once logged in there (default: TASKGATE_GATE, else the state folder's)",
+] as const;
+
+/** Commands that are of this machine, or name the gate by themselves. */
+const HERE: ReadonlySet<string> = new Set([
+  ...["up", "start", "stop", "run", "attach", "check", "doctor", "version", "completion", "__complete"],
+  ...["login", "logout"],
+]);
+
 /** Builds the tree for one call. */
 export function createProgram(terminal: Terminal): Program {
   let exitCode: ExitCode = EXIT.ok;
@@ -51,10 +62,16 @@ export function createProgram(terminal: Terminal): Program {
   const declare: Declare = (name, description, load, { parent = tree, hidden = false } = {}) => {
     const command = parent.command(name, { hidden }).description(description);
     command.option("--home <dir>", "state folder (default: TASKGATE_HOME, else ~/.taskgate)");
+    if (!HERE.has(name)) command.option(...GATE_OPTION);
     // commander calls with the arguments as declared, then the options, then the command.
     command.action(async () => {
-      const { home, ...options } = command.opts<{ home?: string }>();
-      const here = home === undefined ? terminal : { ...terminal, home: resolve(terminal.directory, home) };
+      const { home, ...options } = command.opts<{ home?: string; gate?: string | boolean }>();
+      const gate = HERE.has(name) || typeof options.gate !== "string" ? undefined : options.gate;
+      const here = {
+        ...terminal,
+        ...(home !== undefined && { home: resolve(terminal.directory, home) }),
+        ...(gate !== undefined && { environment: { ...terminal.environment, TASKGATE_GATE: gate } }),
+      };
       exitCode = await (await load())(here, command.args, options as never);
     });
     return command;
@@ -62,6 +79,7 @@ export function createProgram(terminal: Terminal): Program {
   declareGate(declare);
   declareTasks(declare);
   declareUse(declare);
+  declareLogins(declare);
   declareSharing(declare);
   declareAdministration(declare, tree);
   return {
@@ -232,6 +250,22 @@ function declareSharing(declare: Declare): void {
     .option("--links", "every link")
     .option("--all", "everything")
     .option(...JSON_OPTION);
+}
+
+function declareLogins(declare: Declare): void {
+  declare("login", "log in to a gate elsewhere, by a browser", async () => (await import("./commands/login.ts")).login)
+    .argument("[url]", "address of the gate (default: TASKGATE_GATE, else the one logged in to last)")
+    .option("--ca <file>", "authority that the gate's certificate is of, PEM (default: the system's)")
+    .option("--json", "print the code, then the login, each as a line of JSON")
+    .addHelpText("after", "\nFrom then on, ps, open, forward and others are for that gate where none ever ran here.");
+  declare("logout", "end the login to a gate elsewhere", async () => (await import("./commands/logout.ts")).logout)
+    .argument("[url]", "address of the gate (default: TASKGATE_GATE, else the one logged in to last)")
+    .option(...JSON_OPTION);
+  declare(
+    "whoami",
+    "print whose login commands go by",
+    async () => (await import("./commands/whoami.ts")).whoami,
+  ).option(...JSON_OPTION);
 }
 
 function declareAdministration(declare: Declare, tree: Command): void {

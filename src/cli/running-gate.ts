@@ -34,10 +34,16 @@ export function requireGate(home: Home): GateFile {
   });
 }
 
+/** What `TASKGATE_TOKEN` says; null: nothing. Throws `denied` for what can be no token. */
+export function givenToken(environment: Environment): Secret | null {
+  const given = environment.TASKGATE_TOKEN?.trim() ?? "";
+  return given === "" ? null : checkedToken(given, "TASKGATE_TOKEN");
+}
+
 /** The command line's login: `TASKGATE_TOKEN`, else the file of the state folder. Read anew each time: it may be changed meanwhile. */
 export function readToken(home: Home, environment: Environment): Secret {
-  const given = environment.TASKGATE_TOKEN?.trim() ?? "";
-  if (given !== "") return checkedToken(given, "TASKGATE_TOKEN");
+  const given = givenToken(environment);
+  if (given !== null) return given;
   let text: string;
   try {
     text = readFileSync(home.token, "utf8").trim();
@@ -119,8 +125,9 @@ export function noAnswer(gate: GateFile, cause: unknown): CommandFailure {
       },
     );
   }
-  return new CommandFailure(EXIT.noGate, `the gate (pid ${gate.pid}) does not answer at ${where} (${why})`, {
-    remedy: "taskgate doctor",
+  const called = gate.pid === 0 ? `the gate ${gate.url}` : `the gate (pid ${gate.pid})`;
+  return new CommandFailure(EXIT.noGate, `${called} does not answer at ${where} (${why})`, {
+    remedy: gate.pid === 0 ? `taskgate login ${gate.url}` : "taskgate doctor",
     cause,
   });
 }

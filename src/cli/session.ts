@@ -2,12 +2,18 @@ import { createApiClient, type ApiClient } from "./api-client.ts";
 import type { TaskView, ServiceView } from "../api/wire.ts";
 import type { Target } from "./arguments.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
+import { connectionOf } from "./connection.ts";
 import { readToken, requireGate } from "./running-gate.ts";
 import { becameOf } from "./task-table.ts";
 import { homeOf, type Terminal } from "./terminal.ts";
 
-/** A client of the gate that runs. Throws `noGate` where none does, and `denied` where there is no token. */
+/** A client of the gate that the command is for. Throws `noGate` where none runs, and `denied` where there is no login. */
 export function connect(terminal: Terminal): ApiClient {
+  return createApiClient(connectionOf(homeOf(terminal), terminal.environment));
+}
+
+/** The same of the state folder's own gate: for what is of this very machine. */
+export function connectHere(terminal: Terminal): ApiClient {
   const home = homeOf(terminal);
   return createApiClient({ gate: requireGate(home), token: readToken(home, terminal.environment) });
 }

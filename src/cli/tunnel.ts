@@ -7,7 +7,8 @@ import type { GateFile, Home } from "../config/home.ts";
 import { startRequest } from "./http-request.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
 import { pause } from "./pause.ts";
-import { dialAddress, noAnswer, readToken, requireGate, tlsOptions } from "./running-gate.ts";
+import { connectionOf } from "./connection.ts";
+import { dialAddress, noAnswer, tlsOptions } from "./running-gate.ts";
 import type { Environment } from "./terminal.ts";
 
 /** How long a connection waits for a gate that is down or restarting. */
@@ -52,8 +53,7 @@ export async function openTunnel(deps: TunnelDeps, signal: AbortSignal): Promise
 }
 
 async function tryOnce(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
-  const gate = requireGate(deps.home);
-  const token = readToken(deps.home, deps.environment);
+  const { gate, token } = connectionOf(deps.home, deps.environment);
   const target = deps.host.includes(":") ? deps.host : `${deps.host}:${gate.port}`;
   const limited = AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]);
   const { promise, resolve, reject } = Promise.withResolvers<{

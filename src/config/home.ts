@@ -19,6 +19,8 @@ export interface Home {
   readonly gateLog: string;
   /** Folder of the authority that `listen.tls.local` makes. */
   readonly authority: string;
+  /** Folder of the command line's logins to gates elsewhere. */
+  readonly remotes: string;
   /** One folder per local task. */
   readonly tasks: string;
   /** Files of the audit log. */
@@ -38,6 +40,7 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     apiSocket: join(directory, "api.sock"),
     gateLog: join(directory, "gate.log"),
     authority: join(directory, "authority"),
+    remotes: join(directory, "remotes"),
     tasks: join(directory, "tasks"),
     audit: join(directory, "audit"),
   };

@@ -68,7 +68,14 @@ function readBounded(name: string): Uint8Array {
 }
 
 /** `TASKGATE_` names that are not keys of the configuration. */
-const RESERVED = new Set(["TASKGATE_HOME", "TASKGATE_TOKEN", "TASKGATE_CONFIG", "TASKGATE_TASK", "TASKGATE_REPLICA"]);
+const RESERVED = new Set([
+  "TASKGATE_HOME",
+  "TASKGATE_TOKEN",
+  "TASKGATE_GATE",
+  "TASKGATE_CONFIG",
+  "TASKGATE_TASK",
+  "TASKGATE_REPLICA",
+]);
 const RESERVED_PATTERNS = [
   /^TASKGATE_PORT_\d+$/,
   /^TASKGATE_TEST_/,

@@ -3,7 +3,7 @@ import { ACCESS, parsePort } from "../arguments.ts";
 import { ensureGate } from "../background-gate.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { startProgress } from "../progress.ts";
-import { connect } from "../session.ts";
+import { connectHere } from "../session.ts";
 import { colorsFor, homeOf, print, printJson, type Terminal } from "../terminal.ts";
 import { waitForTask } from "../wait-for-task.ts";
 import { describeWaysIn } from "../ways-in.ts";
@@ -24,7 +24,7 @@ export async function attach(terminal: Terminal, words: readonly string[], optio
   const { name, kind, protocol, path } = options;
   const port = parsePort(words[0] ?? "", "PORT");
   await ensureGate(terminal);
-  const client = connect(terminal);
+  const client = connectHere(terminal);
   using progress = startProgress(terminal, `Looking at port ${port}`);
   const accepted = await client.attach(
     {

@@ -2,6 +2,7 @@ import { parseTarget } from "../arguments.ts";
 import { findOpener, openInBrowser } from "../browser.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import type { ApiClient } from "../api-client.ts";
+import { isElsewhere } from "../remote-gates.ts";
 import { connect, findTask, pickService } from "../session.ts";
 import { homeOf, note, print, printJson, type Terminal } from "../terminal.ts";
 
@@ -13,7 +14,10 @@ export interface OpenOptions {
 export async function open(terminal: Terminal, words: readonly string[], options: OpenOptions): Promise<ExitCode> {
   const client = connect(terminal);
   const url = words[0] === undefined ? client.gate.url : await findPage(client, words[0], terminal.signal);
-  const link = await client.link(words[0] === undefined ? undefined : url, terminal.signal);
+  // A login link is of who runs the gate. At a gate elsewhere people log in by a way of their own.
+  const link = isElsewhere(client.gate)
+    ? { url, expiresAt: null }
+    : await client.link(words[0] === undefined ? undefined : url, terminal.signal);
   if (options.json === true) {
     printJson(terminal, { ...link, target: url });
     return EXIT.ok;
@@ -25,7 +29,7 @@ export async function open(terminal: Terminal, words: readonly string[], options
   }
   if (options.print !== true) {
     note(terminal, opener === null ? "No browser to open here." : `${opener} could not open it.`);
-    note(terminal, "This link logs a browser in, once:");
+    if (link.expiresAt !== null) note(terminal, "This link logs a browser in, once:");
   }
   print(terminal, link.url);
   return EXIT.ok;

@@ -7,7 +7,7 @@ import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { copyToTerminal, sayLastLines } from "../log-stream.ts";
 import { pause } from "../pause.ts";
 import { startProgress } from "../progress.ts";
-import { connect } from "../session.ts";
+import { connectHere } from "../session.ts";
 import { colorsFor, homeOf, note, print, printable, printJson, type Terminal } from "../terminal.ts";
 import { waitForTask } from "../wait-for-task.ts";
 import { describeWaysIn } from "../ways-in.ts";
@@ -33,7 +33,7 @@ export async function run(terminal: Terminal, words: readonly string[], options:
     throw new CommandFailure(EXIT.usage, "--follow and --json do not go together: both want standard output");
   }
   await ensureGate(terminal);
-  const client = connect(terminal);
+  const client = connectHere(terminal);
   const accepted = await client.run(runRequest(terminal, words, options), terminal.signal);
   if (options.follow === true) return follow(terminal, client, accepted);
   const task = options.wait === false ? accepted : await awaitReady(terminal, client, accepted, options.wait);
