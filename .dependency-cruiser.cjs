@@ -28,7 +28,7 @@ module.exports = {
     layer("dataplanes", "config", "model", "platform"),
     layer("auth", "config", "model", "platform", "store/store\\.ts"),
     layer("audit", "config", "model", "platform"),
-    layer("cull", "config", "model", "platform"),
+    layer("cull", "config", "model", "platform", "store/store\\.ts"),
     layer("cull", "config", "model", "platform"),
     layer(
       "api",

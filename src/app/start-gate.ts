@@ -38,6 +38,7 @@ import { type KeyPublication, publishKeys } from "./publish-keys.ts";
 import { startAuthMethods } from "./start-auth-methods.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
 import { type SharedTasks, shareTasks } from "./share-tasks.ts";
+import { type Culling, startCulling } from "./start-culling.ts";
 import { takePort } from "./take-port.ts";
 import { tellProviders } from "./tell-providers.ts";
 
@@ -87,8 +88,8 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   // Who may know.
   const { control } = providers;
-  const seen: { plane: PlaneStatus | null } = { plane: null };
-  const directory = createTaskDirectory({ state, site, planeStatus: () => seen.plane, control, clock });
+  const seen: Seen = { plane: null, culling: null };
+  const directory = createTaskDirectory({ state, site, planeStatus: () => statusOf(seen), control, clock });
   const app = createApi({
     ...{ directory, control, auth, audit, owner, site, signal: stopping.signal, ...base },
     sharing: { ceiling: ceilingOf(config), realm: realmOfConfig(config.login.methods) },
@@ -116,17 +117,33 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
+  seen.culling = scope.use(await startCulling({ config, directory, state, control, auth, audit, store, ...base }));
   await keepOwnerToken(home, auth, owner);
   const file = gateFile(site, { address: port.address, admin, certificate: port.trustFile(site.gateHost) });
-  writeGateFile(home, file);
-  scope.defer(() => removeGateFile(home));
-  logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
-  const grace = config.workerGrace;
-  const renew = replace === null ? null : () => replace(clock.now() + grace);
+  scope.use(announce(home, file, logger));
+  const renew = replace === null ? null : () => replace(clock.now() + config.workerGrace);
   return running({ file, plane, clock, renew, loginLink: () => auth.login.link(owner) }, scope.move());
 }
 
-function takeStatus(seen: { plane: PlaneStatus | null }, directory: TaskDirectory): (status: PlaneStatus) => void {
+/** What is said of the tasks by who moves bytes, and by who stops what nobody uses. */
+interface Seen {
+  plane: PlaneStatus | null;
+  culling: Culling | null;
+}
+
+function statusOf({ plane, culling }: Seen): PlaneStatus | null {
+  const warnings = culling?.problems ?? [];
+  return plane === null || warnings.length === 0 ? plane : { ...plane, problems: [...plane.problems, ...warnings] };
+}
+
+/** Until disposed, the command line finds this gate. */
+function announce(home: Home, file: GateFile, logger: Logger): Disposable {
+  writeGateFile(home, file);
+  logger.info({ url: file.url, address: hostPort(file.address, file.port) }, "gate started");
+  return { [Symbol.dispose]: () => removeGateFile(home) };
+}
+
+function takeStatus(seen: Seen, directory: TaskDirectory): (status: PlaneStatus) => void {
   return (status) => {
     seen.plane = status;
     directory.planeChanged();

@@ -1,6 +1,6 @@
 /** What a program's page does by itself while nobody looks at it. */
 export interface Background {
-  /** `METHOD PATTERN` of path and query; a pattern stands for any path that ends so, and `*` for anything but `?`. */
+  /** `METHOD /PATH` or `METHOD /PATH?QUERY`: any path that ends so; `*` stands for any text, in a path without `?`. */
   readonly requests: readonly string[];
   /** The largest piece, in bytes, that its page sends over an open WebSocket only to keep it open. Absent: that of a pong. */
   readonly quietBytes?: number;
@@ -28,7 +28,6 @@ export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
       "GET /api/me",
       "GET /api/contents?content=1&hash=0*",
       "GET /api/contents/*?content=1&hash=0*",
-      "GET /api/contents?content=1&*[0-9]",
       "GET /lab/api/news",
       "GET /lab/api/update",
       "GET /lsp/status",
@@ -37,7 +36,7 @@ export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
     ],
   },
   // Its page reloads all that it shows every 30 s, by the same requests as a click; loading the page itself is a visit.
-  tensorboard: { requests: ["GET /data/*", "POST /data/*", "GET /data/*?*", "GET /experiment/*"] },
+  tensorboard: { requests: ["GET /data/*", "POST /data/*", "GET /experiment/*"] },
   // VS Code's server and its page tell each other every 5 s that they are there: 13 bytes and a head. RStudio's page waits for events.
   ide: {
     requests: [
@@ -60,8 +59,7 @@ export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
   },
   ray: {
     requests: [
-      "GET /nodes?*",
-      "GET /api/v0/*?*",
+      "GET /nodes",
       "GET /api/v0/*",
       "GET /api/jobs/",
       "GET /api/cluster_status",
@@ -73,10 +71,10 @@ export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
       "GET /events",
     ],
   },
-  spark: { requests: ["GET /api/v1/*", "GET /api/v1/*?*"] },
+  spark: { requests: ["GET /api/v1/*"] },
   grafana: {
     requests: [
-      "POST /api/ds/query?*",
+      "POST /api/ds/query",
       "GET /api/live/ws",
       "GET /api/user/auth-tokens/rotate",
       "POST /api/frontend-metrics",
@@ -89,7 +87,7 @@ export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
       "POST /last_dagruns",
       "POST /dag_stats",
       "POST /task_stats",
-      "GET /object/grid_data?*",
+      "GET /object/grid_data",
     ],
   },
 });
@@ -134,9 +132,11 @@ function rowOf(kind: string): Background | undefined {
   return Object.hasOwn(BACKGROUND, kind) ? BACKGROUND[kind] : undefined;
 }
 
-/** `GET /api/kernels` holds below any prefix: programs are told to live below one. */
+/** `GET /api/kernels` holds below any prefix, as programs are told to live below one, and with any query where it names none. */
 function compile(rule: string): RegExp {
   const [, method = "", pattern = ""] = /^([A-Z]+) (\/.*)$/.exec(rule) ?? [];
-  const text = pattern.replace(/[.+^${}()|\\?]/g, "\\$&").replace(/\*/g, "[^?]*");
-  return new RegExp(`^${method} [^?]*${text}$`);
+  const [path = "", query] = pattern.split("?");
+  const text = (part: string): string => part.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+  const tail = query === undefined ? "(\\?.*)?" : `\\?${text(query).replaceAll("*", ".*")}`;
+  return new RegExp(`^${method} [^?]*${text(path).replaceAll("*", "[^?]*")}${tail}$`);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AccessConfig } from "./access-config.ts";
 import { AuditConfig } from "./audit-config.ts";
+import { CullConfig } from "./cull-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
 
@@ -330,6 +331,7 @@ export const Config = z.strictObject({
       "How long what is open in a worker process goes on once the gate is gone (crashed or killed) or the worker is replaced (SIGUSR2).",
     ),
   reconcile: ReconcileConfig.prefault({}).describe("How changes are gathered."),
+  cull: CullConfig.prefault({}).describe("Stopping of tasks that nobody uses."),
   local: LocalConfig.prefault({}).describe("The provider of this machine."),
   files: z.array(FileConfig).prefault([]).describe("Providers that read tasks from files."),
   log: z

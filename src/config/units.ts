@@ -16,6 +16,11 @@ function parseSize(text: string): number {
   return parseInt(text, 10) * BYTES[text.replace(/^\d+/, "") as keyof typeof BYTES];
 }
 
+/** Of a text that has the form of a duration, ms. */
+export function parseDurationMs(text: string): number {
+  return parseDuration(text);
+}
+
 /** Text of a form; the same error for another type. `title` is what the reference calls it. */
 function textLike(title: string, pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { abort: true, error }).meta({ title });

@@ -11,7 +11,7 @@ export interface Described {
 
 export function describeState(view: RunView): Described {
   const { phase, state, stopping } = view;
-  if (phase === "ended" || state?.ended === true) return describeEnd(state, view.record.stoppedFor);
+  if (phase === "ended" || state?.ended === true) return describeEnd(state, view.record.stoppedFor ?? "stopped");
   if (stopping || state?.stopping === true) return { state: "stopping", reason: null };
   if (phase === "recovering") {
     return { state: "starting", reason: "its supervisor is gone; what it left behind is being ended" };
@@ -45,7 +45,7 @@ function describeRunning(view: RunView, state: SupervisorState, troubles: readon
   return { state: view.ready ? "running" : "starting", reason: reasons.length === 0 ? null : reasons.join("; ") };
 }
 
-function describeEnd(state: SupervisorState | null, stoppedFor = "stopped"): Described {
+function describeEnd(state: SupervisorState | null, stoppedFor: string): Described {
   if (state === null) return { state: "failed", reason: "it was never started" };
   if (state.stopping) return { state: "finished", reason: stoppedFor };
   if (state.lost !== null) return { state: "failed", reason: state.lost };

@@ -323,9 +323,10 @@ export class LocalTask {
   async #nextGeneration(): Promise<void> {
     const { records, folder } = this.#deps;
     const generation = Math.max(this.#record.generation, highestClaim(folder)) + 1;
-    this.#record = await records.update(this.#record.name, ({ stoppedFor: _, ...record }: RunRecord) => ({
+    this.#record = await records.update(this.#record.name, (record: RunRecord) => ({
       ...record,
       generation,
+      stoppedFor: null,
     }));
   }
 

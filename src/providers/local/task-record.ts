@@ -50,7 +50,7 @@ export interface RunRecord extends CommonRecord {
   /** See `RunSpec`. */
   readonly idleStop?: string;
   /** Why the gate stopped it by itself, in words for its owner. */
-  readonly stoppedFor?: string;
+  readonly stoppedFor?: string | null;
   /** Rises with every start by a new supervisor. */
   readonly generation: number;
 }
