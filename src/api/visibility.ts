@@ -34,7 +34,9 @@ export interface VisibilityDeps {
 /** Administrators see everything, as it is. */
 export function createVisibility(principal: Principal, deps: VisibilityDeps): Visibility {
   const { directory } = deps;
-  const readsAll = principal.scope?.services === undefined;
+  const readsAll =
+    principal.scope === undefined ||
+    (principal.scope.services === undefined && taskInScope(principal.scope, "read", ""));
   const { scope, ...unscoped } = principal;
   const owns = (taskKey: string) => mayManage(principal, directory.ownerOf(taskKey));
   const reads = (taskKey: string) => owns(taskKey) && taskInScope(scope, "read", taskKey);

@@ -43,10 +43,11 @@ import { createSessionBook, type SessionBook } from "./session-book.ts";
 import { createSessions } from "./sessions.ts";
 import { createTokenDesk, type TokenDesk } from "./token-desk.ts";
 import { createTokenUses } from "./token-uses.ts";
-import { createTokens, type Grounds, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
+import { createTokens, isTokenId, type Grounds, type NewToken, type Tokens, type TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
 import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
 import { WatchedUse } from "./workers/watched-use.ts";
+import { createToday, watchEnded } from "./watch-ended.ts";
 import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
 
 export interface AuthDeps {
@@ -125,11 +126,13 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const rings = await startKeyRings({ store, clock, logger, rotateMs: config.keyRotation, keepMs });
   const assertions = createAssertions({ keys: rings.assertion, site, clock });
   const revocations = await startRevocations({ store, clock, keepMs });
+  const { authenticators = [], sealer, loginLimit: limit = createLoginLimit(clock) } = deps;
+  const today = createToday(authenticators);
   const current = (principal: Principal): Principal | null => {
-    const found = currentOf(owner, principal);
+    const known = currentOf(owner, principal);
+    const found = known && today(known);
     return found === null || found.admin || deps.isAdmin?.(found) !== true ? found : { ...found, admin: true };
   };
-  const { authenticators = [], sealer, loginLimit: limit = createLoginLimit(clock) } = deps;
   const logins = startLogins({
     ...{ store, clock, logger, sealer, revocations, authenticators },
     ownRealm: owner.realm,
@@ -141,13 +144,19 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
   const tokens = askingAfter(issued, logins, current);
   const permissions = createPermissions({ authorities: deps.authorities ?? new Map(), clock });
   const credentials = createCredentials(
-    [createTokensAuthenticator({ tokens, realm: owner.realm, clock }), ...authenticators],
+    [createTokensAuthenticator({ tokens, realm: owner.realm, limit, clock }), ...authenticators],
     clock,
     current,
   );
   const isOnBehalfOfOthers = (head: RequestHead): boolean =>
     isConsequential(head) && saysOrigin(head) && credentials.isAmbient(head) && isForeign(head, own, []);
-  const prolong = createProlong({ ...deps, tokens, permissions });
+  const renewMs = new Map(
+    config.methods.flatMap((method) => {
+      if ("recheck" in method) return [[method.name, method.recheck]];
+      return method.type === "basic" ? [[method.name, BASIC_RENEW_MS]] : [];
+    }),
+  );
+  const prolong = createProlong({ ...deps, tokens, permissions, renewMs });
   const audit = deps.audit ?? { sink: NO_AUDIT, detail: { detail: "visits", visitIdleMs: 60_000, streamMs: 60_000 } };
   const activity = new Activity(clock);
   const watched = new WatchedUse(activity);
@@ -165,10 +174,8 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
     credentials.forget();
     live.cutUser(user);
   });
+  const ending = watchEnded({ authenticators, credentials, logins, revocations, logger });
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });
-  const renewMs = new Map(
-    config.methods.flatMap((method) => ("recheck" in method ? [[method.name, method.recheck]] : [])),
-  );
   const sessions = createSessions({
     ...{ keys: rings.session, assertions, revocations, clock, site, current },
     ...{ lifetimeMs: config.session, renewMs },
@@ -249,6 +256,7 @@ export async function startAuth(deps: AuthDeps): Promise<Auth> {
       rings[Symbol.dispose]();
       observing[Symbol.dispose]();
       observingUsers[Symbol.dispose]();
+      ending[Symbol.dispose]();
       logins[Symbol.dispose]();
       live[Symbol.dispose]();
       recorder[Symbol.dispose]();
@@ -279,6 +287,8 @@ function askingAfter(tokens: Tokens, logins: Logins, current: (principal: Princi
   };
 }
 
+/** Asking a password file costs nothing: who was taken out of it while the gate was down is out soon after. */
+const BASIC_RENEW_MS = 60_000;
 const PROLONG_TIME_MS = 10_000;
 
 /** Until when a session whose time is up may go on: while its login stands and its access holds. */
@@ -287,12 +297,18 @@ function createProlong(deps: {
   readonly config: LoginConfig;
   readonly tokens: Tokens;
   readonly permissions: Permissions;
+  readonly renewMs: ReadonlyMap<string, number>;
 }): LiveDeps["prolong"] {
-  const { clock, config, permissions, tokens } = deps;
+  const { clock, config, permissions, renewMs, tokens } = deps;
   return async (session, route) => {
-    const grounds = await tokens.find(rootOf(session.id));
+    const login = rootOf(session.id);
+    const now = clock.now();
+    // What was shown for it ends by itself, and nobody can be asked about it before.
+    if (!isTokenId(login)) return now < session.expiresAt ? session.expiresAt : null;
+    const grounds = await tokens.find(login);
     if (grounds === null) return null;
     const permitted = await permissions.ask(route, grounds.principal, AbortSignal.timeout(PROLONG_TIME_MS));
-    return permitted ? Math.min(clock.now() + config.session, grounds.expiresAt ?? Infinity) : null;
+    const most = Math.min(config.session, renewMs.get(session.proof ?? "") ?? Infinity);
+    return permitted ? Math.min(now + most, grounds.expiresAt ?? Infinity) : null;
   };
 }

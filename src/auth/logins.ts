@@ -53,8 +53,8 @@ export interface Logins extends Disposable {
   today(grounds: Grounds): Promise<Grounds | null>;
   /** What the method kept of the login of this token; null: nothing. */
   secretOf(token: string): Promise<{ readonly method: string; readonly secret: string } | null>;
-  /** Ends the logins that the method's provider names, with all that they opened. Resolves to how many. */
-  ended(method: string, upstream: { readonly session?: string; readonly subject?: string }): Promise<number>;
+  /** Ends the logins that the method's provider names (null: all of the method), with all that they opened. Resolves to how many. */
+  ended(method: string, upstream: { readonly session?: string; readonly subject?: string } | null): Promise<number>;
 }
 
 export interface LoginsDeps {
@@ -133,9 +133,14 @@ class StoredLogins implements Logins {
     return secret === null ? null : { method: record.method, secret };
   }
 
-  async ended(method: string, upstream: { readonly session?: string; readonly subject?: string }): Promise<number> {
+  async ended(
+    method: string,
+    upstream: { readonly session?: string; readonly subject?: string } | null,
+  ): Promise<number> {
     const entries = await this.#deps.store.list<LoginRecord>(LOGINS);
-    const meant = [...entries].filter(([, { value }]) => value.method === method && isMeant(value.upstream, upstream));
+    const meant = [...entries].filter(
+      ([, { value }]) => value.method === method && (upstream === null || isMeant(value.upstream, upstream)),
+    );
     for (const [login] of meant) await this.#end(login, "its provider ended it");
     return meant.length;
   }

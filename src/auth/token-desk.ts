@@ -1,5 +1,12 @@
 import type { LoginConfig } from "../config/schema.ts";
-import { copyPrincipal, GatewayError, isServicePattern, MAX_SCOPE_SERVICES, type Scope, whoText } from "../model/index.ts";
+import {
+  copyPrincipal,
+  GatewayError,
+  isServicePattern,
+  MAX_SCOPE_SERVICES,
+  type Scope,
+  whoText,
+} from "../model/index.ts";
 import type { Caller } from "./login.ts";
 import type { NewToken, Tokens, TokenView } from "./tokens.ts";
 

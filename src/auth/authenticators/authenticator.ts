@@ -33,6 +33,8 @@ export interface Authenticator {
   readonly challengeAtGate?: string;
   /** How people at a browser log in; absent: only programs do. */
   readonly interactive?: Interactive;
+  /** Who somebody of its realm is today, where it knows that by itself; null: nobody any more. */
+  current?(principal: Principal): Principal | null;
   /** Tells whose credentials count no more from now on: what came of them ends at once. Absent: that is never known. */
   observe?(listener: (ended: Ended) => void): Disposable;
 }

@@ -71,6 +71,7 @@ export async function startBasic(deps: BasicDeps): Promise<Authenticator & Async
       },
       recheck: (secret) => desk.recheck(secret),
     },
+    current: (principal) => desk.today(principal),
     observe(listener) {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
@@ -123,6 +124,11 @@ class Desk {
     const [user = "", version = ""] = JSON.parse(secret) as string[];
     if (this.#deps.book.find(user)?.version === version) return Promise.resolve(this.loggedIn(user, version));
     return Promise.reject(new GatewayError("unauthenticated", "this password has changed; log in again"));
+  }
+
+  today(principal: Principal): Principal | null {
+    if (this.#deps.book.find(principal.name) === null) return null;
+    return { ...principal, groups: this.principalOf(principal.name).groups };
   }
 
   principalOf(user: string): Principal {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { GatewayError, type Principal } from "../../model/index.ts";
 import { createManualClock } from "../../store/testing/manual-clock.ts";
 import type { Store } from "../../store/store.ts";
+import { createLoginLimit } from "../login-limit.ts";
 import { startRevocations } from "../revocations.ts";
 import { createLogCapture, OWNER, START, startAuthKit, startTestStore } from "../testing/auth-kit.ts";
 import { makeHead } from "../testing/browser.ts";
@@ -45,7 +46,7 @@ async function start(): Promise<AuthenticatorSubject> {
   clock.advance(1000);
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   return {
-    authenticator: createTokensAuthenticator({ tokens, realm: OWNER.realm, clock }),
+    authenticator: createTokensAuthenticator({ tokens, realm: OWNER.realm, limit: createLoginLimit(clock), clock }),
     principal: OWNER,
     right: bearer(right),
     wrong: bearer(`${right.slice(0, -1)}${right.endsWith("A") ? "B" : "A"}`),

@@ -1,6 +1,7 @@
 import { GatewayError, type RequestHead } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { abortable } from "../answers.ts";
+import type { LoginLimit } from "../login-limit.ts";
 import { looksLikeToken, type Tokens } from "../tokens.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { type CredentialForm, shownAuthorization } from "./credential-forms.ts";
@@ -18,9 +19,10 @@ const BEARER = /^bearer +([^\s,]+)$/i;
 export function createTokensAuthenticator(deps: {
   readonly tokens: Tokens;
   readonly realm: string;
+  readonly limit: Pick<LoginLimit, "count">;
   readonly clock: Clock;
 }): Authenticator {
-  const { tokens, realm, clock } = deps;
+  const { tokens, realm, limit, clock } = deps;
   return {
     name: "tokens",
     realm,
@@ -30,7 +32,11 @@ export function createTokensAuthenticator(deps: {
     async authenticate(head, signal) {
       const shown = shownToken(head);
       if (shown === null) return null;
-      const grounds = await abortable(tokens.verify(shown), signal);
+      const by = { method: "tokens", peer: head.peer, account: idIn(shown) };
+      const grounds = await abortable(
+        limit.count(by, () => tokens.verify(shown)),
+        signal,
+      );
       return {
         principal: grounds.principal,
         id: grounds.id,
@@ -38,6 +44,11 @@ export function createTokensAuthenticator(deps: {
       };
     },
   };
+}
+
+/** What of a token is public. */
+function idIn(token: string): string {
+  return token.slice(0, 15);
 }
 
 /** null: no field of ours. Throws `unauthenticated` for one that is ours and holds no token as it should. */
