@@ -4,6 +4,7 @@ import { byId, el, isWebAddress } from "./dom.js";
 import { applyEvent, NOTHING } from "./live-tasks.js";
 import { forgetLogin, onLoginChange, readLogin } from "./login-store.js";
 import { createLogsView } from "./logs-view.js";
+import { createShareDialog } from "./share-dialog.js";
 import { createTaskList } from "./task-list.js";
 
 const LOGIN_PAGE = "/.taskgate/login";
@@ -37,6 +38,7 @@ let known = NOTHING;
 let me = null;
 const busy = new Map();
 const logs = createLogsView({ onError: leaveIfLoggedOut });
+const sharing = createShareDialog({ onError: leaveIfLoggedOut, copy });
 const list = createTaskList({ act, copy, me: () => me, busyOf: (id) => busy.get(id) });
 
 if (readLogin() === null) location.replace(LOGIN_PAGE);
@@ -81,6 +83,10 @@ async function showWho() {
 async function act(action, task) {
   if (action === "logs") {
     logs.open(task);
+    return;
+  }
+  if (action === "share") {
+    sharing.open(task);
     return;
   }
   const { question, run, busy: words } = ACTIONS[action];

@@ -72,7 +72,7 @@ export function sinceText(since) {
 function actions(task, { busy, act }) {
   if (busy !== undefined)
     return el("div", { class: "card-actions" }, el("span", { class: "muted", role: "status" }, busy));
-  if (!task.removable) return el("div", { class: "card-actions" });
+  if (!task.manageable) return el("div", { class: "card-actions" });
   const button = (action, text, kind = "") =>
     el(
       "button",
@@ -89,10 +89,11 @@ function actions(task, { busy, act }) {
   return el(
     "div",
     { class: "card-actions" },
+    ended ? null : button("share", "Share"),
     task.controllable ? button("logs", "Logs") : null,
     ended && task.controllable && task.provider === "local" ? button("restart", "Restart") : null,
     ended || !task.controllable ? null : button("stop", "Stop", "danger-text"),
-    ended || !task.controllable ? button("remove", "Remove", "danger-text") : null,
+    task.removable && (ended || !task.controllable) ? button("remove", "Remove", "danger-text") : null,
   );
 }
 
@@ -120,8 +121,17 @@ function serviceRow(task, service, options) {
     service.health === "unhealthy" && el("span", { class: "tag bad" }, "not answering"),
     !service.login && el("span", { class: "tag warn", title: "Whoever reaches it is in." }, "no login"),
     service.login && service.anyone === "authenticated" && el("span", { class: "tag" }, "every user"),
+    sharedTag(service),
     replicas(task, service, options),
   );
+}
+
+function sharedTag({ sharedWith }) {
+  if (sharedWith.length === 0) return null;
+  const links = sharedWith.filter((who) => who.startsWith("link:")).length;
+  const names = sharedWith.filter((who) => !who.startsWith("link:"));
+  if (links > 0) names.push(links === 1 ? "a link" : `${links} links`);
+  return el("span", { class: "tag", title: `Shared with ${names.join(", ")}` }, `shared with ${sharedWith.length}`);
 }
 
 function wayIn(task, service, { copy }) {
