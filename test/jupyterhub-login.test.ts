@@ -2,8 +2,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freePorts, startTestHub, type TestHub } from "../testbed/jupyterhub.ts";
+import { freePorts, HUB_PASSWORD, startTestHub, type TestHub } from "../testbed/jupyterhub.ts";
+import { startBrowser } from "./support/browser.ts";
 import { type Answer, ROOT, startTestGate, type TestGate, until } from "./support/gate.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "taskgate-hub-login-"));
@@ -158,4 +160,73 @@ test("workers keep a hub's token from jobs as the gate itself does", async () =>
     expect(answer.body).not.toContain(token);
   }
   expect((await asked({ authorization: `token ${randomBytes(16).toString("hex")}` }, workers)).status).toBe(401);
+});
+
+describe("a person at a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await startBrowser();
+  });
+  afterAll(() => browser.close());
+
+  const at = (path = "/") => `http://hello.localhost:${String(gate.file().port)}${path}`;
+
+  /** From the gate's login page through the hub's. */
+  async function logIn(page: Page, name: string): Promise<void> {
+    await page.getByRole("button", { name: "Log in with The hub" }).click();
+    await page.locator("#username_input").fill(name);
+    await page.locator("#password_input").fill(HUB_PASSWORD);
+    await page.locator("#login_submit").click();
+  }
+
+  async function someone(name: string, path?: string): Promise<Page> {
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(at(path));
+    await logIn(page, name);
+    return page;
+  }
+
+  test("gets from a deep link through the hub's login back to the same place", async () => {
+    const page = await someone("alice", "/deep/link?q=1");
+    await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+    expect(page.url()).toBe(at("/deep/link?q=1"));
+    expect(await page.locator("pre").innerText()).not.toMatch(/taskgate-session|jupyterhub-session|^authorization/im);
+    await page.context().close();
+  });
+
+  test("goes on without another word while they are logged in at the hub, and is told apart from others", async () => {
+    const page = await someone("bob");
+    await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+    await page.context().clearCookies({ domain: /localhost$/ });
+    await page.evaluate(() => localStorage.clear());
+    await page.goto(at("/again"));
+    const button = page.getByRole("button", { name: "Log in with The hub" });
+    await Promise.race([button.waitFor(), page.getByRole("heading", { name: "Hello from a job" }).waitFor()]);
+    if (await button.isVisible()) await button.click();
+    await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+    expect(await page.locator("pre").innerText()).toMatch(/x-taskgate-user: hub\/bob/i);
+    await page.context().close();
+  });
+
+  test("does not get in where the hub does not let them use the gate", async () => {
+    const page = await someone("eve");
+    await page
+      .getByText(/permission/i)
+      .first()
+      .waitFor();
+    expect(new URL(page.url()).hostname).toBe("127.0.0.1");
+    await page.context().close();
+  });
+
+  test("is logged out here when they log out there", async () => {
+    const page = await someone("alice");
+    await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+    await page.goto(`${hub.url}/logout`);
+    await until(async () => {
+      await page.goto(`http://taskgate.localhost:${String(gate.file().port)}/.taskgate/`);
+      const asked = page.getByRole("button", { name: "Log in with The hub" }).waitFor({ timeout: 2000 });
+      return asked.then(() => true).catch(() => false);
+    }, "the end of the login");
+    await page.context().close();
+  });
 });

@@ -15,9 +15,18 @@ const ARGS = [
   "--disable-sync",
 ];
 
+export interface BrowserOptions {
+  /** Further arguments of the command line. */
+  readonly args?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** A real browser, headless: TASKGATE_TEST_BROWSER, an installed Chromium, or Debian's package where this may install it. Close it. */
-export async function startBrowser(): Promise<Browser> {
-  return await chromium.launch({ executablePath: findBrowser(), args: ARGS });
+export async function startBrowser({ args = [], environment }: BrowserOptions = {}): Promise<Browser> {
+  return await chromium.launch({
+    ...{ executablePath: findBrowser(), args: [...ARGS, ...args] },
+    ...(environment === undefined ? {} : { env: { ...environment } }),
+  });
 }
 
 function findBrowser(): string {
