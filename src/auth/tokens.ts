@@ -108,6 +108,11 @@ export function looksLikeToken(text: string): boolean {
   return text.startsWith("tg_");
 }
 
+/** Whether `id` could be the public id of a token. */
+export function isTokenId(id: string): boolean {
+  return ID_FORM.test(id);
+}
+
 /** Tokens in the store: hashed, listed, revoked. */
 export function createTokens(deps: TokensDeps): Tokens {
   const { store, clock, revocations, uses } = deps;

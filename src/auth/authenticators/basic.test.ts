@@ -7,7 +7,7 @@ import { BasicMethod } from "../../config/basic-method.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { createLoginLimit } from "../login-limit.ts";
 import { createPasswordChecks } from "../passwords/password-checks.ts";
-import { hashPassword } from "../passwords/password-hash.ts";
+import { hashPassword } from "../../platform/password-hash.ts";
 import { createLogCapture } from "../testing/auth-kit.ts";
 import { makeHead } from "../testing/browser.ts";
 import type { Ended } from "./authenticator.ts";

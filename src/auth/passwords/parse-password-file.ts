@@ -1,4 +1,4 @@
-import { type PasswordHash, parsePasswordHash } from "./password-hash.ts";
+import { type PasswordHash, parsePasswordHash } from "../../platform/password-hash.ts";
 
 /** What a password file says, by user. `line`: the hash as written, which changes with the password. */
 export type Passwords = ReadonlyMap<string, { readonly hash: PasswordHash; readonly line: string }>;

@@ -3,7 +3,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { startWatchedValue } from "../../platform/watched-value.ts";
 import { type Groups, parseGroupsFile, parsePasswordFile, type Passwords } from "./parse-password-file.ts";
-import { matchesPassword } from "./password-hash.ts";
+import { matchesPassword } from "../../platform/password-hash.ts";
 
 /** A password that counts now. */
 export interface PasswordEntry {

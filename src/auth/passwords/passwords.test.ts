@@ -3,7 +3,7 @@ import { scryptSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { parseGroupsFile, parsePasswordFile } from "./parse-password-file.ts";
 import { createPasswordChecks } from "./password-checks.ts";
-import { hashPassword, matchesPassword, parsePasswordHash, type PasswordHash } from "./password-hash.ts";
+import { hashPassword, matchesPassword, parsePasswordHash, type PasswordHash } from "../../platform/password-hash.ts";
 
 function known(text: string): PasswordHash {
   const parsed = parsePasswordHash(text);
