@@ -303,10 +303,9 @@ function createProlong(deps: {
   return async (session, route) => {
     const login = rootOf(session.id);
     const now = clock.now();
-    // What was shown for it ends by itself, and nobody can be asked about it before.
-    if (!isTokenId(login)) return now < session.expiresAt ? session.expiresAt : null;
     const grounds = await tokens.find(login);
-    if (grounds === null) return null;
+    // What is no token of the gate's ends by itself, and nobody can be asked about it before.
+    if (grounds === null) return !isTokenId(login) && now < session.expiresAt ? session.expiresAt : null;
     const permitted = await permissions.ask(route, grounds.principal, AbortSignal.timeout(PROLONG_TIME_MS));
     const most = Math.min(config.session, renewMs.get(session.proof ?? "") ?? Infinity);
     return permitted ? Math.min(now + most, grounds.expiresAt ?? Infinity) : null;

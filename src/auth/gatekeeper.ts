@@ -28,7 +28,7 @@ import { gatePath, hostOf } from "./place.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
 import type { SessionReader } from "./session-reader.ts";
 import type { Sessions } from "./sessions.ts";
-import type { Tokens } from "./tokens.ts";
+import { isTokenId, type Tokens } from "./tokens.ts";
 import type { UseRecorder } from "./use-recorder.ts";
 
 /** What deciding without asking anybody needs. */
@@ -183,7 +183,8 @@ async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, sig
     return notYours(route, asked.session);
   }
   const session = deps.sessions.find(route, head, ownCookies(head));
-  if (session !== null) return admitSession(deps, { route, head, session }, signal);
+  const admitted = session && (await admitSession(deps, { route, head, session }, signal));
+  if (admitted !== null) return admitted;
   if (isPublic(route)) return allow(deps, { route, head, session: null });
   const way = isNavigation(head) ? deps.appLogin.send(route, head) : null;
   if (way !== null) return way;
@@ -196,8 +197,11 @@ interface Asked {
   readonly session: Session;
 }
 
-/** The slow way of a cookie: its session is to be renewed, or does not suffice as it is, or an authority is to be asked. */
-async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision> {
+/**
+ * The slow way of a cookie: its session is to be renewed, or does not suffice as it is, or an authority is to be asked. null: the login
+ * that it came from has ended, so it is none any more.
+ */
+async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision | null> {
   const { route, head, session } = asked;
   if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, { route, head, session });
   const due = deps.clock.now() >= renewalOf(session, route);
@@ -205,22 +209,25 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
   if (permitted && !due) return allowSession(deps, { route, head, session });
   const renewed = await renew(deps, asked, signal).catch((error: unknown) => {
     // A session that is good needs nobody's answer: it goes on unrenewed while its login cannot be looked up.
-    if (permitted && !signal.aborted) return null;
+    if (permitted && !signal.aborted) return "unknown";
     throw error;
   });
-  if (renewed !== null) {
+  if (typeof renewed === "object") {
     return allow(deps, { route, head, session: renewed.session }, [["set-cookie", renewed.cookie]]);
   }
-  if (!permitted) return notYours(route, session);
+  if (renewed === "ended") return null;
+  // What the session itself says is of when it was signed; what its login says is of today.
+  if (!permitted || renewed === "refused") return notYours(route, session);
   deps.sessions.postpone(session);
   return allowSession(deps, { route, head, session });
 }
 
-/** A new token for the same session, if its login stands and still may: with the login's groups of today. */
+/** A new token for the same session, if its login stands and still may: with the login's groups of today. "unknown": it has no login. */
 async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, signal: AbortSignal) {
-  const grounds = await deps.tokens.find(rootOf(session.id));
-  if (grounds === null || !(await deps.permissions.ask(askedRoute(route, head), grounds.principal, signal)))
-    return null;
+  const login = rootOf(session.id);
+  const grounds = await deps.tokens.find(login);
+  if (grounds === null) return isTokenId(login) ? "ended" : "unknown";
+  if (!(await deps.permissions.ask(askedRoute(route, head), grounds.principal, signal))) return "refused";
   return deps.sessions.mint({
     principal: grounds.principal,
     route,

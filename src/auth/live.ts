@@ -42,6 +42,9 @@ export function startLive(deps: LiveDeps): LiveSessions {
   return new Registry(deps);
 }
 
+/** Until a login is asked after again that could not be looked up. */
+const AGAIN_MS = 10_000;
+
 /** A connection or stream: open → closed, by itself or cut. */
 class Live implements OpenUse {
   readonly use: Use;
@@ -50,8 +53,8 @@ class Live implements OpenUse {
   readonly cut: () => void;
   /** That it is open by now. */
   route: Route;
-  /** Epoch ms. */
-  expiresAt: number;
+  /** Epoch ms; then it is asked whether it may go on. */
+  checkAt: number;
   /** Those of the same login; null: of nobody, or not open any more. */
   siblings: Set<Live> | null = null;
   readonly #registry: Registry;
@@ -64,7 +67,7 @@ class Live implements OpenUse {
     this.route = route;
     this.cut = cut;
     this.recorded = recorded;
-    this.expiresAt = use.session?.expiresAt ?? Infinity;
+    this.checkAt = use.session?.renewAt ?? Infinity;
   }
 
   get open(): boolean {
@@ -92,7 +95,10 @@ interface Opening {
 class Registry implements LiveSessions {
   readonly #deps: LiveDeps;
   readonly #usage: UsageCounts;
+  /** What is open, by login; those of whom nothing is open go with the next look. */
   readonly #byLogin = new Map<string, Set<Live>>();
+  /** Whose request came last: the next one is mostly theirs, too. */
+  #last: { readonly session: Session | null; readonly siblings: Set<Live> } = NO_SESSION;
   /** null: nothing is open, or a look is under way. */
   #timer: Disposable | null = null;
   #looking = false;
@@ -127,11 +133,17 @@ class Registry implements LiveSessions {
       queueMicrotask(() => this.#end(live, "revoked"));
       return;
     }
+    live.siblings = this.#siblingsOf(session).add(live);
+    this.#schedule();
+  }
+
+  #siblingsOf(session: Session): Set<Live> {
+    if (session === this.#last.session) return this.#last.siblings;
     const root = rootOf(session.id);
     let siblings = this.#byLogin.get(root);
     if (siblings === undefined) this.#byLogin.set(root, (siblings = new Set()));
-    live.siblings = siblings.add(live);
-    this.#schedule();
+    this.#last = { session, siblings };
+    return siblings;
   }
 
   cut(id: string): void {
@@ -160,13 +172,8 @@ class Registry implements LiveSessions {
   }
 
   #forget(live: Live): void {
-    const { session, siblings } = live;
-    if (session === null || siblings === null) return;
+    live.siblings?.delete(live);
     live.siblings = null;
-    siblings.delete(live);
-    if (siblings.size > 0) return;
-    const root = rootOf(session.id);
-    if (this.#byLogin.get(root) === siblings) this.#byLogin.delete(root);
   }
 
   #end(live: Live, reason: CutReason): void {
@@ -190,7 +197,9 @@ class Registry implements LiveSessions {
     this.#looking = true;
     const now = this.#deps.clock.now();
     const checks: Promise<void>[] = [];
-    for (const siblings of this.#byLogin.values()) {
+    this.#last = NO_SESSION;
+    for (const [root, siblings] of this.#byLogin) {
+      if (siblings.size === 0) this.#byLogin.delete(root);
       for (const live of siblings) {
         if (live.session !== null && !this.#isGood(live, live.session, now))
           checks.push(this.#check(live, live.session));
@@ -201,15 +210,16 @@ class Registry implements LiveSessions {
     this.#schedule();
   }
 
-  #isGood({ expiresAt, route }: Live, session: Session, now: number): boolean {
-    return now < expiresAt && this.#deps.mayStay(session, route);
+  #isGood({ checkAt, route }: Live, session: Session, now: number): boolean {
+    return now < checkAt && this.#deps.mayStay(session, route);
   }
 
   /** Asks about one whose time is up, or whose session does not suffice: its login may, with the groups of today. */
   async #check(live: Live, session: Session): Promise<void> {
     const { clock, logger, prolong } = this.#deps;
     const { route } = live;
-    const reason = clock.now() < live.expiresAt ? "access_lost" : "expired";
+    const mayStay = this.#deps.mayStay(session, route);
+    const reason = mayStay ? "expired" : "access_lost";
     try {
       const until = await prolong(session, route);
       if (!live.open) return;
@@ -218,8 +228,12 @@ class Registry implements LiveSessions {
         return;
       } // what was asked about is not so any more
       if (until === null) this.#end(live, reason);
-      else live.expiresAt = until;
+      else live.checkAt = until;
     } catch (error) {
+      if (mayStay && clock.now() < session.expiresAt) {
+        live.checkAt = clock.now() + AGAIN_MS; // what it was let in by is good for longer
+        return;
+      }
       // Nobody can say that it may go on, so it may not: closed by default.
       logger.warn({ err: error, service: route.service }, "session ended: its login could not be checked");
       this.#end(live, reason);
@@ -231,6 +245,8 @@ class Registry implements LiveSessions {
     this.#timer?.[Symbol.dispose]();
   }
 }
+
+const NO_SESSION: { readonly session: null; readonly siblings: Set<Live> } = { session: null, siblings: new Set() };
 
 /** Raw ports and TLS that is passed through carry no login: that there is such a route is all that lets somebody in. */
 function needsSession({ guard, access, match }: Route): boolean {
