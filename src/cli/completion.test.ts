@@ -103,6 +103,7 @@ test("every command that help shows is completed, and no hidden one", async () =
       "share",
       "unshare",
       "token",
+      "password",
       "sessions",
       "keys",
       "audit",
