@@ -99,7 +99,7 @@ describe.each([0, 1])("a gate with %i workers", (workers) => {
   });
 
   test("keeps changes by the API: tokens, tasks, logins; and refused ones", async () => {
-    const { id, token } = await gate.json<{ id: string; token: string }>("token", "create", "--name", "ci");
+    const { id, token } = await gate.json<{ id: string; token: string }>("token", "create", "ci");
     await expectLine(gate, { kind: "api", operation: "createToken", object: id, user, outcome: "allowed" });
     const socket = await openChat(gate, token);
     await expectLine(gate, { kind: "websocket", event: "start", credential: id, service: "local/chat/main" });
@@ -161,13 +161,13 @@ test("is followed through a kill of the gate, which takes no line that was told 
   });
   let seen = "";
   following.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
-  await gate.json("token", "create", "--name", "first");
+  await gate.json("token", "create", "first");
   await expect.poll(() => seen, { timeout: 20_000 }).toContain('"name":"first"');
-  await gate.json("token", "create", "--name", "second");
+  await gate.json("token", "create", "second");
   await new Promise((resolve) => setTimeout(resolve, 1000));
   await gate.kill("SIGKILL");
   await gate.up();
-  await gate.json("token", "create", "--name", "third");
+  await gate.json("token", "create", "third");
   await expect.poll(() => seen, { timeout: 20_000 }).toContain('"name":"third"');
   const names = seen.split("\n").flatMap((text) => /"after":\{"name":"([^"]+)"/.exec(text)?.[1] ?? []);
   expect(names).toEqual(["first", "second", "third"]);

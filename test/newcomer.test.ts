@@ -115,7 +115,7 @@ import json, sys, urllib.request
 service, token = json.loads(sys.argv[1]), sys.argv[2]
 request = urllib.request.Request(f"http://127.0.0.1:{service['port']}/", headers={"Host": service["host"], "Authorization": f"Bearer {token}"})
 print(urllib.request.urlopen(request).status)`;
-    const { token } = await gate.json<{ token: string }>("token", "create", "--name", "python");
+    const { token } = await gate.json<{ token: string }>("token", "create", "python");
     const ran = await run("python3", ["-c", program, JSON.stringify(task.services[0]), token], gate.environment);
     expect(ran).toMatchObject({ code: 0, stdout: "200\n" });
   });

@@ -42,7 +42,7 @@ describe("tasks outlive the gate", () => {
     const before = await gate.json<TaskView[]>("ps");
     const pid = await pidOf("hello.localhost");
     const start = processStart(pid);
-    const { token } = await gate.json<{ token: string }>("token", "create", "--name", "kept");
+    const { token } = await gate.json<{ token: string }>("token", "create", "kept");
     await gate.kill("SIGKILL");
     expect(isSameProcess(pid, start ?? "")).toBe(true);
     await gate.up();

@@ -172,7 +172,7 @@ test("a worker that is killed under load takes only its own connections along, a
 });
 
 test("what is revoked is cut in every worker at once, and nothing else is", async () => {
-  const { token, id } = await gate.json<{ token: string; id: string }>("token", "create", "--name", "cut");
+  const { token, id } = await gate.json<{ token: string; id: string }>("token", "create", "cut");
   const theirs = await Promise.all(Array.from({ length: 20 }, () => openChat(token)));
   const others = await openMany(6);
   expect(await alive(theirs)).toHaveLength(20);

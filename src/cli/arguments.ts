@@ -1,4 +1,5 @@
 import type { RunRequest } from "../api/wire.ts";
+import { SCOPE_ACTIONS, type ScopeAction } from "../model/index.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
 
 /** Values of options and arguments. All throw `CommandFailure` with the usage exit code, naming what was given and what was expected. */
@@ -67,6 +68,15 @@ export function parseLifetime(text: string, where: string): number {
   const lifetimeMs = parseDuration(text, where);
   if (lifetimeMs < MS.s || lifetimeMs > 3650 * MS.d) throw usage(`${where}: "${text}" does not fit`, "1s to 3650d");
   return lifetimeMs;
+}
+
+/** `connect,read`. */
+export function parseActions(text: string): readonly ScopeAction[] {
+  return text.split(",").map((word) => {
+    const action = SCOPE_ACTIONS.find((each) => each === word.trim());
+    if (action === undefined) throw usage(`--scope: "${word}" is no action`, SCOPE_ACTIONS.join(", "));
+    return action;
+  });
 }
 
 /** `--access` as people say it, and as the API does. */

@@ -4,6 +4,7 @@ import {
   ACCESS,
   parseCount,
   parseDuration,
+  parseActions,
   parseLifetime,
   parseIdleStop,
   parseService,
@@ -268,7 +269,7 @@ function declareLogins(declare: Declare): void {
   ).option(...JSON_OPTION);
 }
 
-function declareAdministration(declare: Declare, tree: Command): void {
+function declareTokens(declare: Declare, tree: Command): void {
   const token = tree.command("token").description("logins for programs");
   declare(
     "create",
@@ -276,9 +277,22 @@ function declareAdministration(declare: Declare, tree: Command): void {
     async () => (await import("./commands/token.ts")).createToken,
     { parent: token },
   )
-    .option("--name <name>", "what it is for", "command line")
-    .option("--for <duration>", "how long it is good (default: until revoked)", (text) => parseLifetime(text, "--for"))
-    .option(...JSON_OPTION);
+    .argument("[name]", "what it is for", "command line")
+    .option("--for <duration>", "how long it is good (default: login.tokens.lifetime)", (text) =>
+      parseLifetime(text, "--for"),
+    )
+    .option("--scope <actions>", "only these: connect, read, manage, with commas between", parseActions)
+    .option(
+      "--service <service>",
+      "only these: TASK, TASK/SERVICE or PROVIDER/TASK/SERVICE, with * for any characters; may be repeated",
+      collect,
+    )
+    .option("--account <name>", "for a service account instead of you: administrators alone")
+    .option(...JSON_OPTION)
+    .addHelpText(
+      "after",
+      "\nWith --service alone the token may connect, and nothing else. Without both it may do what you may.",
+    );
   declare(
     "list",
     "list tokens and browsers that are logged in",
@@ -292,6 +306,15 @@ function declareAdministration(declare: Declare, tree: Command): void {
   })
     .argument("<tokens...>", "ids, or names that only one has")
     .option(...JSON_OPTION);
+  declare(
+    "password",
+    "hash a password for a password file (login method basic)",
+    async () => (await import("./commands/password.ts")).password,
+  ).argument("<user>", "whose password it is");
+}
+
+function declareAdministration(declare: Declare, tree: Command): void {
+  declareTokens(declare, tree);
   declareSessions(declare, tree);
   declareAudit(declare);
   declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)

@@ -1,4 +1,5 @@
-import type { TokenView } from "../../api/wire-tokens.ts";
+import type { TokenRequest, TokenView } from "../../api/wire-tokens.ts";
+import type { ScopeAction } from "../../model/index.ts";
 import { forEachName } from "../each-task.ts";
 import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { connect } from "../session.ts";
@@ -6,20 +7,22 @@ import { formatAge, formatColumns } from "../task-table.ts";
 import { colorsFor, note, print, printable, printJson, type Terminal } from "../terminal.ts";
 
 export interface CreateTokenOptions {
-  readonly name: string;
   /** Ms. */
   readonly for?: number;
+  readonly scope?: readonly ScopeAction[];
+  /** Patterns. */
+  readonly service?: readonly string[];
+  readonly account?: string;
   readonly json?: boolean;
 }
 
 /** The token alone is on standard output, so that `$(taskgate token create)` is it. */
 export async function createToken(
   terminal: Terminal,
-  _words: readonly string[],
+  [name = "command line"]: readonly string[],
   options: CreateTokenOptions,
 ): Promise<ExitCode> {
-  const lifetime = options.for === undefined ? {} : { lifetimeMs: options.for };
-  const created = await connect(terminal).createToken({ name: options.name, ...lifetime }, terminal.signal);
+  const created = await connect(terminal).createToken({ name, ...wishOf(options) }, terminal.signal);
   if (options.json === true) {
     printJson(terminal, created);
     return EXIT.ok;
@@ -27,8 +30,29 @@ export async function createToken(
   print(terminal, created.token);
   const until =
     created.expiresAt === null ? "until it is revoked" : `until ${new Date(created.expiresAt).toISOString()}`;
-  note(terminal, `Good ${until}, and shown this once. Revoke it: taskgate token revoke ${created.id}`);
+  note(
+    terminal,
+    `Good ${until}, for ${scopeText(created)}, and shown this once. Revoke it: taskgate token revoke ${created.id}`,
+  );
   return EXIT.ok;
+}
+
+function wishOf({ for: lifetimeMs, scope, service, account }: CreateTokenOptions): Omit<TokenRequest, "name"> {
+  const limited = scope !== undefined || service !== undefined;
+  const actions: readonly ScopeAction[] = scope ?? ["connect"];
+  return {
+    ...(lifetimeMs === undefined ? {} : { lifetimeMs }),
+    ...(account === undefined ? {} : { account }),
+    ...(limited
+      ? { scope: { actions: [...actions], ...(service === undefined ? {} : { services: [...service] }) } }
+      : {}),
+  };
+}
+
+/** What it may do. */
+function scopeText({ scope, owner }: TokenView): string {
+  if (scope === null) return `all that ${printable(owner)} may do`;
+  return `${scope.actions.join(",")} ${scope.services === undefined ? "of everything" : `of ${scope.services.join(" ")}`}`;
 }
 
 export async function listTokens(
@@ -42,7 +66,7 @@ export async function listTokens(
     return EXIT.ok;
   }
   const colors = colorsFor(terminal, "stdout");
-  const head = ["ID", "NAME", "KIND", "OWNER", "AGE", "EXPIRES"].map((title) => colors.bold(title));
+  const head = ["ID", "NAME", "KIND", "OWNER", "SCOPE", "AGE", "USED", "EXPIRES"].map((title) => colors.bold(title));
   const rows = tokens.map((token) => rowOf(token, Date.now()));
   print(terminal, rows.length === 0 ? "No tokens." : formatColumns([head, ...rows]));
   return EXIT.ok;
@@ -58,7 +82,9 @@ function rowOf(token: TokenView, now: number): string[] {
     printable(token.name),
     token.kind,
     printable(token.owner),
+    token.scope === null ? "-" : printable(scopeText(token)),
     formatAge(now - token.createdAt),
+    token.lastUsedAt === null ? "never" : formatAge(now - token.lastUsedAt),
     expires,
   ];
 }

@@ -149,7 +149,16 @@ const OPERATIONS = {
     send(201, { url: `${gate.file.url}/login#code=once`, expiresAt: Date.now() + 900_000 });
   },
   tokens({ request, rest, send }: Exchange): void {
-    const view = { id: "t1", name: "command line", owner: "me", kind: "token", createdAt: Date.now(), expiresAt: null };
+    const view = {
+      id: "t1",
+      name: "command line",
+      owner: "me",
+      kind: "token",
+      createdAt: Date.now(),
+      expiresAt: null,
+      scope: null,
+      lastUsedAt: null,
+    };
     if (request.method === "POST") send(201, { ...view, token: "tg_secret" });
     else if (request.method === "DELETE") send(rest[0] === "t1" ? 204 : 404);
     else send(200, { tokens: [view, { ...view, id: "t2", name: "twice" }, { ...view, id: "t3", name: "twice" }] });
