@@ -21,7 +21,8 @@ export const benchHttp: Suite = (say, options) =>
     ],
   });
 
-async function throughput(running: Running, seconds: number): Promise<readonly Figure[]> {
+/** As many as get through, a second and per CPU second. */
+export async function throughput(running: Running, seconds: number): Promise<readonly Figure[]> {
   const headers = [["Connection", "keep-alive"] as const, ...browserHeaders(running.session)];
   const load = { port: running.ports.http, authority: running.authority("http"), headers };
   const { done, cpu } = await cpuOf(running.pid, () => wrk({ ...load, connections: CONNECTIONS, seconds }));

@@ -5,6 +5,7 @@ import { benchConnections } from "./connections.ts";
 import { benchGrpc } from "./grpc.ts";
 import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
+import { benchLogin } from "./login.ts";
 import { stopAll } from "./machine.ts";
 import { PEERS } from "./peers/peers.ts";
 import { benchStart } from "./start.ts";
@@ -14,7 +15,7 @@ import { benchTcp } from "./tcp.ts";
 import { benchWs } from "./ws.ts";
 
 const SUITES: Readonly<Record<string, Suite>> = {
-  ...{ http: benchHttp, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
+  ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
   ...{ connections: benchConnections },
   ...{ start: benchStart, table: benchTable },
 };

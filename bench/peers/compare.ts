@@ -15,7 +15,7 @@ import { startBackends } from "../backends/backends.ts";
 import { PEERS } from "./peers.ts";
 import type { Kind, Peer, Running } from "./peer.ts";
 
-/** What everybody is compared with. */
+/** What everybody is compared with, unless a suite names another. */
 const YARDSTICK = "envoy";
 /** V8 still gets faster after three. */
 const WARM_UP_CPU_SECONDS = 4;
@@ -37,6 +37,8 @@ export interface Comparison {
   readonly kinds: readonly Kind[];
   /** Who of those that carry the kinds is left out. */
   readonly without?: (peer: Peer) => boolean;
+  /** Who everybody is compared with. */
+  readonly yardstick?: string;
   readonly rounds: number;
   readonly seconds: number;
   readonly measure: Measure;
@@ -88,7 +90,7 @@ export async function compare(
         keep(figures, found);
       }
     }
-    return asRows(field);
+    return asRows(field, comparison.yardstick);
   } finally {
     scope.close();
   }
@@ -147,10 +149,13 @@ export async function prepare(
 }
 
 /** Medians; rows of one kind of figure together, each peer's in the order of the peers. */
-export function asRows(field: readonly Pick<Runner, "peer" | "figures">[]): readonly Row[] {
+export function asRows(
+  field: readonly Pick<Runner, "peer" | "figures">[],
+  yardstick: string = YARDSTICK,
+): readonly Row[] {
   const kinds = new Set(field.flatMap(({ figures }) => [...figures.keys()]));
   const medianOf = (figures: readonly Figure[]): number => median(figures.map(({ value }) => value));
-  const yardsticks = field.find(({ peer }) => peer.name === YARDSTICK)?.figures;
+  const yardsticks = field.find(({ peer }) => peer.name === yardstick)?.figures;
   return [...kinds].flatMap((of) =>
     field.flatMap(({ peer, figures }) => {
       const own = figures.get(of);

@@ -17,6 +17,11 @@ const ALL: readonly Kind[] = ["http", "grpc", "tcp"];
 export const taskgate: Peer = makePeer("taskgate", ALL, { task: "open" });
 /** A service that asks for a login, entered with a session cookie as a browser has it: every request passes the whole check. */
 export const taskgateLogin: Peer = makePeer("taskgate-login", ["http"], { task: "closed" });
+/** The same, whose job is not given an assertion of who asks. */
+export const taskgateBareLogin: Peer = {
+  ...makePeer("taskgate-bare-login", ["http"], { task: "bare" }),
+  ofSuite: "login",
+};
 /** The same with all that tells of traffic: a full access log in a file, spans of one trace in twenty, which the backend collects. */
 export const taskgateWatched: Peer = {
   ...makePeer("taskgate-watched", ["http"], { task: "closed", watched: true }),
@@ -35,7 +40,7 @@ process.once("exit", () => {
 });
 
 interface PeerOptions {
-  readonly task: "open" | "closed";
+  readonly task: "open" | "closed" | "bare";
   readonly watched?: boolean;
   readonly workers?: number;
 }
@@ -59,6 +64,7 @@ function makePeer(name: string, kinds: readonly Kind[], { task, watched = false,
 interface Gate {
   readonly open: Running;
   readonly closed: Running;
+  readonly bare: Running;
   running(): boolean;
 }
 
@@ -85,8 +91,9 @@ async function startGate(backends: Backends, watched: boolean, workers: number):
   });
   await until(started, async () => (await ask(file, "open", "/")).statusCode === 200);
   const token = readFileSync(homeAt(env).token, "utf8").trim();
-  const closed = of("closed", await logIn(file, token));
-  return { open: of("open", null), closed, running: () => started.running() };
+  const closed = of("closed", await logIn(file, token, "closed"));
+  const bare = of("bare", await logIn(file, token, "bare"));
+  return { open: of("open", null), closed, bare, running: () => started.running() };
 }
 
 /** Settings of a gate that the caller has are not this one's. */
@@ -106,6 +113,7 @@ function makeTasks(backends: Backends, tcp: number): unknown {
     tasks: [
       { name: "open", access: "public", services: [service(backends.http, {})] },
       { name: "closed", access: "nobody", services: [service(backends.http, {})] },
+      { name: "bare", access: "nobody", services: [service(backends.http, { policy: { assertion: "none" } })] },
       { name: "calls", access: "public", services: [service(backends.grpc, { protocol: "grpc" })] },
       { name: "bytes", access: "public", services: [service(backends.tcp, { protocol: "tcp", port: tcp })] },
     ],
@@ -149,9 +157,9 @@ async function until(started: Started, condition: () => Promise<boolean>): Promi
 }
 
 /** The way of a browser, with the owner's token in place of the login page: to the service, to the gate, back with a code, a session. */
-async function logIn(gate: GateFile, token: string): Promise<string> {
+async function logIn(gate: GateFile, token: string, task: string): Promise<string> {
   const navigation = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
-  const sent = await ask(gate, "closed", "/", { headers: navigation });
+  const sent = await ask(gate, task, "/", { headers: navigation });
   const asked = new URL(sent.headers.location ?? "", gate.url).searchParams;
   const body = JSON.stringify(Object.fromEntries(asked));
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
@@ -159,10 +167,10 @@ async function logIn(gate: GateFile, token: string): Promise<string> {
   const { location = "" } = JSON.parse(visit.body) as { readonly location?: string };
   const { pathname, search } = new URL(location);
   const cookie = cookies(sent).join("; ");
-  const back = await ask(gate, "closed", pathname + search, { headers: { ...navigation, cookie } });
+  const back = await ask(gate, task, pathname + search, { headers: { ...navigation, cookie } });
   const session = cookies(back).find((each) => each.startsWith("taskgate-session"));
   if (session === undefined) throw new Error(`taskgate gave no session: ${back.statusCode} ${visit.body}`);
-  const inside = await ask(gate, "closed", "/", { headers: { ...navigation, cookie: session } });
+  const inside = await ask(gate, task, "/", { headers: { ...navigation, cookie: session } });
   if (inside.statusCode !== 200) throw new Error(`taskgate does not know its own session: ${inside.statusCode}`);
   return session;
 }

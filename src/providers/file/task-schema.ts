@@ -58,6 +58,9 @@ const Policy = z.strictObject({
     .array(z.string().regex(/^https?:\/\/[^/\s]+$/))
     .max(64)
     .optional(),
+  frame: z.string().min(1).max(4096).optional(),
+  writeAction: z.string().min(1).max(512).optional(),
+  assertion: z.enum(["none", "session", "fresh"]).optional(),
 });
 
 /** `IP:PORT`, checked where it is read. */
