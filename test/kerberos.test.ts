@@ -11,6 +11,7 @@ import { KerberosMethod } from "../src/config/kerberos-method.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { debianProgram } from "../testbed/debian-program.ts";
 import { kerberosPackage, startTestKdc, type TestKdc } from "../testbed/kerberos.ts";
+import { startBrowser } from "./support/browser.ts";
 import { type Answer, cleanEnvironment, ROOT, run, startTestGate, type TestGate } from "./support/gate.ts";
 import { askMutually, mintTickets } from "./support/tickets.ts";
 
@@ -242,6 +243,32 @@ describe("a program with a ticket of a real KDC", () => {
     await whoAmI({ authorization: sent });
     expect(readFileSync(join(gate.home, "gate.log"), "utf8")).not.toContain(sent.slice(-40));
   });
+});
+
+test("a person at a browser that has a ticket is in with one click, and their ticket stays at the gate", async () => {
+  await using gate = await startGate();
+  const allowed = ["--auth-server-allowlist=*.localhost"];
+  const browser = await startBrowser({
+    args: allowed,
+    environment: alice,
+  });
+  const context = await browser.newContext();
+  const sent: (string | undefined)[] = [];
+  const page = await context.newPage();
+  page.on("request", (request) => {
+    void request.allHeaders().then(
+      (headers) => sent.push(`${new URL(request.url()).hostname} ${headers.authorization ?? ""}`),
+      () => undefined,
+    );
+  });
+  await page.goto(`http://hello.localhost:${String(gate.file().port)}/deep/link`);
+  await page.getByRole("button", { name: "Log in with corp" }).click();
+  await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+  expect(page.url()).toContain("/deep/link");
+  expect(await page.locator("pre").innerText()).toMatch(/x-taskgate-user: corp\/alice/i);
+  expect(await page.locator("pre").innerText()).not.toMatch(/negotiate/i);
+  expect(sent.filter((each) => each?.startsWith("hello.localhost Negotiate"))).toEqual([]);
+  await browser.close();
 });
 
 test("workers let a ticket in once, and keep it from jobs", async () => {

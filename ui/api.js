@@ -24,6 +24,17 @@ export async function call(method, path, body, token) {
   return response.status === 204 ? undefined : response.json();
 }
 
+/** POSTs without a login of the page's, but with what the browser itself adds: a Kerberos ticket, once the gate asks for one. */
+export async function postAsBrowser(path) {
+  const post = () => send(path, { method: "POST", token: null, credentials: "same-origin" });
+  const response = await post().catch((error) => {
+    // Chromium lets the first challenge since it was started pass: by the next one it has Kerberos at hand (test/kerberos.test.ts).
+    if (error.status === 401) return post();
+    throw error;
+  });
+  return response.json();
+}
+
 /** The path of a task's operation. */
 export function taskPath(id, rest = "") {
   return `/tasks/${encodeURIComponent(id)}${rest}`;
@@ -70,17 +81,18 @@ export async function readEvents(onEvent, signal) {
   }
 }
 
-async function send(path, { method = "GET", token, headers, body, signal }) {
-  const bearer = token ?? readLogin()?.token;
+/** `token`: null for none; absent for the kept login's. */
+async function send(path, { method = "GET", token, headers, body, signal, credentials = "omit" }) {
+  const bearer = token === undefined ? readLogin()?.token : token;
   let response;
   try {
     response = await fetch(PREFIX + path, {
       method,
       body,
       signal,
-      headers: { ...headers, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }) },
+      headers: { ...headers, ...(bearer == null ? {} : { authorization: `Bearer ${bearer}` }) },
       cache: "no-store",
-      credentials: "omit",
+      credentials,
       redirect: "error",
     });
   } catch (cause) {

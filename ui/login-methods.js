@@ -1,4 +1,4 @@
-import { call } from "./api.js";
+import { call, postAsBrowser } from "./api.js";
 import { el, isWebAddress } from "./dom.js";
 
 const LOGIN_PAGE = "/.taskgate/login";
@@ -52,7 +52,7 @@ export function drawMethods(methods, { onLogin, onLeave }) {
     const click =
       method.kind === "redirect"
         ? () => onLeave(method.name)
-        : () => onLogin(() => call("POST", `/login/methods/${method.name}/header`));
+        : () => onLogin(() => postAsBrowser(`/login/methods/${method.name}/header`));
     return el("button", { type: "button", class: "button primary", onClick: click }, `Log in with ${method.label}`);
   });
 }
