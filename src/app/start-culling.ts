@@ -72,7 +72,7 @@ function watchIdlers(deps: CullingDeps): Disposable {
   let told = "[]";
   let timer: Disposable;
   const look = (): void => {
-    const services = idlersOf(deps).flatMap(({ key, services: own }) => {
+    const services = stoppable(deps).flatMap(({ key, services: own }) => {
       const kind = deps.state.tasks.get(key)?.task.kind ?? "";
       return own.map(([service]): [string, string] => [service, kind]);
     });
@@ -85,11 +85,16 @@ function watchIdlers(deps: CullingDeps): Disposable {
   return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
 }
 
-/** What runs, may be stopped, and is to be. */
-function idlersOf({ state, control, config }: Pick<CullingDeps, "state" | "control" | "config">): Idler[] {
+/** What runs now. */
+function idlersOf(deps: CullingDeps): Idler[] {
+  return stoppable(deps).filter(({ key }) => deps.state.tasks.get(key)?.task.state === "running");
+}
+
+/** What may be stopped, and is to be once it is idle; what only starts is watched too. */
+function stoppable({ state, control, config }: CullingDeps): Idler[] {
   return [...state.tasks.values()].flatMap((merged) => {
     const { task, key, provider } = merged;
-    if (task.state !== "running" || control(key)?.isOwn(task.id) !== true) return [];
+    if (task.state === "finished" || task.state === "failed" || control(key)?.isOwn(task.id) !== true) return [];
     const services = task.services.map(
       ({ name, policy }) => [serviceKey(provider, task.id, name), afterOf(policy.cull, config.cull.after)] as const,
     );

@@ -84,6 +84,19 @@ test("takes what a visitor sends over a WebSocket as use, but no pongs and nothi
   expect(usedAt()).toBe(START + 121_000);
 });
 
+test("sees what is said over a WebSocket that was open before anybody wanted to know", () => {
+  activity.watch({ services: [], background: {} });
+  const use = makeUse({ kind: "websocket", path: "/api/kernels/1/channels", largestIn: 300 });
+  activity.opened(use, ROUTE);
+  clock.advance(5000);
+  activity.watch({ services: [[SERVICE, "notebook"]], background: {} });
+  clock.advance(5000);
+  expect(usedAt()).toBeUndefined();
+  use.largestIn = 300;
+  clock.advance(1000);
+  expect(usedAt()).toBe(START + 11_000);
+});
+
 test("takes more to be somebody's doing where a program's page keeps its connection open by itself", () => {
   activity.watch({ services: [[SERVICE, "ide"]], background: {} });
   const use = makeUse({ kind: "websocket", path: "/stable-abc" });

@@ -16,7 +16,6 @@ const DOWNLOAD_BYTES = 262_144;
 interface Open {
   readonly use: Use;
   readonly service: string;
-  readonly kind: string;
   bytesIn: number;
   bytesOut: number;
 }
@@ -48,15 +47,15 @@ export class Activity implements Disposable {
 
   /** Returns what is to be called when it is over; null: nobody looks. */
   opened(use: Use, route: Route): (() => void) | null {
-    if (this.#watched.size === 0) return null;
     const { service } = route;
     const kind = this.#watched.get(service);
-    if (kind === undefined) return null;
-    const { head } = use;
-    const background = head !== null && this.#rules.isBackground(kind, head.method, head.path);
-    if (background && (use.kind === "http" || use.kind === "grpc")) return null;
+    const lasts = use.kind !== "http" && use.kind !== "grpc";
+    if (kind === undefined && !lasts) return null;
+    const background = kind === undefined || this.#isBackground(use, kind);
     if (!background) this.#used(service, use);
-    const open: Open = { use, service, kind, bytesIn: use.bytesIn, bytesOut: use.bytesOut };
+    if (background && !lasts) return null;
+    // What lasts may be open before anybody wants to know of it.
+    const open: Open = { use, service, bytesIn: use.bytesIn, bytesOut: use.bytesOut };
     this.#open.add(open);
     this.#timer ??= this.#clock.after(SAMPLE_MS, () => this.#sample());
     return () => {
@@ -78,15 +77,21 @@ export class Activity implements Disposable {
 
   /** Whether somebody did something over it since the last look: what its server sends by itself is nobody's doing. */
   #look(open: Open): void {
-    const { use, service, kind } = open;
+    const { use, service } = open;
+    const kind = this.#watched.get(service);
     const sent = use.bytesIn - open.bytesIn;
     const got = use.bytesOut - open.bytesOut;
     open.bytesIn = use.bytesIn;
     open.bytesOut = use.bytesOut;
     const piece = use.largestIn;
     use.largestIn = 0;
+    if (kind === undefined) return;
     const acted = use.kind === "websocket" ? piece > this.#rules.quietBytes(kind) : sent > 0 || got >= DOWNLOAD_BYTES;
     if (acted) this.#used(service, use);
+  }
+
+  #isBackground({ head }: Use, kind: string): boolean {
+    return head !== null && this.#rules.isBackground(kind, head.method, head.path);
   }
 
   #used(service: string, { session }: Use): void {
