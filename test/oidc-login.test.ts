@@ -145,23 +145,28 @@ test("two people side by side each see their own name, and logging out ends one'
   await Promise.all([alice.context().close(), bob.context().close()]);
 });
 
+/** In a page: resolves once the other side has answered over a WebSocket, and leaves it open. */
+function talk(url: string): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(url);
+    socket.onopen = () => socket.send("hi");
+    socket.onmessage = () => resolve();
+  });
+}
+
 test("a login that ends at the provider ends in an open page, and the next page asks for a login", async () => {
   const page = await someone("bob");
   await page.locator("#who", { hasText: "bob" }).waitFor();
   await page.goto(at("chat"));
   await page.waitForURL(at("chat"));
-  await page.evaluate(
-    (url) => {
-      const socket = new WebSocket(url);
-      socket.onopen = () => (document.title = "open");
-      socket.onclose = () => (document.title = "closed");
-    },
-    `ws://chat.localhost:${String(gate.file().port)}/`,
-  );
-  await expect.poll(() => page.title()).toBe("open");
+  const [socket] = await Promise.all([
+    page.waitForEvent("websocket"),
+    page.evaluate(talk, `ws://chat.localhost:${String(gate.file().port)}/`),
+  ]);
+  expect(socket.isClosed()).toBe(false);
   provider.people.delete("bob");
   // Asked after within the second that the config says, while anything of his is open.
-  await expect.poll(() => page.title(), { timeout: 20_000 }).toBe("closed");
+  if (!socket.isClosed()) await socket.waitForEvent("close");
   expect(await page.evaluate(async () => (await fetch("/")).status)).toBe(401);
   await page.goto(at("open-to-all"));
   await page.getByRole("button", { name: "Log in with Example Corp" }).waitFor();
