@@ -3,6 +3,7 @@ import type { Gate } from "../app/gate.ts";
 import { startGate } from "../app/start-gate.ts";
 import { makeHome, type Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
+import { garbageCollector } from "../platform/garbage-collector.ts";
 import { createLogger, type Logger } from "../platform/logger.ts";
 import { GatewayError } from "../model/index.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
@@ -33,6 +34,8 @@ export async function runForeground(terminal: Terminal, options: ForegroundOptio
     await using gate = await startGate({ home, config, logger }).catch(withRemedy);
     const renewing = renewOnSignal(gate, logger);
     const beside = await options.ready(gate);
+    // What starting left behind is a quarter of the memory, and nobody may come for long.
+    garbageCollector()({ type: "major", execution: "sync", flavor: "last-resort" });
     await aborted(terminal.signal);
     say("\nStopping: what is open gets 10 s to end. Ctrl-C again stops at once.");
     await beside?.[Symbol.asyncDispose](); // before draining: it may need the gate to come to its end
