@@ -41,7 +41,7 @@ beforeAll(async () => {
   token = gate.token();
   secrets.add(token);
   await run("own", "--path", "/own/");
-  await run("pub", "--access", "public", "--path", "/pub/");
+  await run("pub", "--access", "public");
 });
 
 afterAll(async () => {

@@ -58,6 +58,20 @@ describe("hosts", () => {
 });
 
 describe("paths", () => {
+  test("are its owner's alone: who shares a service shares no origin with others of the owner", () => {
+    const by = { realm: "local", name: "olga" };
+    for (const access of [
+      { grants: [], anyone: "public" },
+      { grants: [], anyone: "authenticated" },
+      { grants: [{ to: { realm: "oidc", name: "bob" }, by }], anyone: "nobody" },
+      { grants: [{ to: { link: "abc" }, by }], anyone: "nobody" },
+      { grants: [], anyone: "nobody", authority: { name: "yt", resource: "r", action: "read", epoch: "1" } },
+    ] as const) {
+      expect(() => ask(path("/nb/"), { access })).toThrow(/origin.*Use the service's own host/s);
+    }
+    expect(ask(path("/nb/"))).toBe("path main paths.localhost /nb/");
+  });
+
   test("start and end with a slash, on the path host or one that config adds", () => {
     for (const prefix of ["nb", "/nb", "nb/", "/nb/"]) expect(ask(path(prefix))).toBe("path main paths.localhost /nb/");
     expect(ask(path("/clusters/a.1/", "dask.localhost"))).toBe("path main dask.localhost /clusters/a.1/");

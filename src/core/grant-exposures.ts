@@ -50,6 +50,7 @@ export function grantExposure(exposure: NameExposure, asking: Asking, rules: Tab
     case "path": {
       const host = exposure.host ?? rules.pathHost;
       demandHttp(asking.service, "a path");
+      demandOwnersAlone(asking.access, host);
       if (!rules.pathHosts.includes(host) || host === rules.gateHost) {
         throw new Unusable(`A path on host ${host} is not given; leave the host out, then it is on ${rules.pathHost}.`);
       }
@@ -107,6 +108,12 @@ function grantServerName(name: string, asking: Asking, rules: TableRules): strin
     throw new Unusable(`Server name ${name} is not given: names of ${within} are the gate's. Ask for one of *.${rules.tlsDomain}.`); // prettier-ignore
   }
   return name;
+}
+
+/** Services at paths share one origin, where scripts of one can do what its visitor may at all others: that is for nobody's guests. */
+function demandOwnersAlone({ anyone, grants, authority }: Access, host: string): void {
+  if (anyone === "nobody" && grants.length === 0 && authority === undefined) return;
+  throw new Unusable(`A path on host ${host} is not given to a service that others may use: all that is there is one origin to a browser. Use the service's own host, or share it with nobody.`); // prettier-ignore
 }
 
 function demandHttp(service: Service, what: string): void {

@@ -9,6 +9,7 @@ import { ownVersion } from "../../platform/package-info.ts";
 import { isLoopback } from "../../platform/target-check.ts";
 import { findGate, readToken } from "../running-gate.ts";
 import type { Environment } from "../terminal.ts";
+import { checkDomain } from "./domain-check.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
 
 export interface GateCheckDeps {
@@ -81,15 +82,7 @@ function checkExposure(gate: GateFile): Finding[] {
       ),
     );
   }
-  if (gate.domain !== "localhost") {
-    findings.push(
-      warn(
-        "domain",
-        `services share the parent domain ${gate.domain}: one of them can set cookies for all of it by script`,
-        `a domain for services alone, that is on the Public Suffix List (publicsuffix.org)`,
-      ),
-    );
-  }
+  findings.push(checkDomain(gate.domain));
   return findings;
 }
 
