@@ -305,8 +305,10 @@ function createProlong(deps: {
     const now = clock.now();
     const grounds = await tokens.find(login);
     // What is no token of the gate's ends by itself, and nobody can be asked about it before.
-    if (grounds === null) return !isTokenId(login) && now < session.expiresAt ? session.expiresAt : null;
-    const permitted = await permissions.ask(route, grounds.principal, AbortSignal.timeout(PROLONG_TIME_MS));
+    if (grounds === null && (isTokenId(login) || now >= session.expiresAt)) return null;
+    const { principal } = grounds ?? session;
+    const permitted = await permissions.ask(route, principal, AbortSignal.timeout(PROLONG_TIME_MS));
+    if (grounds === null) return permitted ? session.expiresAt : null;
     const most = Math.min(config.session, renewMs.get(session.proof ?? "") ?? Infinity);
     return permitted ? Math.min(now + most, grounds.expiresAt ?? Infinity) : null;
   };
