@@ -39,7 +39,7 @@ export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
     ],
   },
   // Its page reloads all that it shows every 30 s, by the same requests as a click; loading the page itself is a visit.
-  tensorboard: { requests: ["GET /data/*", "POST /data/*", "GET /experiment/*"] },
+  tensorboard: { requests: ["GET /data/*", "POST /data/*", "GET /experiment/*", "POST /experiment/*"] },
   // VS Code's server and its page tell each other every 5 s that they are there: 13 bytes and a head. RStudio's page waits for events.
   ide: {
     requests: [

@@ -43,7 +43,9 @@ describe("docs/errors.md", () => {
     // Whatever in the core, and beside it where problems are made, is spelt as a code and is no error code.
     const sources = [
       ...sourcesIn("src/core"),
-      ...["src/providers", "src/dataplanes", "src/reach"].flatMap(sourcesIn).filter((text) => /\bProblem\b/.test(text)),
+      ...["src/providers", "src/dataplanes", "src/reach", "src/cull"]
+        .flatMap(sourcesIn)
+        .filter((text) => /\bProblem\b/.test(text)),
     ];
     const codes = found(sources, /"([a-z]+(?:_[a-z]+)+)"/g).filter((code) => !isErrorCode(code));
     expect(codesOf(PROBLEMS).sort()).toEqual(codes.sort());
