@@ -265,6 +265,25 @@ describe("what is open by a route whose access changes", () => {
     expect([owners.cuts, anonymous.cuts]).toEqual([0, 1]);
   });
 
+  test("ends, too, where what they showed is no token of the gate: nobody is there to ask", async () => {
+    const route = shared([{ to: BOB, by: OWNER }]);
+    const session: Session = {
+      ...{ id: "corp-0123", principal: BOB, service: route.service, proof: "corp" },
+      ...{ expiresAt: kit.clock.now() + 3_600_000, renewAt: kit.clock.now() + 3_600_000 },
+    };
+    const opened = open(session, route);
+    opened.moved(
+      shared([
+        { to: BOB, by: OWNER },
+        { to: ML, by: OWNER },
+      ]),
+    );
+    await new Promise(setImmediate);
+    expect(opened.cuts).toBe(0);
+    opened.moved(shared([]));
+    await expect.poll(() => opened.cuts).toBe(1);
+  });
+
   test("goes on where another grant lets them in by what their login says today", async () => {
     const opened = await bobIn(shared([{ to: BOB, by: OWNER }]));
     opened.moved(shared([{ to: { group: ML }, by: OWNER }]));
