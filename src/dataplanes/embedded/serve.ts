@@ -45,18 +45,10 @@ export async function serve(context: PlaneContext, exchange: Exchange): Promise<
 }
 
 async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Promise<void> {
-  const { head, fault } = exchange;
+  const { head } = exchange;
+  const fault = faultOf(exchange, context.via);
   if (fault !== null) {
-    const notice = { ...NOTICES.bad_request, status: fault.status, message: fault.message };
-    sayNotice(exchange, flow, fault.status === 501 ? { ...notice, code: "unsupported" } : notice);
-    return;
-  }
-  if (head.header("via")?.includes(context.via) === true) {
-    sayNotice(exchange, flow, NOTICES.loop);
-    return;
-  }
-  if (exchange.client.mayAsk?.(parseHost(head.host) ?? "") === false) {
-    sayNotice(exchange, flow, NOTICES.other_certificate);
+    sayNotice(exchange, flow, fault);
     return;
   }
   const found = context.index.find(head);
@@ -71,19 +63,20 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
   flow.wanted = found.route;
   const decision = decide(context, exchange, found);
   // Without a turn in between a body goes on from the memory that it was read into.
-  return act(context, exchange, { found, flow, decided: decision instanceof Promise ? await decision : decision });
-}
-
-interface Decided {
-  readonly found: FoundRoute;
-  readonly flow: Flow;
-  readonly decided: Decision;
-}
-
-async function act(context: PlaneContext, exchange: Exchange, { found, flow, decided }: Decided): Promise<void> {
+  const decided = decision instanceof Promise ? await decision : decision;
   if (exchange.left) return;
   if (decided.kind === "allow") return pass(context, exchange, { found, allowed: decided, flow });
   refuse(exchange, flow, decided);
+}
+
+/** Why this request is for nobody, whatever it asks for; null: it is not. */
+function faultOf({ head, fault, client }: Exchange, via: string): Notice | null {
+  if (fault !== null) {
+    const notice = { ...NOTICES.bad_request, status: fault.status, message: fault.message };
+    return fault.status === 501 ? { ...notice, code: "unsupported" } : notice;
+  }
+  if (head.header("via")?.includes(via) === true) return NOTICES.loop;
+  return client.mayAsk?.(parseHost(head.host) ?? "") === false ? NOTICES.other_certificate : null;
 }
 
 /** What belongs to the gate is always asked the slow way: logins are answered there. */
