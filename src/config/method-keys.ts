@@ -1,8 +1,14 @@
 import { z } from "zod";
 
+/** Of who runs the gate, of visitors by a link, of service accounts: no method vouches for those. */
+const OWN_REALMS = ["local", "link", "service"];
+
 const NAME_ERROR = "expected a name of lower-case letters, digits and dashes, such as corp";
 
-const methodName = z.string({ error: NAME_ERROR }).regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR });
+const methodName = z
+  .string({ error: NAME_ERROR })
+  .regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR })
+  .refine((name) => !OWN_REALMS.includes(name), { error: `expected another name than ${OWN_REALMS.join(", ")}` });
 
 /** What every method has beside its `type`. */
 export const methodKeys = {

@@ -11,7 +11,7 @@ import { type CredentialForm, recognisedBy, shownAuthorization } from "./credent
 
 /** How old what is known of a person may get: files are looked at in memory, so that asking costs nothing. */
 const RECHECK_MS = 1000;
-/** Of a request's credentials: what it opened is looked at again then, and goes on as long as the password counts. */
+/** Of one request: what it opened is closed then, and at once when the password counts no more. */
 const GOOD_MS = 12 * 3_600_000;
 const MAX_PASSWORD = 1024;
 

@@ -10,8 +10,8 @@ import { Lru } from "../lru.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { type CredentialForm, recognisedBy } from "./credential-forms.ts";
 
-/** Of a request's credentials: what it opened is looked at again then. */
-const GOOD_MS = 12 * 3_600_000;
+/** Of one request: nobody tells the gate when somebody logs out at the proxy, so what it opened is closed then. */
+const GOOD_MS = 3_600_000;
 const SAY_AGAIN_MS = 60_000;
 const MAX_KEPT = 1000;
 const MAX_GROUPS = 1000;
