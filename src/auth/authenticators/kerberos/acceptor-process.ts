@@ -16,13 +16,24 @@ export interface AcceptorDeps {
   readonly logger: Logger;
 }
 
+interface Running {
+  readonly child: ChildProcess;
+  readonly link: ProcessLink;
+  /** Epoch ms. */
+  readonly startedAt: number;
+  answered: boolean;
+}
+
+/** It comes up in a fraction of a second; a machine that swaps may need more. */
+const START_MS = 30_000;
+
 /**
  * The process that judges tickets. It is started when the first one comes, and again when it ended or did not answer in time. Disposing it
  * ends it.
  */
 export class AcceptorProcess implements Disposable {
   readonly #deps: AcceptorDeps;
-  #running: { readonly child: ChildProcess; readonly link: ProcessLink } | null = null;
+  #running: Running | null = null;
 
   constructor(deps: AcceptorDeps) {
     this.#deps = deps;
@@ -35,15 +46,18 @@ export class AcceptorProcess implements Disposable {
 
   /** Throws `unavailable` where it does not answer in time or ended, and the signal's reason. */
   async accept(service: string, ticket: string, signal: AbortSignal): Promise<Verdict> {
-    const { link } = (this.#running ??= this.#start());
+    const running = (this.#running ??= this.#start());
     const { clock, patienceMs } = this.#deps;
     const late = Promise.withResolvers<never>();
     const timer = clock.after(patienceMs, () => {
-      if (this.#running?.link === link) this.#end("it did not answer in time");
+      const hangs = running.answered || clock.now() >= running.startedAt + START_MS;
+      if (hangs && this.#running === running) this.#end("it did not answer in time");
       late.reject(new GatewayError("unavailable", "Kerberos tickets are not judged in time"));
     });
     try {
-      return await Promise.race([link.ask(ACCEPT, { service, ticket }, signal), late.promise]);
+      const verdict = await Promise.race([running.link.ask(ACCEPT, { service, ticket }, signal), late.promise]);
+      running.answered = true;
+      return verdict;
     } finally {
       timer[Symbol.dispose]();
     }
@@ -53,7 +67,7 @@ export class AcceptorProcess implements Disposable {
     if (this.#running !== null) this.#end(null);
   }
 
-  #start() {
+  #start(): Running {
     const { entry, keytab, clock, logger } = this.#deps;
     // What the C library says is looked at, so it has to be in the one language.
     const env = { ...process.env, KRB5_KTNAME: `FILE:${keytab}`, LC_ALL: "C" };
@@ -68,7 +82,7 @@ export class AcceptorProcess implements Disposable {
       },
       clock,
     );
-    const running = { child, link };
+    const running: Running = { child, link, startedAt: clock.now(), answered: false };
     const gone = (how: object): void => {
       link[Symbol.dispose]();
       if (this.#running !== running) return;
