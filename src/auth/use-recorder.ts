@@ -78,6 +78,8 @@ class VisitBook implements UseRecorder {
   readonly #deps: UseRecorderDeps;
   /** In the order in which they began. */
   readonly #visits = new Map<string, Visit>();
+  /** The last one of each session, which most requests are part of: spelling a key costs more than all the rest. */
+  readonly #bySession = new WeakMap<Session, Visit>();
   #timer: Disposable | null = null;
 
   constructor(deps: UseRecorderDeps) {
@@ -156,6 +158,15 @@ class VisitBook implements UseRecorder {
   }
 
   #visitOf(use: Use, route: Route, at: number): Visit {
+    const { session } = use;
+    const known = session === null ? undefined : this.#bySession.get(session);
+    if (known !== undefined && !known.ended && known.entry.route === route.id && isSame(known, use)) return known;
+    const visit = this.#findVisit(use, route, at);
+    if (session !== null) this.#bySession.set(session, visit);
+    return visit;
+  }
+
+  #findVisit(use: Use, route: Route, at: number): Visit {
     const key = `${route.service} ${use.session?.id ?? ""} ${use.peer} ${use.kind}`;
     const found = this.#visits.get(key);
     if (found !== undefined) return found;
@@ -198,6 +209,10 @@ class VisitBook implements UseRecorder {
 
 function newVisit(key: string, at: number) {
   return { key, start: at, last: at, open: 0, requests: 0, errors: 0, bytesIn: 0, bytesOut: 0, ended: false };
+}
+
+function isSame({ entry }: Visit, { kind, peer }: Use): boolean {
+  return entry.kind === kind && entry.peer === peer;
 }
 
 /** What lasts is told of by itself, with its start as it begins. */

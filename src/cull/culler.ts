@@ -33,7 +33,7 @@ const SHORTEST_LOOK_MS = 500;
 const LONGEST_LOOK_MS = 30_000;
 /** Parts of the shortest time that a look comes late at most. */
 const LOOKS = 20;
-/** A task that works is asked again after so long. */
+/** A task that works is asked again after so long, or half of its time if that is less. */
 const BUSY_MS = 60_000;
 
 interface Warning {
@@ -104,7 +104,7 @@ export class Culler implements Disposable {
       return;
     }
     if (now < Math.max(end.at, warning.since + warnMs)) return;
-    this.#until.set(key, now + BUSY_MS);
+    this.#until.set(key, now + Math.min(BUSY_MS, end.afterMs / 2));
     void this.#end(idler, end);
   }
 
