@@ -143,7 +143,7 @@ describe.each(["clear", "tls"] as const)("gRPC's interop cases through the gate:
 
   test("lets anybody call a public service, and nobody else's without a login", async () => {
     expect(await play(entrance, "ping_pong", { task: "open" })).toMatchObject({ code: 0 });
-    const refused = await play(entrance, "ping_pong", { anonymous: true });
+    const refused = await play(entrance, "empty_unary", { anonymous: true });
     expect(refused.code).not.toBe(0);
     expect(refused.stderr).toContain("Unauthenticated");
   });

@@ -65,7 +65,7 @@ export const LimitsConfig = z.strictObject({
   headerLine: size("256B", "1MiB").prefault("64KiB").describe("Longest line of a request or response head."),
   bodyBytes: size("0B", "999999GiB")
     .prefault("0B")
-    .describe("Largest body of a request over HTTP/1.1; larger ones are refused with 413. 0B: any."),
+    .describe("Largest body of a request; larger ones are refused with 413. 0B: any."),
   headerTime: duration("10ms", "10m")
     .prefault("20s")
     .describe("Longest time from the first byte of a request head to its last."),

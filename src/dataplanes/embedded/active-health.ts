@@ -2,7 +2,7 @@ import type { ActiveHealth, Protocol } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { http } from "../../platform/node-http.ts";
 import { pause } from "../../platform/pause.ts";
-import { grpcHealth } from "./grpc-health.ts";
+import { grpcHealth } from "./http2/grpc-health.ts";
 import { hostOf } from "./request-fields.ts";
 import type { Target } from "./target.ts";
 

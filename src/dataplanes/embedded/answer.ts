@@ -26,11 +26,11 @@ export function answerEmpty(exchange: Exchange, { respond }: { readonly respond:
 }
 
 function answerWhole(exchange: Exchange, answer: { status: number; fields: Fields; body: string }): void {
-  if (exchange.begun || exchange.gone.aborted) return;
+  if (exchange.begun || exchange.left) return;
   const { status, fields, body } = answer;
   const bodiless = body === "" || exchange.head.method === "HEAD";
-  const out = exchange.begin({ status, message: "", fields, only: bodiless });
-  if (!bodiless) out.write(body);
+  exchange.begin({ status, message: "", fields, only: bodiless });
+  if (!bodiless) exchange.write(Buffer.from(body));
   exchange.finish([]);
   exchange.discard();
 }

@@ -7,7 +7,7 @@ import type { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
 import { Http1Entrance } from "./http1/entrance.ts";
 import { sayGoodbye, sendOff } from "./http1/send-off.ts";
-import { createHttp2Entrance } from "./http2-entrance.ts";
+import { Http2Entrance } from "./http2/entrance.ts";
 import type { BoundListener } from "./listener.ts";
 import type { Notice } from "./pages.ts";
 import { endsOf, peerOf } from "./peer.ts";
@@ -46,7 +46,7 @@ class OnePort implements Entrance {
   /** Of HTTP/2. */
   readonly #clients = new WeakMap<Duplex, Client>();
   readonly #http1: Http1Entrance;
-  readonly #http2: ReturnType<typeof createHttp2Entrance>;
+  readonly #http2: Http2Entrance;
   readonly #terminator: Terminator | null;
   /** By what both the raw socket and the one of TLS on it know: what the PROXY header said. */
   readonly #proxied = new Map<string, ConnectionEnds>();
@@ -64,7 +64,7 @@ class OnePort implements Entrance {
       refused: ({ status, code }: Notice, peer: string) => traffic.rejected("http", { status, code, peer }),
     };
     this.#http1 = new Http1Entrance(deps);
-    this.#http2 = createHttp2Entrance(deps);
+    this.#http2 = new Http2Entrance(deps);
     const secured = (socket: TLSSocket) => this.#secured(socket);
     const { tls: certificates } = listener;
     this.#terminator =

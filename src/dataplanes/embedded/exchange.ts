@@ -1,4 +1,3 @@
-import type { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../model/index.ts";
 import type { Client } from "./client.ts";
@@ -34,11 +33,9 @@ export interface Exchange {
   readonly client: Client;
   readonly fields: Fields;
   readonly framing: Framing;
-  /** Paused until somebody reads it. */
-  readonly body: Readable;
   readonly expectsContinue: boolean;
   /** What is wrong with the request itself; such a one is answered and never looked up. */
-  readonly fault: { readonly status: 400 | 501; readonly message: string } | null;
+  readonly fault: { readonly status: 400 | 413 | 431 | 501; readonly message: string } | null;
   /** The visitor asks to change protocols (CONNECT too); null: it does not. */
   readonly upgrade: Upgrade | null;
   /** Aborts when the visitor leaves before the exchange is whole. */
@@ -47,16 +44,14 @@ export interface Exchange {
   readonly left: boolean;
   /** The head of the answer is on its way: nothing else can be said any more but by `abort`. */
   readonly begun: boolean;
-  /** Trailers of the request, once the body has ended. */
-  trailers(): Fields;
   /** 100 Continue. */
   proceed(): void;
   /** Any other 1xx but 101. */
   inform(status: number, fields: Fields): void;
   /** Sends the head of the answer. Throws when a field cannot be sent; then nothing was, and `begin` may be called again. */
-  begin(answer: AnswerHead): Writable;
-  /** Sends the head at once though no body came yet. */
-  flush(): void;
+  begin(answer: AnswerHead): void;
+  /** Sends some of the body. false: not all of it is on its way yet. */
+  write(chunk: Buffer): boolean;
   /** Ends the body, with trailers. */
   finish(trailers: Fields): void;
   /** What still comes of the request has nowhere to go: it is read and dropped for a while, then cut off. */

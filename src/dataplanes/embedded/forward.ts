@@ -1,4 +1,3 @@
-import type { Writable } from "node:stream";
 import type { Route } from "../../model/index.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange, Fields } from "./exchange.ts";
@@ -71,7 +70,7 @@ export function beginAnswer(
   call: Call,
   target: Target,
   answer: { status: number; message: string; fields: Fields; trailers: boolean; only: boolean },
-): Writable {
+): void {
   const { exchange, route, allowed, prefix } = call;
   const { status, trailers } = answer;
   const fields = responseFields(answer.fields, {
@@ -83,7 +82,6 @@ export function beginAnswer(
     trailers,
     address: target.address,
   });
-  const out = exchange.begin({ status, message: answer.message, fields, only: answer.only });
+  exchange.begin({ status, message: answer.message, fields, only: answer.only });
   call.flow.answered(status);
-  return out;
 }

@@ -54,6 +54,21 @@ export const NOTICES = {
   },
 } as const satisfies Record<string, Notice>;
 
+/** What is wrong with the request itself. */
+export function refusal(status: keyof typeof REFUSALS, message: string): Notice {
+  return { ...REFUSALS[status], status, message };
+}
+
+const REFUSALS = {
+  400: { code: "bad_request", title: "Bad request" },
+  408: { code: "request_timeout", title: "Too slow" },
+  413: { code: "body_too_large", title: "Body too large" },
+  414: { code: "target_too_long", title: "Address too long" },
+  431: { code: "header_too_large", title: "Header too large" },
+  501: { code: "unsupported", title: "Not supported" },
+  505: { code: "bad_version", title: "Unknown version" },
+} as const;
+
 /** A denial as a notice. */
 export function denial(decision: Extract<Decision, { kind: "deny" }>): Notice {
   const { status, code, reason, challenge, retryAfterS } = decision;

@@ -6,8 +6,9 @@ import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { failed, type Call, type Failure, type Outcome } from "./forward.ts";
 import { forwardHttp1 } from "./http1/attempt.ts";
-import { forwardHttp2 } from "./forward-http2.ts";
-import { denial, NOTICES, rawNotice } from "./notices.ts";
+import { forwardHttp2 } from "./http2/attempt.ts";
+import { CODE } from "./http2/frames.ts";
+import { denial, NOTICES, rawNotice, refusal } from "./notices.ts";
 import type { Notice } from "./pages.ts";
 import type { Allowed } from "./request-fields.ts";
 import { parseHost } from "./request-head.ts";
@@ -15,7 +16,6 @@ import type { Found } from "./route-index.ts";
 import type { Target } from "./target.ts";
 import type { Flow } from "./traffic.ts";
 import type { UpstreamState } from "./upstreams.ts";
-import { HTTP2 } from "../../platform/node-http2.ts";
 
 type FoundRoute = Extract<Found, { kind: "route" }>;
 
@@ -71,10 +71,7 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
 
 /** Why this request is for nobody, whatever it asks for; null: it is not. */
 function faultOf({ head, fault, client }: Exchange, via: string): Notice | null {
-  if (fault !== null) {
-    const notice = { ...NOTICES.bad_request, status: fault.status, message: fault.message };
-    return fault.status === 501 ? { ...notice, code: "unsupported" } : notice;
-  }
+  if (fault !== null) return refusal(fault.status, fault.message);
   if (head.header("via")?.includes(via) === true) return NOTICES.loop;
   return client.mayAsk?.(parseHost(head.host) ?? "") === false ? NOTICES.other_certificate : null;
 }
@@ -156,7 +153,7 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed,
   }
   const failure = await forward(call, upstream);
   if (failure === null || exchange.left) return;
-  if (failure === "refused") exchange.abort(HTTP2.NGHTTP2_REFUSED_STREAM);
+  if (failure === "refused") exchange.abort(CODE.refused);
   else sayNotice(exchange, flow, await failureNotice(call, failure));
 }
 

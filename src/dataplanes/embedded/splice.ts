@@ -1,8 +1,7 @@
-import type { Http2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { HTTP2 } from "../../platform/node-http2.ts";
 import { isTlsSocket } from "../../platform/node-tls.ts";
+import { Tunnel } from "./http2/tunnel.ts";
 import { carryOneWay } from "./one-way.ts";
 
 export interface SpliceInput {
@@ -37,8 +36,6 @@ export function splice({ near, far, nearHead, farHead, idleMs, counted }: Splice
   counted.bytesOut += farHead?.length ?? 0;
   near.once("end", () => (ended.near = true));
   far.once("end", () => (ended.far = true));
-  // node ends both sides of an HTTP/2 stream that its peer resets, as if they were whole.
-  near.once("aborted", () => breakOff(far));
   // One clock is enough: every byte either way passes the far socket.
   far.setTimeout(idleMs, () => {
     near.destroy();
@@ -61,16 +58,11 @@ function closed(one: Duplex, other: Duplex, ended: () => boolean): Promise<void>
   });
 }
 
-function isHttp2(stream: Duplex): stream is Http2Stream {
-  return "rstCode" in stream;
-}
-
 function breakOff(stream: Duplex): void {
   if (stream.destroyed) return;
   // A reset in the midst of an end fails in libuv, and node then keeps the descriptor for ever.
   const ending = stream.writableEnded && !stream.writableFinished;
   if (stream instanceof Socket && !isTlsSocket(stream) && !ending) stream.resetAndDestroy();
-  else if (isHttp2(stream))
-    stream.close(HTTP2.NGHTTP2_CONNECT_ERROR); // RFC 9113 §8.5
+  else if (stream instanceof Tunnel) stream.breakOff();
   else stream.destroy();
 }

@@ -6,7 +6,7 @@ import type { MessageBounds } from "./http1/upstream-connection.ts";
 import { UpstreamPool } from "./http1/upstream-pool.ts";
 import { afterFailure, afterSuccess, UNTRIED, type EjectionRules, type PassiveHealth } from "./passive-health.ts";
 import type { ConnectionEnds } from "./proxy-protocol.ts";
-import { SessionPool } from "./session-pool.ts";
+import { SessionPool } from "./http2/session-pool.ts";
 import { UpstreamTls } from "./tls/upstream-tls.ts";
 
 export interface TargetDeps {
@@ -175,6 +175,7 @@ export class Target {
     return (this.#sessions ??= new SessionPool({
       dial: (signal) => this.dial(signal),
       headerBytes: this.#deps.bounds.headBytes,
+      headerFields: this.#deps.bounds.fields,
       connectMs: this.connectMs,
       most: this.#deps.upstreamSessions,
       clock: this.#deps.clock,

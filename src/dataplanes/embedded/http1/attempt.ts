@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Fields } from "../exchange.ts";
+import type { Exchange, Fields } from "../exchange.ts";
 import { ANSWERED, failed, type Call, type Failure, type Outcome } from "../forward.ts";
 import { requestTrailers } from "../request-fields.ts";
 import { responseTrailers } from "../response-fields.ts";
@@ -7,7 +7,7 @@ import { decideRetry } from "../retry.ts";
 import { splice } from "../splice.ts";
 import { sendSwitch } from "../switch-protocols.ts";
 import type { Target } from "../target.ts";
-import { ExchangeVisitor } from "./exchange-visitor.ts";
+import { Http2Exchange } from "../http2/http2-exchange.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { jobHead } from "./job-head.ts";
 import type { ResponseFraming, ResponseHeadRead } from "./read-head.ts";
@@ -20,6 +20,11 @@ export function forwardHttp1(call: Call, target: Target, fresh: boolean): Promis
   return new Promise((resolve) => {
     new Attempt({ call, target, resolve }).start(fresh);
   });
+}
+
+function visitorOf(exchange: Exchange): Visitor {
+  if (exchange instanceof Http1Exchange || exchange instanceof Http2Exchange) return exchange;
+  throw new Error("an exchange of no protocol that is known here");
 }
 
 interface AttemptInput {
@@ -51,7 +56,7 @@ class Attempt implements Asker, VisitorEvents {
     this.#target = target;
     this.#resolve = resolve;
     const { exchange } = call;
-    this.#visitor = exchange instanceof Http1Exchange ? exchange : new ExchangeVisitor(exchange);
+    this.#visitor = visitorOf(exchange);
   }
 
   start(fresh: boolean): void {

@@ -10,6 +10,7 @@ import { RawClient } from "../../testing/clients.ts";
 import { until } from "../../testing/rig.ts";
 import type { Exchange } from "../exchange.ts";
 import { Http1Entrance } from "./entrance.ts";
+import { Http1Exchange } from "./http1-exchange.ts";
 import { Refusals } from "./refusals.ts";
 
 interface Served extends AsyncDisposable {
@@ -50,16 +51,25 @@ async function serve(
   };
 }
 
-/** Reads the body as a stream and answers with what was asked. */
+/** Reads the body and answers with what was asked. */
 function echo(exchange: Exchange, asked: string[]): void {
+  if (!(exchange instanceof Http1Exchange)) throw new Error("another exchange than one of HTTP/1.1");
   let body = "";
-  exchange.body.on("data", (chunk: Buffer) => (body += chunk.toString("latin1")));
-  exchange.body.once("end", () => {
-    const text = `${exchange.head.method} ${exchange.head.path} ${body}`;
-    asked.push(text);
-    exchange.begin({ status: 200, message: "", fields: ["X-Trailers", exchange.trailers().join()], only: false });
-    exchange.finish([]);
+  exchange.watch({
+    body: (chunk) => {
+      body += chunk.toString("latin1");
+      return true;
+    },
+    bodyEnded: (trailers) => {
+      const text = `${exchange.head.method} ${exchange.head.path} ${body}`;
+      asked.push(text);
+      exchange.begin({ status: 200, message: "", fields: ["X-Trailers", trailers.join()], only: false });
+      exchange.finish([]);
+    },
+    roomAgain: () => undefined,
+    left: () => undefined,
   });
+  exchange.startBody();
 }
 
 const HOST = "Host: a.localhost\r\n";

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../../config/schema.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Exchange } from "../exchange.ts";
+import { refusal } from "../notices.ts";
 import type { Notice } from "../pages.ts";
 import type { Client } from "../client.ts";
 import { messageBounds } from "./bounds.ts";
@@ -80,19 +81,9 @@ export class Http1Entrance implements Disposable {
   }
 
   #refuse({ socket, client }: ServerConnection, { status, reason }: Refusal): void {
-    const notice = { ...NOTICES[status], status, message: reason };
+    const notice = refusal(status, reason);
     this.#deps.refusals.request(client.peer, notice);
     this.#deps.refused(notice, client.peer);
     sayGoodbye(socket, notice);
   }
 }
-
-const NOTICES: Readonly<Record<Refusal["status"], Pick<Notice, "code" | "title">>> = {
-  400: { code: "bad_request", title: "Bad request" },
-  408: { code: "request_timeout", title: "Too slow" },
-  413: { code: "body_too_large", title: "Body too large" },
-  414: { code: "target_too_long", title: "Address too long" },
-  431: { code: "header_too_large", title: "Header too large" },
-  501: { code: "unsupported", title: "Not supported" },
-  505: { code: "bad_version", title: "Unknown version" },
-};

@@ -1,16 +1,15 @@
 import type { Socket } from "node:net";
-import { Readable, Writable, type Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../../model/index.ts";
 import { type AnswerHead, type Exchange, type Fields, type Framing, eachField, valuesOf } from "../exchange.ts";
 import type { Call } from "../forward.ts";
 import type { Client } from "../client.ts";
-import { keepLent } from "../lent-reads.ts";
 import { responseFieldsText } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import { AnswerWriter, type AnswerMode } from "./answer-writer.ts";
 import type { HeadFields } from "./head-fields.ts";
 import type { RequestHeadRead, ResponseFraming, ResponseHeadRead } from "./read-head.ts";
-import { dateLine, fieldsText, isSayable, statusLine } from "./say.ts";
+import { dateText, fieldsText, isSayable, statusLine } from "./say.ts";
 import type { Visitor, VisitorEvents } from "./visitor.ts";
 
 /** What an exchange needs of the connection that it is on. */
@@ -59,7 +58,6 @@ export class Http1Exchange implements Exchange, Visitor {
   #trailers: Fields = NO_FIELDS;
   #closers: (() => void)[] = [];
   #controller: AbortController | null = null;
-  #body: Readable | null = null;
 
   constructor(connection: ExchangeConnection, read: RequestHeadRead) {
     this.#connection = connection;
@@ -98,14 +96,6 @@ export class Http1Exchange implements Exchange, Visitor {
     return this.bodyTaken || this.#finished;
   }
 
-  get body(): Readable {
-    return (this.#body ??= this.#createBody());
-  }
-
-  trailers(): Fields {
-    return this.#trailers;
-  }
-
   proceed(): void {
     this.#proceeded = true;
     if (this.#mayInform) this.#connection.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
@@ -123,14 +113,13 @@ export class Http1Exchange implements Exchange, Visitor {
     return !this.begun && !this.left && this.version === "1.1";
   }
 
-  begin({ status, message, fields }: AnswerHead): Writable {
+  begin({ status, message, fields }: AnswerHead): void {
     eachField(fields, (name, value) => {
       if (!isSayable(name, value)) throw new Error(`HTTP/1.1 cannot say the field ${name}`);
     });
     const length = valuesOf(fields, "content-length").length > 0;
     const dated = valuesOf(fields, "date").length > 0;
     this.#beginAnswer({ status, message, length, dated, text: fieldsText(fields) });
-    return new BodyWriter(this, this.#connection.socket);
   }
 
   flush(): void {
@@ -202,13 +191,12 @@ export class Http1Exchange implements Exchange, Visitor {
 
   /** false: no more before `resumeBody`. */
   received(chunk: Buffer): boolean {
-    return this.#events?.body(chunk) ?? this.#body?.push(keepLent(chunk)) ?? true;
+    return this.#events?.body(chunk) ?? true;
   }
 
   bodyEnded(trailers: Fields): void {
     this.whole = true;
     this.#trailers = trailers;
-    this.#body?.push(null);
     this.#events?.bodyEnded(trailers);
   }
 
@@ -224,7 +212,6 @@ export class Http1Exchange implements Exchange, Visitor {
     this.#events = null;
     events?.left();
     this.#controller?.abort();
-    this.#body?.destroy();
     this.close();
   }
 
@@ -256,7 +243,7 @@ export class Http1Exchange implements Exchange, Visitor {
         : ""
       : "Connection: close\r\n";
     const coding = mode === "chunked" ? "Transfer-Encoding: chunked\r\n" : "";
-    const date = dated ? "" : dateLine();
+    const date = dated ? "" : `Date: ${dateText()}\r\n`;
     this.#writer.head(`${statusLine(status, message)}${text}${date}${connection}${coding}\r\n`, mode);
   }
 
@@ -284,18 +271,6 @@ export class Http1Exchange implements Exchange, Visitor {
     const reason = status === 101 ? "" : "Connection established";
     socket.write(`${statusLine(status, reason)}${named}${fieldsText(fields)}\r\n`, "latin1");
     return socket;
-  }
-
-  #createBody(): Readable {
-    const body = new Readable({
-      read: () => {
-        if (!this.bodyTaken && !this.whole) this.startBody();
-        else this.#connection.resume();
-      },
-    });
-    body.on("error", () => undefined);
-    if (this.whole) body.push(null);
-    return body;
   }
 }
 
@@ -336,27 +311,5 @@ class WireHead implements RequestHead {
 
   names(): Iterable<string> {
     return this.#fields.names.map(({ lower }) => lower);
-  }
-}
-
-/** The body of an answer, for who writes streams. */
-class BodyWriter extends Writable {
-  readonly #exchange: Http1Exchange;
-  readonly #socket: Socket;
-
-  constructor(exchange: Http1Exchange, socket: Socket) {
-    super({ decodeStrings: true });
-    this.#exchange = exchange;
-    this.#socket = socket;
-    this.on("error", () => undefined);
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    if (this.#exchange.write(chunk) || this.#exchange.left) return done();
-    const over = () => {
-      this.#socket.off("drain", over).off("close", over);
-      done();
-    };
-    this.#socket.on("drain", over).on("close", over);
   }
 }

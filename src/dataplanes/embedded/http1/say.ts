@@ -19,17 +19,17 @@ export function startOfChunk(length: number): string {
 /** What comes before the trailers. */
 export const LAST_CHUNK = "0\r\n";
 
-let dateText = "";
+let date = "";
 let dateUntil = 0;
 
-/** The Date field of answers that have none (RFC 9110 §6.6.1); made once a second. */
-export function dateLine(): string {
+/** The value of Date for answers that have none (RFC 9110 §6.6.1); made once a second. */
+export function dateText(): string {
   const now = Date.now();
   if (now >= dateUntil) {
     dateUntil = now - (now % 1000) + 1000;
-    dateText = `Date: ${new Date(now).toUTCString()}\r\n`;
+    date = new Date(now).toUTCString();
   }
-  return dateText;
+  return date;
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;

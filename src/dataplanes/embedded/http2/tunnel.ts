@@ -1,0 +1,79 @@
+import { Duplex } from "node:stream";
+import type { Piece } from "./frame-reader.ts";
+import { CODE } from "./frames.ts";
+import type { Http2Stream } from "./stream.ts";
+
+/** A stream as one of node's, for a protocol that knows nothing of HTTP/2. */
+export class Tunnel extends Duplex {
+  readonly #stream: Http2Stream;
+  /** Who wrote waits for room. */
+  #written: (() => void) | null = null;
+  /** Bytes that nobody has read. */
+  #unread = 0;
+  #over = false;
+
+  constructor(stream: Http2Stream) {
+    super({ allowHalfOpen: true });
+    this.#stream = stream;
+    this.on("error", () => undefined);
+  }
+
+  /** Ends it so that nobody takes it for whole (RFC 9113 §8.5). */
+  breakOff(): void {
+    this.#stream.reset(CODE.connect);
+    this.destroy();
+  }
+
+  // From its exchange.
+
+  received({ bytes, at, end }: Piece, last: boolean): void {
+    this.#unread += end - at;
+    if (end > at && this.push(Buffer.from(bytes.subarray(at, end)))) this.#consume();
+    if (last) this.ended();
+  }
+
+  ended(): void {
+    this.push(null);
+  }
+
+  sent(): void {
+    if (this.#stream.pending > 0) return;
+    const written = this.#written;
+    this.#written = null;
+    written?.();
+  }
+
+  /** `whole`: both sides have ended. */
+  streamClosed(whole: boolean): void {
+    this.#over = true;
+    if (!whole) this.destroy();
+  }
+
+  // As a stream.
+
+  override _read(): void {
+    this.#consume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#stream.write({ bytes: chunk, at: 0, end: chunk.length }, false);
+    if (this.#stream.pending === 0 || this.#over) return done();
+    this.#written = done;
+  }
+
+  override _final(done: () => void): void {
+    this.#stream.end();
+    if (this.#stream.pending === 0 || this.#over) return done();
+    this.#written = done; // a stream that is destroyed drops what waits
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (!this.#over) this.#stream.reset(CODE.cancel);
+    done(error);
+  }
+
+  #consume(): void {
+    this.#stream.consumed(this.#unread);
+    this.#unread = 0;
+  }
+}
