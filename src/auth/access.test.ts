@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Access, Principal } from "../model/index.ts";
+import { LINK_REALM, type Access, type Grant, type Principal } from "../model/index.ts";
 import { currentOf, isManager, mayUse } from "./access.ts";
 import { hostRoute, OWNER, START } from "./testing/auth-kit.ts";
 
@@ -45,8 +46,42 @@ test("ends a grant at its end", () => {
   expect(verdict({ grants }, BOB, START + 1000)).toBe("refused");
 });
 
-test("lets nobody in by a grant to a link", () => {
+test("lets in by a link whoever came by that very link, and nobody who is called like it", () => {
+  const visitor: Principal = { realm: LINK_REALM, name: "g-1", groups: [], admin: false };
+  expect(verdict({ grants: [{ to: { link: "g-1" }, by }] }, visitor)).toBe("allowed");
+  expect(verdict({ grants: [{ to: { link: "g-1" }, by, until: START }] }, visitor)).toBe("refused");
+  expect(verdict({ grants: [{ to: { link: "g-2" }, by }] }, visitor)).toBe("refused");
   expect(verdict({ grants: [{ to: { link: "bob" }, by }] })).toBe("refused");
+  expect(verdict({ grants: [{ to: { realm: "local", name: "g-1" }, by }] }, visitor)).toBe("refused");
+  expect(verdict({ anyone: "authenticated" }, visitor)).toBe("refused");
+  expect(verdict({ anyone: "public" }, visitor)).toBe("allowed");
+});
+
+test("never refuses because of a grant whom it let in without", () => {
+  const identity = fc.record({ realm: fc.constantFrom("local", "link"), name: fc.constantFrom("a", "g-1") });
+  const to = fc.oneof(
+    identity,
+    identity.map((group) => ({ group })),
+    fc.record({ link: fc.constantFrom("g-1", "a") }),
+  );
+  const grant: fc.Arbitrary<Grant> = fc.record(
+    { to, by: fc.constant(by), until: fc.integer({ min: START - 1, max: START + 1 }) },
+    { requiredKeys: ["to", "by"] },
+  );
+  const access = fc.record({
+    grants: fc.array(grant, { maxLength: 3 }),
+    anyone: fc.constantFrom("nobody", "authenticated", "public"),
+  });
+  const principal = fc
+    .record({ who: identity, groups: fc.array(identity, { maxLength: 2 }) })
+    .map(({ who, groups }): Principal => ({ ...who, groups, admin: false }));
+  fc.assert(
+    fc.property(access, grant, principal, (before, more, who) => {
+      const after = { ...before, grants: [...before.grants, more] };
+      if (verdict(before, who) === "allowed") expect(verdict(after, who)).toBe("allowed");
+      expect(verdict({ ...before, grants: before.grants.toReversed() }, who)).toBe(verdict(before, who));
+    }),
+  );
 });
 
 test("lets in anybody who is logged in where access says so", () => {

@@ -1,5 +1,6 @@
 import {
   OWNER_ONLY,
+  parseWho,
   type Access,
   type Endpoint,
   type Exposure,
@@ -111,9 +112,10 @@ function parseAddress(text: string): { readonly ip: string; readonly port: numbe
 function buildAccess(entry: AccessEntry, owner: Identity): Access {
   if (entry === "nobody") return OWNER_ONLY;
   if (typeof entry === "string") return { grants: [], anyone: entry };
+  const whom = entry.with.map((text): Grant => ({ to: parseWho(text, owner.realm), by: owner }));
   const users = entry.users.map((user): Grant => grant(user, owner, (identity) => identity));
   const groups = entry.groups.map((group): Grant => grant(group, owner, (identity) => ({ group: identity })));
-  return { grants: [...users, ...groups], anyone: entry.anyone };
+  return { grants: [...whom, ...users, ...groups], anyone: entry.anyone };
 }
 
 type Grantee = Exclude<AccessEntry, string>["users"][number];

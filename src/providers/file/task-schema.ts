@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { whoName } from "../../config/login-methods.ts";
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const label = (what: string) =>
@@ -23,6 +24,8 @@ const Grantee = Name.or(
 const Access = Anyone.or(
   z.strictObject({
     anyone: Anyone.prefault("nobody"),
+    /** As on the command line; without a realm, the owner's is meant. */
+    with: z.array(whoName).max(500).prefault([]),
     users: z.array(Grantee).max(500).prefault([]),
     groups: z.array(Grantee).max(500).prefault([]),
   }),
