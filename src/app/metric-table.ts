@@ -72,6 +72,12 @@ export const METRICS = {
     "Lines of the access log given up, rather than that requests waited.",
   ),
   taskgate_spans_dropped_total: row("counter", [], "Spans given up, because the collector did not take them."),
+  taskgate_login_failures_total: row(
+    "counter",
+    ["method"],
+    "Logins in vain: wrong passwords, tokens, links and codes, by the way of logging in.",
+  ),
+  taskgate_login_limited_total: row("counter", ["method"], "Logins answered 429, since there were too many in vain."),
   taskgate_audit_entries_total: row("counter", [], "Entries that are in the audit log."),
   taskgate_audit_lost_total: row(
     "counter",

@@ -12,6 +12,15 @@ test("tells what a plane counted, when it is asked", async () => {
   expect(await metrics.text()).toContain('taskgate_requests_total{kind="http",status="200",source="app"} 2');
 });
 
+test("tells how many logins were in vain, by the way of logging in", async () => {
+  const metrics = createMetrics(MetricsConfig.parse({}));
+  const logins = { failures: () => new Map([["basic", { failed: 7, limited: 2 }]]) };
+  metrics.observeAccess({ audit: { figures: { written: 0, lost: 0, failing: false } }, logins });
+  const said = await metrics.text();
+  expect(said).toContain('taskgate_login_failures_total{method="basic"} 7');
+  expect(said).toContain('taskgate_login_limited_total{method="basic"} 2');
+});
+
 test("takes revision and time of builds that gave a table, and nothing of those that did not", async () => {
   const metrics = createMetrics(MetricsConfig.parse({}));
   expect(metrics.timed(() => null)).toBeNull();

@@ -1,6 +1,7 @@
 import { Gauge, Histogram, Registry } from "prom-client";
 import type { MetricsConfig } from "../config/schema.ts";
 import type { AuditFigures } from "../audit/audit-writer.ts";
+import type { LoginLimit } from "../auth/login-limit.ts";
 import type { Built } from "../core/table-state.ts";
 import type { DataPlane } from "../dataplanes/dataplane.ts";
 import { Exposition } from "./exposition.ts";
@@ -16,10 +17,16 @@ export interface Metrics {
   /** Whose figures are told. Read when scraped. */
   observePlane(plane: Pick<DataPlane, "figures">): void;
   /** Whose figures are told. Read when scraped. */
-  observeAudit(audit: { readonly figures: AuditFigures }): void;
+  observeAccess(access: AccessFigures): void;
   /** Text exposition format 0.0.4. */
   text(): Promise<string>;
   readonly contentType: string;
+}
+
+/** What is told of who came in, and who tried. */
+export interface AccessFigures {
+  readonly audit: { readonly figures: AuditFigures };
+  readonly logins: Pick<LoginLimit, "failures">;
 }
 
 export interface TableCounts {
@@ -35,24 +42,28 @@ export function createMetrics(config: MetricsConfig): Metrics {
   const registry = new Registry();
   const planeMetrics = new PlaneMetrics(config);
   let plane: Pick<DataPlane, "figures"> | null = null;
-  let audit: { readonly figures: AuditFigures } | null = null;
+  let access: AccessFigures | null = null;
   return {
     ...tableMetrics(registry),
     observePlane: (observed) => void (plane = observed),
-    observeAudit: (observed) => void (audit = observed),
+    observeAccess: (observed) => void (access = observed),
     async text() {
-      const own = (await registry.metrics()) + (audit === null ? "" : auditText(audit.figures));
+      const own = (await registry.metrics()) + (access === null ? "" : accessText(access));
       return plane === null ? own : own + planeMetrics.text(await plane.figures());
     },
     contentType: registry.contentType,
   };
 }
 
-function auditText({ written, lost, failing }: AuditFigures): string {
+function accessText({ audit, logins }: AccessFigures): string {
   const out = new Exposition();
+  const { written, lost, failing } = audit.figures;
   out.add("taskgate_audit_entries_total", {}, written);
   out.add("taskgate_audit_lost_total", {}, lost);
   out.add("taskgate_audit_failing", {}, failing ? 1 : 0);
+  const failures = [...logins.failures()];
+  for (const [method, { failed }] of failures) out.add("taskgate_login_failures_total", { method }, failed);
+  for (const [method, { limited }] of failures) out.add("taskgate_login_limited_total", { method }, limited);
   return out.text;
 }
 

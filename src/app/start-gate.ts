@@ -74,10 +74,10 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   // Who may pass, who did, and what exists.
   const audit = scope.use(await startAudit({ config: config.audit, folder: home.audit, ...base }));
-  metrics.observeAudit(audit);
   const owner = operatingUser();
   const routeFor = (host: string, path: string) => findRoute(state.table, LISTENER, host, path);
   const methods = scope.use(await startAuthMethods(config.login, { home, site, ...base }));
+  metrics.observeAccess({ audit, logins: methods.parts.loginLimit });
   const auth = scope.use(
     await startAuth({ store, config: config.login, site, owner, routeFor, audit, ...methods.parts, ...base }),
   );
