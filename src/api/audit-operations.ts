@@ -24,12 +24,10 @@ export function auditOperations(deps: Pick<ApiDeps, "auth" | "clock">): Middlewa
       throw new GatewayError("unavailable", "nothing is changed while the audit log cannot be written");
     }
     await next();
-    const failed = c.res.status >= 400;
     if (method === "GET" && !isRefusal(c.res.status)) return;
-    const caller = c.get("principal") as ApiEnv["Variables"]["principal"] | undefined;
     const entry: AuditEntry = { ...entryOf(c), start, end: deps.clock.now() };
-    // Who proved nothing may try any number of times.
-    if (failed && (caller === undefined || method === "GET")) audit.tally(entry);
+    // Who proved nothing may try, or ask whether they may come in, any number of times.
+    if (entry.user === undefined || method === "GET") audit.tally(entry);
     else audit.record(entry);
   };
 }

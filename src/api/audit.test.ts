@@ -1,5 +1,11 @@
+import { Hono } from "hono";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AuditLine, Principal } from "../model/index.ts";
+import { systemClock } from "../platform/clock.ts";
+import { silentLogger } from "../platform/logger.ts";
+import type { ApiEnv } from "./api-env.ts";
+import { auditOperations } from "./audit-operations.ts";
+import { answerErrors } from "./error-view.ts";
 import { startTestGate, type TestGate } from "./testing/start-gate.ts";
 import { webTask } from "./testing/web-task.ts";
 
@@ -72,3 +78,13 @@ test.each(["?kind=nonsense", "?outcome=maybe", "?since=yesterday", "?what=x", "?
     expect((await gate.ask(`/audit${query}`)).status).toBe(400);
   },
 );
+
+test("refuses changes while nothing can be put on record, and lets everybody look and take away", async () => {
+  const audit = { record: () => undefined, tally: () => undefined, blocked: true };
+  const app = new Hono<ApiEnv>();
+  app.onError(answerErrors(silentLogger));
+  app.use(auditOperations({ auth: { audit } as unknown as TestGate["auth"], clock: systemClock }));
+  app.all("/", (c) => c.text("done"));
+  const ask = async (method: string) => (await app.request("/", { method })).status;
+  expect([await ask("GET"), await ask("DELETE"), await ask("POST"), await ask("PUT")]).toEqual([200, 200, 503, 503]);
+});

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { AuditDetail, AuditEntry, Session, Use } from "../model/index.ts";
 import { createManualClock, type ManualClock } from "../store/testing/manual-clock.ts";
-import { hostRoute, OWNER, START } from "./testing/auth-kit.ts";
+import { hostRoute, OWNER, START, startAuthKit } from "./testing/auth-kit.ts";
 import { makeHead } from "./testing/browser.ts";
 import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
 
@@ -147,4 +147,18 @@ describe("refusals", () => {
       { outcome: "failed", code: "unavailable", service: "local/nb/web" },
     ]);
   });
+});
+
+test("lets nobody new in while a required log cannot be written", async () => {
+  const sink = { record: () => undefined, blocked: true };
+  await using kit = await startAuthKit({ table: [ROUTE], audit: { sink, detail: DETAIL } });
+  const { token } = await kit.auth.tokens.issue({ name: "ci", principal: OWNER });
+  const head = makeHead({ host: "nb.localhost", headers: { authorization: `Bearer ${token}` } });
+  const signal = new AbortController().signal;
+  const refused = { kind: "deny", status: 503, code: "unavailable" };
+  expect(await kit.auth.gatekeeper.admit(ROUTE, head, signal)).toMatchObject(refused);
+  sink.blocked = false;
+  expect(await kit.auth.gatekeeper.admit(ROUTE, head, signal)).toMatchObject({ kind: "allow" });
+  sink.blocked = true;
+  expect(kit.auth.gatekeeper.check(ROUTE, head)).toMatchObject({ kind: "allow" });
 });
