@@ -24,6 +24,15 @@ export async function pythonEnvironment(): Promise<PythonEnvironment> {
   return { python: join(folder, "bin", "python"), bin: join(folder, "bin") };
 }
 
+/** One with PyJWT alone, with which jobs verify assertions; see `pythonEnvironment`. */
+export async function jwtEnvironment(): Promise<PythonEnvironment> {
+  const what = "installing PyJWT for the tests (once, a few seconds)";
+  const folder = await buildOnce(`python-jwt-${await recipeHash()}`, what, (folder) =>
+    makeVirtualEnvironment(folder, ["pyjwt[crypto]==2.10.1"]),
+  );
+  return { python: join(folder, "bin", "python"), bin: join(folder, "bin") };
+}
+
 /** A new virtual environment in `folder` with what pip's arguments name. */
 export async function makeVirtualEnvironment(folder: string, packages: readonly string[]): Promise<void> {
   await runProgram("python3", ["-m", "venv", folder]);
