@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Principal } from "../../model/index.ts";
+import type { GatewayError, Principal } from "../../model/index.ts";
 import type { Authenticator, LoggedIn, RedirectLogin } from "./authenticator.ts";
 
 /** What the suite needs of one way to log in by way of a provider's page, with the provider running behind it. */
@@ -66,7 +66,7 @@ export function describeRedirectLogin(name: string, start: () => Promise<Redirec
       expect(location.searchParams.get("state")).toBe(STATE);
       expect(location.searchParams.get("redirect_uri")).toBe(REDIRECT_URI);
       const kept = Object.values(JSON.parse(keep) as Record<string, string>);
-      for (const secret of [...subject.secrets]) expect(location.href).not.toContain(secret);
+      for (const secret of subject.secrets) expect(location.href).not.toContain(secret);
       expect(kept.length).toBeGreaterThan(0);
     });
 
@@ -116,9 +116,8 @@ export function describeRedirectLogin(name: string, start: () => Promise<Redirec
     test("refuses somebody whom the provider knows no more", async () => {
       const { secret = "" } = await complete(await return_());
       subject.remove();
-      await expect(recheck(secret)).rejects.toMatchObject({
-        code: expect.stringMatching(/^(unauthenticated|denied)$/),
-      });
+      const error: unknown = await recheck(secret).catch((reason: unknown) => reason);
+      expect(["unauthenticated", "denied"]).toContain((error as GatewayError).code);
     });
 
     test("is unavailable, and refuses nobody, while the provider is down: before, on the way back, and later", async () => {

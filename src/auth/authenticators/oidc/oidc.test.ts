@@ -132,9 +132,8 @@ describe("a login by OpenID Connect", () => {
     expect(Object.fromEntries(location.searchParams)).toMatchObject({
       ...{ response_type: "code", code_challenge_method: "S256", prompt: "login", max_age: "3600" },
       scope: "openid profile email groups",
-      nonce: expect.stringMatching(/^[\w-]{43}$/),
-      code_challenge: expect.stringMatching(/^[\w-]{43}$/),
     });
+    for (const name of ["nonce", "code_challenge"]) expect(location.searchParams.get(name)).toMatch(/^[\w-]{43}$/);
   });
 
   test("takes no answer that another provider claims to be, or that nobody signs for (RFC 9207)", async () => {
