@@ -215,7 +215,9 @@ describe.each([0, 2])("with %i worker processes", (workers) => {
     expect((await gate.cli("token", "revoke", made.id)).code).toBe(0);
     expect((await ask(at("hello"), ...bearer(made.token))).status).toBe(401);
     const short = await gate.json<{ token: string }>("token", "create", "short", "--for", "1s");
-    await expect.poll(async () => (await ask(at("hello"), ...bearer(short.token))).status).toBe(401);
+    await expect
+      .poll(async () => (await ask(at("hello"), ...bearer(short.token))).status, { timeout: 15_000 })
+      .toBe(401);
   });
 
   test("who has a password makes tokens of their own, and an administrator makes them for service accounts", async () => {
@@ -276,12 +278,35 @@ describe("in a real browser", () => {
       await page.getByRole("button", { name: "Log in with Example Corp" }).click();
     };
     await logIn("wrong");
-    await page.getByText("wrong user or password").waitFor();
+    await page.getByText("That did not work. Try again.").waitFor();
     await logIn("correct horse");
     await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
     expect(page.url()).toBe(deep);
     execFileSync(htpasswd, ["-bBC", "5", join(folder, "htpasswd"), "alice", "another one"], { stdio: "ignore" });
-    await expect.poll(async () => (await page.goto(deep), new URL(page.url()).hostname)).toBe("taskgate.localhost");
+    const whereNow = async () => (await page.goto(deep), new URL(page.url()).hostname);
+    await expect.poll(whereNow, { timeout: 15_000 }).toBe("taskgate.localhost");
+    await page.context().close();
+  });
+
+  test("the page makes a token, shows it this once, and revokes it", async () => {
+    const page = await (await browser.newContext()).newPage();
+    await page.goto((await gate.json<{ url: string }>("open")).url);
+    await page.getByRole("link", { name: "Tokens" }).click();
+    await page.getByLabel("Name").fill("from the page");
+    await page.getByLabel("Only these services").fill("hello");
+    await page.getByRole("button", { name: "Make a token" }).click();
+    const token = await page.locator("#token").innerText();
+    const authorization = `Bearer ${token}`;
+    const status = async () =>
+      (await gate.ask("hello.localhost", "/", { anonymous: true, headers: { authorization } })).status;
+    expect(await status()).toBe(200);
+    await page.getByRole("cell", { name: "connect: hello" }).waitFor();
+    await page.reload();
+    expect(await page.locator("#made").isVisible()).toBe(false);
+    await page.getByRole("button", { name: "Revoke from the page" }).click();
+    await page.getByRole("button", { name: "Revoke", exact: true }).last().click();
+    await page.getByRole("cell", { name: "connect: hello" }).waitFor({ state: "detached" });
+    expect(await status()).toBe(401);
     await page.context().close();
   });
 });
