@@ -12,6 +12,8 @@ const HubUser = z.object({
 });
 export type HubUser = z.output<typeof HubUser>;
 
+const HubVersion = z.object({ version: z.string() });
+
 /** RFC 6749 section 5.1. */
 const TokenAnswer = z.object({
   access_token: z.string().min(1).max(4096),
@@ -23,6 +25,8 @@ const TokenRefusal = z.object({ error: z.enum(["invalid_grant", "access_denied"]
 
 /** What the hub says of somebody. Every call throws `unavailable` where the hub gives no answer that is one, and the signal's reason. */
 export interface HubClient {
+  /** Whether it is there: no answer is no hub. */
+  greet(signal: AbortSignal): Promise<void>;
   /** null: the hub does not know this token, any more or at all. */
   whoIs(token: string, signal: AbortSignal): Promise<HubUser | null>;
   /** The token that a code of an OAuth login stands for (RFC 6749 section 4.1.3, RFC 7636); null: the hub refuses the code. */
@@ -57,6 +61,9 @@ const ANSWER_BYTES = 1_048_576;
 export function createHubClient(hub: { readonly apiUrl: string; readonly patienceMs: number }): HubClient {
   const ask = (request: Request, signal: AbortSignal): Promise<HubAnswer> => askHub(hub, request, signal);
   return {
+    async greet(signal) {
+      parse(HubVersion, await ask({ path: "/" }, signal));
+    },
     async whoIs(token, signal) {
       const answer = await ask({ path: "/user", headers: authorized(token) }, signal);
       // A token that is unknown, expired or revoked is nobody's: that is 403 (JupyterHub 1 to 6), 401 for what comes after.

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { GatewayError, type Principal, type RequestHead } from "../../../model/index.ts";
 import { realmOf } from "../../../config/login-methods.ts";
 import type { JupyterHubMethod } from "../../../config/jupyterhub-method.ts";
@@ -90,9 +91,15 @@ function principalOf(config: JupyterHubMethod, { kind, name, groups, admin }: Hu
   };
 }
 
+/** Of an attempt, until the browser is back. */
+const Attempt = z.object({ verifier: z.string() });
+
+/** Of a login, to ask again with. */
+const Kept = z.object({ token: z.string() });
+
 /**
- * The authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636); a hub that does not know PKCE takes no
- * notice of it.
+ * The authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636); a hub that does not know PKCE takes no notice of it. The login
+ * stands on the token that the hub gave for it: that one ends with the login there.
  */
 function createLogin(config: JupyterHubMethod, hub: HubClient): RedirectLogin {
   const { name, label = name, url, lifetime, recheck: recheckMs } = config;
@@ -100,31 +107,45 @@ function createLogin(config: JupyterHubMethod, hub: HubClient): RedirectLogin {
   const loggedIn = (user: HubUser, token: string, goodMs = lifetime): LoggedIn => ({
     principal: principalOf(config, user),
     lifetimeMs: Math.min(lifetime, goodMs),
-    ...{ recheckMs, secret: token },
+    ...{ recheckMs, secret: JSON.stringify({ token }) },
   });
   return {
     ...{ kind: "redirect", label },
-    begin({ redirectUri, state }) {
+    async begin({ redirectUri, state }, signal) {
+      await hub.greet(signal);
       const verifier = newSecret();
       const location = new URL(`${url}/api/oauth2/authorize`);
       location.search = new URLSearchParams({
         ...{ response_type: "code", client_id: clientId, redirect_uri: redirectUri, state },
         ...{ code_challenge: hashOf(verifier), code_challenge_method: "S256" },
       }).toString();
-      return Promise.resolve({ location, keep: verifier });
+      return { location, keep: JSON.stringify({ verifier }) };
     },
-    async complete({ redirectUri, parameters, keep }, signal) {
-      const code = parameters.get("code");
-      if (code === null || parameters.has("error")) {
-        throw new GatewayError("unauthenticated", "the JupyterHub did not confirm the login");
-      }
+    async complete({ redirectUri, state, parameters, keep }, signal) {
+      const code = confirmedCode(parameters, state);
+      const { verifier } = Attempt.parse(JSON.parse(keep));
       const clientSecret = (await readClientSecret(config)) ?? "";
-      const grant = { code, redirectUri, verifier: keep, clientId, clientSecret };
-      const redeemed = await hub.redeem(grant, signal);
+      const redeemed = await hub.redeem({ code, redirectUri, verifier, clientId, clientSecret }, signal);
       if (redeemed === null) throw new GatewayError("unauthenticated", "the JupyterHub refused the login's code");
       const user = permitted(config, await hub.whoIs(redeemed.token, signal));
       return loggedIn(user, redeemed.token, redeemed.lifetimeMs);
     },
-    recheck: async (token, signal) => loggedIn(permitted(config, await hub.whoIs(token, signal)), token),
+    async recheck(secret, signal) {
+      const { token } = Kept.parse(JSON.parse(secret));
+      return loggedIn(permitted(config, await hub.whoIs(token, signal)), token);
+    },
   };
+}
+
+/** RFC 6749 sections 4.1.2 and 4.1.2.1. Throws `unauthenticated`, `denied` and `unavailable`. */
+function confirmedCode(parameters: URLSearchParams, state: string): string {
+  if (parameters.get("state") !== state) throw new GatewayError("unauthenticated", "this answer is for another login");
+  const error = parameters.get("error");
+  if (error === "access_denied") throw new GatewayError("denied", "the JupyterHub did not let this person in");
+  if (error === "server_error" || error === "temporarily_unavailable") {
+    throw new GatewayError("unavailable", "the JupyterHub failed at the login");
+  }
+  const code = parameters.get("code");
+  if (code !== null && error === null) return code;
+  throw new GatewayError("unauthenticated", "the JupyterHub did not confirm the login");
 }

@@ -72,17 +72,28 @@ export async function startHubServer(): Promise<HubServer> {
   };
 }
 
-async function answer(
-  request: IncomingMessage,
-  { users, codes }: Pick<HubServer, "users" | "codes">,
-): Promise<readonly [number, unknown]> {
-  if (request.url === "/hub/api/user") {
-    const token = /^token (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
-    const user = users.get(token);
-    return user === undefined ? [403, { status: 403, message: null }] : [200, user];
+type Known = Pick<HubServer, "users" | "codes">;
+type Answer = readonly [status: number, body: unknown];
+
+async function answer(request: IncomingMessage, known: Known): Promise<Answer> {
+  switch (request.url) {
+    case "/hub/api/":
+      return [200, { version: "6.1.1" }];
+    case "/hub/api/user":
+      return userOf(request.headers.authorization ?? "", known);
+    case "/hub/api/oauth2/token":
+      return redeemed(new URLSearchParams(await text(request)), known);
+    default:
+      return [404, { status: 404, message: null }];
   }
-  if (request.url !== "/hub/api/oauth2/token") return [404, { status: 404, message: null }];
-  const form = new URLSearchParams(await text(request));
+}
+
+function userOf(authorization: string, { users }: Known): Answer {
+  const user = users.get(/^token (.+)$/.exec(authorization)?.[1] ?? "");
+  return user === undefined ? [403, { status: 403, message: null }] : [200, user];
+}
+
+function redeemed(form: URLSearchParams, { codes }: Known): Answer {
   const code = form.get("code") ?? "";
   const known = codes.get(code);
   codes.delete(code);
