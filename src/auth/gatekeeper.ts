@@ -180,7 +180,7 @@ async function decide(deps: GatekeeperDeps, route: Route, head: RequestHead, sig
     const asked = { route, head, session: sessionOf(deps, route, shown) };
     if (await deps.permissions.ask(askedRoute(route, head), shown.principal, signal))
       return allowShown(deps, asked, shown);
-    return notYours(route, asked.session);
+    return notYours(asked.session);
   }
   const session = deps.sessions.find(route, head, ownCookies(head));
   const admitted = session && (await admitSession(deps, { route, head, session }, signal));
@@ -217,7 +217,7 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
   }
   if (renewed === "ended") return null;
   // What the session itself says is of when it was signed; what its login says is of today.
-  if (!permitted || renewed === "refused") return notYours(route, session);
+  if (!permitted || renewed === "refused") return notYours(session);
   deps.sessions.postpone(session);
   return allowSession(deps, { route, head, session });
 }
@@ -321,8 +321,8 @@ function isNavigation(head: RequestHead): boolean {
   );
 }
 
-function notYours(route: Route, session: Session): Decision {
-  const reason = `${session.principal.name} may not use ${route.service}`;
+function notYours(session: Session): Decision {
+  const reason = `${session.principal.name} may not use this service; its owner can share it`;
   return { kind: "deny", status: 403, code: "denied", reason, session };
 }
 

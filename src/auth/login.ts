@@ -161,7 +161,7 @@ async function visit(
 
   const grounds = await groundsOf(deps, caller);
   if (!(await deps.permissions.ask(route, grounds.principal, AbortSignal.timeout(VISIT_TIME_MS)))) {
-    throw new GatewayError("denied", `${caller.name} may not use ${route.service}`);
+    throw new GatewayError("denied", `${caller.name} may not use this service`);
   }
   const { code } = await deps.visits.mint(
     { ...grounds, host, service: route.service, route: route.id, state: to.state, path: to.path },
