@@ -215,6 +215,15 @@ describe("a program with a ticket of a real KDC", () => {
     expect(JSON.parse(answer.body)).toMatchObject({ headers: { authorization: own } });
   });
 
+  test("is asked for a ticket by the gate's API, and a browser's script there is not", async () => {
+    const challenge = async (headers: Readonly<Record<string, string>>) =>
+      (await ask(GATE, headers, "/.taskgate/api/v1/login")).headers["www-authenticate"];
+    expect(await challenge({})).toBe('Bearer realm="taskgate", Negotiate');
+    expect(await challenge({ "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin" })).toBe(
+      'Bearer realm="taskgate"',
+    );
+  });
+
   test("is not asked for a ticket by the gate on the hosts of jobs", async () => {
     const answer = await ask("hello.localhost", {});
     expect(answer.status).toBe(401);

@@ -83,6 +83,7 @@ async function answer(request: IncomingMessage, known: Known): Promise<Answer> {
       return userOf(request.headers.authorization ?? "", known);
     case "/hub/api/oauth2/token":
       return redeemed(new URLSearchParams(await text(request)), known);
+    case undefined:
     default:
       return [404, { status: 404, message: null }];
   }
