@@ -1,25 +1,27 @@
+import { once } from "node:events";
 import type { TaskDirectory } from "../api/task-directory.ts";
-import type { Audit } from "../audit/audit.ts";
 import type { Auth } from "../auth/auth.ts";
 import type { Config } from "../config/schema.ts";
 import { parseDurationMs } from "../config/units.ts";
 import type { MergedTask, TableState } from "../core/table-state.ts";
 import { hasBusyKernel } from "../cull/ask-jupyter.ts";
-import { Culler, type Idler } from "../cull/culler.ts";
+import { Culler, type CullerDeps, type Idler } from "../cull/culler.ts";
 import { startKeptUse } from "../cull/kept-use.ts";
 import { GatewayError, type Problem, serviceKey } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { TaskControl } from "../providers/provider.ts";
+import type { Leadership } from "../store/leadership.ts";
 import type { Store } from "../store/store.ts";
 
 export interface CullingDeps {
   readonly config: Pick<Config, "cull">;
   readonly state: Pick<TableState, "tasks">;
   readonly control: (taskKey: string) => TaskControl | null;
-  readonly auth: Pick<Auth, "watched">;
-  readonly audit: Pick<Audit, "sink">;
+  readonly auth: Pick<Auth, "audit" | "watched">;
   readonly store: Store;
+  /** One of several gates does it. */
+  readonly leadership: Leadership;
   readonly directory: Pick<TaskDirectory, "planeChanged">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -36,7 +38,7 @@ const NOTEBOOK = "notebook";
 /** Stops what nobody uses, of what the gate runs itself. Throws `unavailable` where the store cannot be read. */
 export async function startCulling(deps: CullingDeps): Promise<Culling> {
   const logger = deps.logger.child({ component: "cull" });
-  const { auth, audit, clock, config, store } = deps;
+  const { auth, clock, config, store } = deps;
   await using scope = new AsyncDisposableStack();
   const kept = scope.use(await startKeptUse({ store, last: () => auth.watched.last, clock, logger }));
   const find = (key: string): TaskControl => {
@@ -45,20 +47,26 @@ export async function startCulling(deps: CullingDeps): Promise<Culling> {
     return control;
   };
   scope.use(watchIdlers(deps));
-  const culler = scope.use(
-    new Culler({
-      ...{ clock, logger, audit: audit.sink, warnBeforeMs: config.cull.warnBefore },
-      changed: () => deps.directory.planeChanged(),
-      idlers: () => idlersOf(deps),
-      lastUse: () => kept.last,
-      isBusy: (key) => isBusy(deps.state.tasks.get(key)),
-      stop: (key, why) => find(key).stop(idOf(key), AbortSignal.timeout(STOP_MS), why),
-    }),
-  );
+  const cullerDeps: CullerDeps = {
+    ...{ clock, logger, audit: auth.audit, warnBeforeMs: config.cull.warnBefore },
+    changed: () => deps.directory.planeChanged(),
+    idlers: () => idlersOf(deps),
+    lastUse: () => kept.last,
+    isBusy: (key) => isBusy(deps.state.tasks.get(key)),
+    stop: (key, why) => find(key).stop(idOf(key), AbortSignal.timeout(STOP_MS), why),
+  };
+  let culler: Culler | null = null;
+  const lead = async (signal: AbortSignal): Promise<void> => {
+    using leading = new Culler(cullerDeps);
+    culler = leading;
+    if (!signal.aborted) await once(signal, "abort");
+    culler = null;
+  };
+  scope.use(deps.leadership.lead("cull", lead));
   const parts = scope.move();
   return {
     get problems() {
-      return culler.problems;
+      return culler?.problems ?? [];
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

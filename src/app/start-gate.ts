@@ -117,7 +117,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
-  seen.culling = scope.use(await startCulling({ config, directory, state, control, auth, audit, store, ...base }));
+  seen.culling = scope.use(await startCulling({ config, leadership, directory, state, control, auth, store, ...base }));
   await keepOwnerToken(home, auth, owner);
   const file = gateFile(site, { address: port.address, admin, certificate: port.trustFile(site.gateHost) });
   scope.use(announce(home, file, logger));
