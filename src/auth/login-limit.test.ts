@@ -74,10 +74,11 @@ test("counts tries that are under way", async () => {
 test("lets the right secret in whatever was tried, where nobody can guess it", async () => {
   const { codeOf, limit } = setUp();
   const codes = [];
-  for (let times = 0; times < 7; times += 1) codes.push(await codeOf(limit.count(ALICE, wrong)));
-  expect(codes).toEqual([...Array<string>(5).fill("unauthenticated"), "rate_limited", "rate_limited"]);
+  for (let times = 0; times < 102; times += 1) codes.push(await codeOf(limit.count(ALICE, wrong)));
+  expect(codes).toEqual([...Array<string>(100).fill("unauthenticated"), "rate_limited", "rate_limited"]);
   expect(await codeOf(limit.count(ALICE, right))).toBe("in");
-  expect(limit.failures().get("basic")).toEqual({ failed: 7, limited: 2 });
+  expect(limit.failures().get("basic")).toEqual({ failed: 102, limited: 2 });
+  expect(await codeOf(limit.run(ALICE, right))).toBe("in");
 });
 
 test("is not stopped for good by a clock that was set back", async () => {

@@ -3,10 +3,16 @@ import { clientKey } from "../platform/client-key.ts";
 import type { Clock } from "../platform/clock.ts";
 import { Lru } from "./lru.ts";
 
-/** Failures that one address may have at once, for all accounts together, and how long it takes to be forgiven one. */
-const PEER = { burst: 20, everyMs: 6_000 };
-/** The same for one account from one address. */
-const PAIR = { burst: 5, everyMs: 12_000 };
+/** Failures at once, and how long it takes to be forgiven one: of an address for all accounts together, and for one account. */
+interface Bounds {
+  readonly peer: { readonly burst: number; readonly everyMs: number };
+  readonly pair: { readonly burst: number; readonly everyMs: number };
+}
+
+/** Of what can be guessed. */
+const GUESSABLE: Bounds = { peer: { burst: 20, everyMs: 6_000 }, pair: { burst: 5, everyMs: 12_000 } };
+/** Of what cannot: it is only that somebody stops asking. Programs go on with a token that has ended. */
+const UNGUESSABLE: Bounds = { peer: { burst: 200, everyMs: 300 }, pair: { burst: 100, everyMs: 600 } };
 const MAX_KEPT = 20_000;
 
 /** One who tries to log in. */
@@ -26,8 +32,8 @@ export interface LoginFailures {
 }
 
 /**
- * Bounds how often somebody may try in vain: an address (of IPv6: a /64) 20 times at once and ten times a minute from then on, for one
- * account five times and five times a minute. An address from which an account was logged in to is bound by its own failures at that
+ * Bounds how often somebody may try in vain what can be guessed: an address (of IPv6: a /64) 20 times at once and ten times a minute from
+ * then on, for one account five times and five times a minute. What cannot be guessed is counted apart, 200 and 100 times. An address from which an account was logged in to is bound by its own failures at that
  * account alone, so that nobody is locked out by what strangers try, neither from elsewhere nor from behind the same address.
  */
 export interface LoginLimit {
@@ -51,29 +57,25 @@ export function createLoginLimit(clock: Clock): LoginLimit {
 }
 
 class Limit implements LoginLimit {
-  readonly #peers: Buckets;
-  readonly #pairs: Buckets;
-  /** Pairs of account and address that were right once. */
-  readonly #known = new Lru<true>(MAX_KEPT);
+  readonly #guessable: Tally;
+  readonly #unguessable: Tally;
   readonly #failures = new Map<string, { failed: number; limited: number }>();
 
   constructor(clock: Clock) {
-    this.#peers = new Buckets(clock, PEER);
-    this.#pairs = new Buckets(clock, PAIR);
+    this.#guessable = new Tally(clock, GUESSABLE);
+    this.#unguessable = new Tally(clock, UNGUESSABLE);
   }
 
   async run<T>(by: Attempt, attempt: () => Promise<T>): Promise<T> {
-    const keys = this.#keysOf(by);
-    const waitMs = this.#waitMs(keys);
+    const waitMs = this.#guessable.waitMs(by);
     if (waitMs > 0) throw this.#tooMany(by, waitMs);
-    return this.#judge(by, keys, attempt);
+    return this.#judge(by, this.#guessable, attempt);
   }
 
   async count<T>(by: Attempt, attempt: () => Promise<T>): Promise<T> {
-    const keys = this.#keysOf(by);
-    const waitMs = this.#waitMs(keys);
+    const waitMs = this.#unguessable.waitMs(by);
     try {
-      return await this.#judge(by, keys, attempt);
+      return await this.#judge(by, this.#unguessable, attempt);
     } catch (error) {
       throw waitMs > 0 && isCode(error, "unauthenticated") ? this.#tooMany(by, waitMs) : error;
     }
@@ -83,35 +85,19 @@ class Limit implements LoginLimit {
     return this.#failures;
   }
 
-  #keysOf({ method, peer, account }: Attempt): Keys {
-    const address = clientKey(peer);
-    return { peer: address, pair: account === undefined ? null : JSON.stringify([method, account, address]) };
-  }
-
-  #waitMs({ peer, pair }: Keys): number {
-    const ofPair = pair === null ? 0 : this.#pairs.waitMs(pair);
-    return pair !== null && this.#known.get(pair) === true ? ofPair : Math.max(ofPair, this.#peers.waitMs(peer));
-  }
-
-  async #judge<T>(by: Attempt, { peer, pair }: Keys, attempt: () => Promise<T>): Promise<T> {
+  async #judge<T>(by: Attempt, tally: Tally, attempt: () => Promise<T>): Promise<T> {
     // Taken before the outcome is known: a thousand tries at once are a thousand tries.
-    this.#peers.take(peer);
-    if (pair !== null) this.#pairs.take(pair);
+    tally.take(by);
     try {
       const result = await attempt();
-      if (pair !== null) this.#known.set(pair, true);
-      this.#giveBack({ peer, pair });
+      tally.giveBack(by);
+      tally.wasRight(by);
       return result;
     } catch (error) {
-      if (isCode(error, "unavailable")) this.#giveBack({ peer, pair });
+      if (isCode(error, "unavailable")) tally.giveBack(by);
       else this.#figures(by).failed += 1;
       throw error;
     }
-  }
-
-  #giveBack({ peer, pair }: Keys): void {
-    this.#peers.giveBack(peer);
-    if (pair !== null) this.#pairs.giveBack(pair);
   }
 
   #tooMany(by: Attempt, waitMs: number): GatewayError {
@@ -129,10 +115,49 @@ class Limit implements LoginLimit {
   }
 }
 
-interface Keys {
-  readonly peer: string;
-  /** null: no account was named. */
-  readonly pair: string | null;
+/** Failures of one kind. */
+class Tally {
+  readonly #peers: Buckets;
+  readonly #pairs: Buckets;
+  /** Pairs of account and address that were right once. */
+  readonly #known = new Lru<true>(MAX_KEPT);
+
+  constructor(clock: Clock, { peer, pair }: Bounds) {
+    this.#peers = new Buckets(clock, peer);
+    this.#pairs = new Buckets(clock, pair);
+  }
+
+  waitMs(by: Attempt): number {
+    const pair = pairOf(by);
+    const ofPair = pair === null ? 0 : this.#pairs.waitMs(pair);
+    if (pair !== null && this.#known.get(pair) === true) return ofPair;
+    return Math.max(ofPair, this.#peers.waitMs(clientKey(by.peer)));
+  }
+
+  take(by: Attempt): void {
+    const pair = pairOf(by);
+    this.#peers.take(clientKey(by.peer));
+    if (pair !== null) this.#pairs.take(pair);
+  }
+
+  giveBack(by: Attempt): void {
+    const pair = pairOf(by);
+    this.#peers.giveBack(clientKey(by.peer));
+    if (pair !== null) this.#pairs.giveBack(pair);
+  }
+
+  wasRight(by: Attempt): void {
+    const pair = pairOf(by);
+    if (pair !== null) this.#known.set(pair, true);
+  }
+}
+
+/** Longest part of an account's name that is told apart: strangers make them up. */
+const ACCOUNT_LENGTH = 256;
+
+/** null: no account was named. */
+function pairOf({ method, account, peer }: Attempt): string | null {
+  return account === undefined ? null : JSON.stringify([method, account.slice(0, ACCOUNT_LENGTH), clientKey(peer)]);
 }
 
 /** Token buckets by key, each kept as the time at which it will be full again (the generic cell rate algorithm). */
