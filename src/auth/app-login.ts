@@ -109,7 +109,7 @@ async function enter(
     id: newSessionId(visit.login ?? NO_LOGIN),
     notAfter: visit.notAfter ?? clock.now() + FOREVER_MS,
   });
-  await deps.book.begun(session, { host, peer: head.peer, until: visit.notAfter ?? session.expiresAt });
+  await deps.book.begun(session, { host, peer: head.peer, until: visit.notAfter });
   const { realm, name: user } = session.principal;
   deps.logger.info({ realm, user, service: route.service, host, peer: head.peer }, "session begun");
   deps.audit.record({ ...loginEntry(route, head, session), operation: "beginSession" });

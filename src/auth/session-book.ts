@@ -1,6 +1,7 @@
 import { GatewayError, type Identity, isCode, type Principal, sameIdentity, type Session } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
+import type { Caller } from "./login.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -31,17 +32,20 @@ interface SessionRecord extends Omit<SessionView, "id"> {
 
 /** Which sessions there are: to look at and to end, for nothing else. All but `begun` may throw `unavailable`. */
 export interface SessionBook {
-  /** `until` (epoch ms): end of its login. Throws `unavailable`. */
-  begun(session: Session, at: { readonly host: string; readonly peer: string; readonly until: number }): Promise<void>;
+  /** `until` (epoch ms): end of its login; null: it has none. Throws `unavailable`. */
+  begun(
+    session: Session,
+    at: { readonly host: string; readonly peer: string; readonly until: number | null },
+  ): Promise<void>;
   /** One's own, an administrator's are everybody's. Oldest first. */
   list(principal: Principal): Promise<readonly SessionView[]>;
   /** Closes what is open of it, too. Throws `not_found`, also for those of others. */
   end(id: string, principal: Principal): Promise<void>;
   /**
    * Ends everything that somebody has: logins, tokens, sessions, and what is open. Returns how many logins and tokens that were. A way to
-   * log in stays one. Throws `denied` for who is neither that user nor an administrator.
+   * log in stays one, and so does what the caller asks with. Throws `denied` for who is neither that user nor an administrator.
    */
-  endUser(user: Identity, principal: Principal): Promise<number>;
+  endUser(user: Identity, caller: Caller): Promise<number>;
 }
 
 /** Keeps nothing but what the store keeps: there is nothing to close. */
@@ -64,7 +68,7 @@ export function createSessionBook(deps: {
       const record: SessionRecord = {
         ...{ user: { realm, name }, service, host, proof: proof ?? null, peer, createdAt: now, expiresAt },
       };
-      await store.put(KIND, id, record, { version: null, expiresAt: Math.min(until, now + KEEP_MS) });
+      await store.put(KIND, id, record, { version: null, expiresAt: Math.min(until ?? expiresAt, now + KEEP_MS) });
     },
     async list(principal) {
       const found: SessionView[] = [];
@@ -83,12 +87,12 @@ export function createSessionBook(deps: {
       await revocations.revoke(id);
       await removed(store.remove(KIND, id, entry.version));
     },
-    async endUser(user, principal) {
-      if (!mayManage(principal, user)) throw new GatewayError("denied", "only administrators may log others out");
+    async endUser(user, caller) {
+      if (!mayManage(caller, user)) throw new GatewayError("denied", "only administrators may log others out");
       await revocations.revokeUser(user);
       let ended = 0;
       for (const [id, { value }] of await store.list<{ readonly principal: Identity }>(TOKENS)) {
-        if (!sameIdentity(value.principal, user)) continue;
+        if (!sameIdentity(value.principal, user) || id === caller.credential?.id) continue;
         await removed(tokens.revoke(id, { ...user, groups: [], admin: false }));
         ended += 1;
       }
