@@ -137,6 +137,15 @@ describe("refusals", () => {
     expect(told).toHaveLength(2);
   });
 
+  test("are one line for whatever a stranger makes up, from wherever in their network", () => {
+    for (let at = 0; at < 1000; at += 1) {
+      const head = makeHead({ host: `made-up-${String(at)}.localhost`, path: `/${String(at)}` });
+      const peer = `2001:db8::${at.toString(16)}`;
+      recorder.refused(makeUse({ status: 404, code: "unknown_host", session: null, head, peer }), null);
+    }
+    expect(told).toHaveLength(1);
+  });
+
   test("are told of though nobody knows who it was, or what they wanted", () => {
     recorder.refused(makeUse({ status: 404, code: "unknown_host", session: null }), null);
     recorder.refused(makeUse({ status: 400, code: "bad_request", session: null, head: null }), null);

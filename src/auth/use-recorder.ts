@@ -8,6 +8,7 @@ import {
   type Session,
   type Use,
 } from "../model/index.ts";
+import { clientKey } from "../platform/client-key.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Activity } from "./activity.ts";
 import { rootOf } from "./revocations.ts";
@@ -138,8 +139,9 @@ class VisitBook implements UseRecorder {
   }
 
   tally(entry: AuditEntry): void {
-    const { kind, outcome, code, peer, realm, user, service, host, operation } = entry;
-    const key = JSON.stringify([kind, outcome, code, peer, realm, user, service ?? host, operation]);
+    const { kind, outcome, code, peer = "", realm, user, service, operation } = entry;
+    // Nothing that a stranger can make up: each try would be a line.
+    const key = JSON.stringify([kind, outcome, code, clientKey(peer), realm, user, service, operation]);
     const at = this.#deps.clock.now();
     const found = this.#visits.get(key);
     if (found === undefined) {
