@@ -1,6 +1,6 @@
 import type { TableState } from "../core/table-state.ts";
 import type { Explain, Explanation } from "../dataplanes/dataplane.ts";
-import { type Route, type SourceState, type Task } from "../model/index.ts";
+import { type Principal, type Route, type SourceState, type Task, taskInScope } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TaskControl } from "../providers/provider.ts";
 import { mayManage } from "./visibility.ts";
@@ -33,12 +33,16 @@ export function createExplain(deps: ExplainDeps): Explain {
     if (merged === undefined) return UNKNOWN;
     const bare = named(merged.task, explainState(merged.task, failure));
     const stale = staleNote(deps.state.sources.get(merged.provider));
-    if (session === null || !mayManage(session.principal, merged.task.owner)) return withNote(bare, "", stale);
+    if (session === null || !mayRead(session.principal, merged)) return withNote(bare, "", stale);
     const control = deps.control(merged.key);
     const lines = control === null ? [] : await lastLines(control, merged.task, route, deps.clock);
     const reason = merged.task.reason ?? "";
     return { ...withNote(bare, reason, stale), ...(lines.length > 0 ? { lines } : {}) };
   };
+}
+
+function mayRead(principal: Principal, { key, task }: { readonly key: string; readonly task: Task }): boolean {
+  return mayManage(principal, task.owner) && taskInScope(principal.scope, "read", key);
 }
 
 function named(task: Task, explanation: Explanation): Explanation {

@@ -1,4 +1,4 @@
-import type { Identity, Principal } from "../model/index.ts";
+import { type Identity, type Principal, SCOPE_ACTIONS, type ScopeAction } from "../model/index.ts";
 
 const MAX_GROUPS = 32;
 const MAX_NAME = 1024;
@@ -17,6 +17,8 @@ export interface SessionClaims {
   readonly amr?: string;
   /** The assertion for the service's job, which whoever serves the session only copies; empty where none fits. */
   readonly ast?: string;
+  /** Actions of the scope of the token that it came from, on the one service that it is for; absent: it came from none. */
+  readonly act?: readonly ScopeAction[];
   /** `LOGIN.SESSION`. */
   readonly sid: string;
   readonly host: string;
@@ -39,6 +41,7 @@ const REQUIRED: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   groups: isGroups,
+  act: (value) => Array.isArray(value) && value.every((action) => SCOPE_ACTIONS.includes(action as ScopeAction)),
   amr: (value) => isString(value) && PROOF.test(value),
   ast: (value) => isString(value) && /^(|[\w-]+\.[\w-]+\.[\w-]+)$/.test(value),
 };
@@ -58,8 +61,9 @@ export function parseClaims(text: string | null): SessionClaims | null {
   return isClaims(value) ? value : null;
 }
 
-export function principalOf({ realm, sub, groups = [], adm }: SessionClaims): Principal {
-  return { realm, name: sub, groups: groups.map(([of, name]): Identity => ({ realm: of, name })), admin: adm };
+export function principalOf({ realm, sub, groups = [], adm, act }: SessionClaims): Principal {
+  const named = groups.map(([of, name]): Identity => ({ realm: of, name }));
+  return { realm, name: sub, groups: named, admin: adm, ...(act === undefined ? {} : { scope: { actions: act } }) };
 }
 
 function isClaims(value: unknown): value is SessionClaims {

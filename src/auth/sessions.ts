@@ -91,11 +91,12 @@ function claimsOf(
   const iat = Math.floor(now / 1000);
   const exp = Math.floor(Math.min(now + lifetimeMs, notAfter) / 1000);
   if (exp <= iat) throw new GatewayError("unauthenticated", "this login ends just now; log in again");
-  const { realm, name: sub, admin: adm } = principal;
+  const { realm, name: sub, admin: adm, scope } = principal;
   const groups = namedGroups(route, principal).map((group) => [group.realm, group.name] as const);
   return {
     ...{ aud: audienceOf(route.service), realm, sub, adm, sid: id, host, iat, exp },
     ...(groups.length > 0 && { groups }),
     ...(proof !== undefined && { amr: proof }),
+    ...(scope !== undefined && { act: scope.actions }),
   };
 }

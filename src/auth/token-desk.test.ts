@@ -92,6 +92,27 @@ describe("tokens that people ask for", () => {
     expect((await kit.auth.login.visit(caller, to("nb.localhost:7080"))).location).toContain("code=");
   });
 
+  test("with a scope give sessions that carry no more: a tunnel past the gate is not in connecting", async () => {
+    await using kit = await setUp();
+    kit.routes.set("nb.localhost", hostRoute("nb.localhost", "local/nb/web"));
+    const url = "http://nb.localhost:7080/";
+    const enter = async (scope: Scope) => {
+      const { token } = await kit.auth.tokenDesk.issue(OWNER, { name: "ci", scope });
+      const browser = kit.browser();
+      expect(await kit.enter(browser, token, url)).toBe(url);
+      return browser;
+    };
+    const own = { origin: "http://nb.localhost:7080", "sec-fetch-site": "same-origin" };
+    const connecting = await enter({ actions: ["connect"], services: ["nb"] });
+    expect(await connecting.request(url)).toMatchObject({ kind: "allow" });
+    expect(await connecting.request(url, { method: "CONNECT", headers: own })).toMatchObject({
+      kind: "deny",
+      status: 403,
+    });
+    const managing = await enter({ actions: ["connect", "manage"], services: ["nb"] });
+    expect(await managing.request(url, { method: "CONNECT", headers: own })).toMatchObject({ kind: "allow" });
+  });
+
   test("are for service accounts where an administrator makes them, and those are nobody else", async () => {
     await using kit = await setUp();
     const { tokenDesk } = kit.auth;
