@@ -144,6 +144,22 @@ describe("people and groups", () => {
     expect(await statusFor(basic("bob"), ticks)).toBe(403);
   });
 
+  test("are out, with what they have open, when their time is up, and so is everybody", async () => {
+    const ticks = `ticks-${String(count)}`;
+    await gate.json("run", "--name", ticks, "--service", "web=http", "--", process.execPath, "-e", TICKS);
+    const [grant] = await gate.json<GrantCreated[]>("share", ticks, "--with", "bob", "--for", "8s");
+    await gate.cli("share", name, "--authenticated", "--for", "8s");
+    const end = ended(await openStream(ticks, basic("bob")));
+    expect(await statusFor(basic("bob"))).toBe(200);
+    await end;
+    const late = Date.now() - (grant?.until ?? 0);
+    expect(late).toBeGreaterThanOrEqual(0);
+    expect(late).toBeLessThan(1200);
+    expect(await statusFor(basic("bob"), ticks)).toBe(403);
+    await until(async () => (await statusFor(basic("bob"))) === 403, "what was given to everybody to end", 10_000);
+    expect((await gate.json<AccessView>("share", ticks)).grants).toEqual([]);
+  });
+
   test("keep what they were given over a restart, and lose it with the task; a later one of its name has none", async () => {
     await gate.cli("share", name, "--with", "alice");
     const { json } = await redeem(await linkOf());

@@ -55,6 +55,8 @@ test("lets in by a link whoever came by that very link, and nobody who is called
   expect(verdict({ grants: [{ to: { realm: "local", name: "g-1" }, by }] }, visitor)).toBe("refused");
   expect(verdict({ anyone: "authenticated" }, visitor)).toBe("refused");
   expect(verdict({ anyone: "public" }, visitor)).toBe("allowed");
+  const authority = { name: "a", resource: "r", action: "read", epoch: "1" };
+  expect(verdict({ authority }, visitor)).toBe("refused");
 });
 
 test("never refuses because of a grant whom it let in without", () => {

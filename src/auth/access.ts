@@ -6,7 +6,7 @@ export type MayUse = "allowed" | "refused" | "authority";
 /**
  * Whether the route's access lets `principal` in at `now` (epoch ms). The owner and administrators always may; grants, `anyone` and the
  * authority each add to that, and none takes away; what the scope of their credential leaves out is refused, whoever they are. Who
- * came by a link has proved nothing but that they have it: what is for everybody who logged in is not for them.
+ * came by a link has proved nothing but that they have it: what is for everybody who logged in is not for them, and no authority knows them.
  */
 export function mayUse(route: Route, principal: Principal, now: number): MayUse {
   if (!inScope(principal.scope, "connect", route.service)) return "refused";
@@ -14,7 +14,7 @@ export function mayUse(route: Route, principal: Principal, now: number): MayUse 
   const { anyone, grants, authority } = route.access;
   if (anyone === "public" || (anyone === "authenticated" && principal.realm !== LINK_REALM)) return "allowed";
   if (grants.some((grant) => isGood(grant, now) && isFor(grant, principal))) return "allowed";
-  return authority === undefined ? "refused" : "authority";
+  return authority === undefined || principal.realm === LINK_REALM ? "refused" : "authority";
 }
 
 /** Its owner and administrators, whatever the grants, unless the scope of what they showed leaves that out. */
