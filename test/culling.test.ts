@@ -132,7 +132,7 @@ describe("a gate that starts anew", () => {
     await gate.up();
     await gate.task("hello").then(({ state }) => expect(state).toBe("running"));
     await expectCulled(gate, "hello").toMatch(/^finished: stopped after .*; last used at .* by local\//);
-  });
+  }, 300_000);
 });
 
 describe("JupyterLab", () => {
