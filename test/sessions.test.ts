@@ -93,6 +93,22 @@ describe.each([
     expect((await gate.ask("hello.localhost", "/deep?x=1", { anonymous: true, headers: page })).status).toBe(302);
   });
 
+  test("close what is open when access is taken back, within a second, and nothing else", async () => {
+    const api = "/.taskgate/api/v1/tasks/chat/access";
+    const host = gate.file().gateHost;
+    const headers = { "content-type": "application/json" };
+    const own = await openSocket(gate, "chat.localhost", await enter(gate, "chat.localhost"));
+    const body = JSON.stringify({ to: "public" });
+    expect((await gate.ask(host, api, { method: "POST", headers, body })).status).toBe(201);
+    const isPublic = async () => (await gate.ask("chat.localhost", "/", { anonymous: true, headers: XHR })).status !== 401; // prettier-ignore
+    await until("everybody may come", isPublic);
+    const anybody = await openSocket(gate, "chat.localhost", "");
+    const from = performance.now();
+    await gate.ask(host, api, { method: "DELETE" });
+    expect((await anybody.ended) - from).toBeLessThan(1000);
+    expect(await Promise.race([own.ended.then(() => true), sleep(1500).then(() => false)])).toBe(false);
+  });
+
   test("close what is open of them within a second: one of them, and all that somebody has", async () => {
     const [one, other] = [await enter(gate, "chat.localhost"), await enter(gate, "chat.localhost")];
     const list = await gate.json<readonly SessionView[]>("sessions", "list");
