@@ -6,6 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeAuthenticator } from "../src/auth/authenticators/authenticator.contract.ts";
 import { startKerberos } from "../src/auth/authenticators/kerberos/kerberos.ts";
+import { createLoginLimit } from "../src/auth/login-limit.ts";
 import { createLogCapture } from "../src/auth/testing/auth-kit.ts";
 import { KerberosMethod } from "../src/config/kerberos-method.ts";
 import { systemClock } from "../src/platform/clock.ts";
@@ -65,7 +66,10 @@ describeAuthenticator("kerberos", async () => {
   const log = createLogCapture();
   const config = KerberosMethod.parse({ type: "kerberos", name: "corp", keytab, realms: [REALM], patience: "10s" });
   const acceptor = new URL("../src/app/kerberos-acceptor.ts", import.meta.url);
-  const authenticator = startKerberos({ config, gateHost: GATE, acceptor, clock: systemClock, logger: log.logger });
+  const authenticator = startKerberos({
+    ...{ config, gateHost: GATE, acceptor, clock: systemClock, logger: log.logger },
+    limit: createLoginLimit(systemClock),
+  });
   const fresh = [...(await mintTickets(alice, `HTTP@${GATE}`, 8))];
   const [used = "", wrong = "", ...rights] = fresh;
   const [foreign = ""] = await mintTickets(alice, "HTTP@hello.localhost", 1);

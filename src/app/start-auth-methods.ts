@@ -75,7 +75,7 @@ async function startAuthMethod(method: LoginMethod, deps: MethodDeps): Promise<S
     case "oidc":
       return createOidc(method, deps);
     case "jupyterhub":
-      return createJupyterHub({ config: method, clock: deps.clock });
+      return createJupyterHub({ ...deps, config: method });
     case "basic":
       return startBasic({ ...deps, method });
     case "trusted-header":

@@ -9,6 +9,7 @@ import type { Principal } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import { createManualClock } from "../../../store/testing/manual-clock.ts";
 import { createCredentials } from "../../credentials.ts";
+import { createLoginLimit } from "../../login-limit.ts";
 import { createLogCapture, START } from "../../testing/auth-kit.ts";
 import { makeHead } from "../../testing/browser.ts";
 import { describeAuthenticator } from "../authenticator.contract.ts";
@@ -42,7 +43,11 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function authenticatorOf(url: string, more: More = {}, clock: Clock = createManualClock(START)): Authenticator {
-  return createJupyterHub({ config: configOf(url, { clientSecretFile: secretFile, ...more }), clock });
+  return createJupyterHub({
+    config: configOf(url, { clientSecretFile: secretFile, ...more }),
+    limit: createLoginLimit(clock),
+    clock,
+  });
 }
 
 const authorization = (value: string) => ({ authorization: value });
@@ -255,7 +260,7 @@ describe("a browser's login by a JupyterHub", () => {
   });
 
   test("is not offered where the gate has no secret of a service", () => {
-    const config = configOf(hub.url);
-    expect(createJupyterHub({ config, clock: createManualClock(START) }).interactive).toBeUndefined();
+    const [config, clock] = [configOf(hub.url), createManualClock(START)];
+    expect(createJupyterHub({ config, limit: createLoginLimit(clock), clock }).interactive).toBeUndefined();
   });
 });

@@ -4,6 +4,7 @@ import { realmOf } from "../../../config/login-methods.ts";
 import type { JupyterHubMethod } from "../../../config/jupyterhub-method.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import { hashOf, newSecret } from "../../codes.ts";
+import type { LoginLimit } from "../../login-limit.ts";
 import type { Authenticated, Authenticator, LoggedIn, RedirectLogin } from "../authenticator.ts";
 import { readClientSecret } from "../client-secret.ts";
 import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
@@ -20,6 +21,7 @@ const ID = /^[A-Za-z0-9-]{1,31}$/;
 
 export interface JupyterHubDeps {
   readonly config: JupyterHubMethod;
+  readonly limit: Pick<LoginLimit, "count">;
   readonly clock: Clock;
 }
 
@@ -38,7 +40,9 @@ export function createJupyterHub(deps: JupyterHubDeps): Authenticator {
     async authenticate(head, signal) {
       const token = shownToken(forms, head);
       if (token === null) return null;
-      return authenticated(deps, permitted(config, await client.whoIs(token, signal)));
+      return deps.limit.count({ method: name, peer: head.peer }, async () =>
+        authenticated(deps, permitted(config, await client.whoIs(token, signal))),
+      );
     },
     ...(config.clientSecretFile === undefined ? {} : { interactive: createLogin(config, client) }),
   };

@@ -3,6 +3,7 @@ import { realmOf } from "../../../config/login-methods.ts";
 import { GatewayError, type HeaderFields, type Principal, type RequestHead } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
+import type { LoginLimit } from "../../login-limit.ts";
 import type { Authenticator, HeaderLogin } from "../authenticator.ts";
 import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
 import { AcceptorProcess } from "./acceptor-process.ts";
@@ -21,6 +22,7 @@ export interface KerberosDeps {
   readonly gateHost: string;
   /** Runs `runAcceptor`. */
   readonly acceptor: URL;
+  readonly limit: Pick<LoginLimit, "count">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,12 +39,14 @@ export function startKerberos(deps: KerberosDeps): Kerberos {
   const [, principalHost = ""] = principal.split("/");
   const forms: readonly CredentialForm[] = [{ form: "ticket", gateHost, principalHost }];
   const judging: Judging = { config, logger, acceptor, service: principal.replace("/", "@") };
+  const judged = (ticket: string, { peer }: RequestHead, signal: AbortSignal) =>
+    deps.limit.count({ method: name, peer }, () => judge(judging, ticket, signal));
   const interactive: HeaderLogin = {
     ...{ kind: "header", label, challenge: CHALLENGE },
     async verify(head, signal) {
       const ticket = shownTicket(forms, head);
       if (ticket === null) throw new GatewayError("unauthenticated", "the browser showed no Kerberos ticket");
-      return { ...(await judge(judging, ticket, signal)), lifetimeMs: lifetime };
+      return { ...(await judged(ticket, head, signal)), lifetimeMs: lifetime };
     },
   };
   return {
@@ -51,7 +55,7 @@ export function startKerberos(deps: KerberosDeps): Kerberos {
     async authenticate(head, signal) {
       const ticket = shownTicket(forms, head);
       if (ticket === null) return null;
-      return { ...(await judge(judging, ticket, signal)), expiresAt: clock.now() + OPEN_MS };
+      return { ...(await judged(ticket, head, signal)), expiresAt: clock.now() + OPEN_MS };
     },
     interactive,
     acceptorPid: () => acceptor.pid,
