@@ -29,7 +29,6 @@ module.exports = {
     layer("auth", "config", "model", "platform", "store/store\\.ts"),
     layer("audit", "config", "model", "platform"),
     layer("cull", "config", "model", "platform", "store/store\\.ts"),
-    layer("cull", "config", "model", "platform"),
     layer(
       "api",
       "audit",
