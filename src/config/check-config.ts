@@ -13,9 +13,6 @@ export type Sections = Partial<Config>;
 /** Names that a file provider cannot have: providers of the gate's own. */
 const RESERVED_PROVIDERS: readonly string[] = [GATE_PROVIDER, "local"];
 
-/** Realms that no method can have: that of who runs the gate, and that of visitors by a link. */
-const RESERVED_REALMS: readonly string[] = ["local", "link"];
-
 /** A label of 63 characters and a dot go before the domain, and a host name has 253 at most. */
 const LONGEST_DOMAIN = 253 - 64;
 
@@ -119,22 +116,13 @@ function checkProviders({ files }: Sections): Finding[] {
 
 function checkLogin({ login }: Sections): Finding[] {
   const names = new Set<string>();
-  return (login?.methods ?? []).flatMap(({ name, realm }, index) => {
-    const at = ["login", "methods", index];
-    const found: Finding[] = [];
-    if (names.has(name)) found.push(loginFinding([...at, "name"], `a method before it has the name ${name}`));
+  return (login?.methods ?? []).flatMap(({ name }, index) => {
+    const path = ["login", "methods", index, "name"];
+    const message = `a method before it has the name ${name}; expected another name`;
+    if (names.has(name)) return [{ path, key: dotted(path), message }];
     names.add(name);
-    const own = realm ?? name;
-    if (RESERVED_REALMS.includes(own)) {
-      const key = realm === undefined ? "name" : "realm";
-      found.push(loginFinding([...at, key], `${own} is a realm of the gate's own`));
-    }
-    return found;
+    return [];
   });
-}
-
-function loginFinding(path: readonly PropertyKey[], message: string): Finding {
-  return { path, key: dotted(path), message: `${message}; expected another name` };
 }
 
 /** Whether two addresses cannot both be listened on. */
