@@ -31,7 +31,8 @@ export function isElsewhere(gate: GateFile): boolean {
  */
 export function gateAt(address: string, certificateFile?: string): GateFile {
   const url = URL.canParse(address) ? new URL(address) : null;
-  const local = url !== null && (url.hostname.endsWith("localhost") || url.hostname === "127.0.0.1");
+  const named = url !== null && /^(.+\.)?localhost$/.test(url.hostname);
+  const local = named || url?.hostname === "127.0.0.1";
   if (url === null || (url.protocol !== "https:" && !(url.protocol === "http:" && local))) {
     throw new CommandFailure(EXIT.usage, `${address} is no address of a gate`, {
       remedy: "taskgate login https://taskgate.example.com",
@@ -41,7 +42,7 @@ export function gateAt(address: string, certificateFile?: string): GateFile {
   return {
     ...{ pid: ELSEWHERE, processStart: "", version: "", domain: "", adminAddress: null },
     ...{ url: url.origin, gateHost: url.hostname, secure },
-    address: url.hostname.endsWith("localhost") ? "127.0.0.1" : dialOf(url.hostname),
+    address: named ? "127.0.0.1" : dialOf(url.hostname),
     port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
     ...(certificateFile === undefined ? {} : { certificateFile }),
   };
