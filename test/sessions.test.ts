@@ -61,6 +61,20 @@ describe.each([
     }
   });
 
+  test("leave Authorization to an app that has a use for it, and never show it the gate's", async () => {
+    const hello = join(directory, "hello.mjs");
+    await gate.json("run", "--name", "own-login", "--service", "web=http", "--policy", "authorization=app", "--", process.execPath, hello); // prettier-ignore
+    const cookie = await enter(gate, "own-login.localhost");
+    const authorization = "Basic b2xnYTpzZWNyZXQ=";
+    expect(seen(await asked("own-login.localhost", cookie, { authorization })).authorization).toBe(authorization);
+    const beside = await gate.ask("own-login.localhost", "/", { headers: { ...XHR, authorization } });
+    expect(seen(beside)).toMatchObject({ authorization, "x-taskgate-user": expect.stringMatching(/^local\//) as string }); // prettier-ignore
+    expect(JSON.stringify(seen(beside))).not.toContain("tg_");
+    const token = { authorization: `Bearer ${gate.token()}` };
+    const own = await gate.ask("own-login.localhost", "/", { anonymous: true, headers: { ...XHR, ...token } });
+    expect(seen(own).authorization).toBeUndefined();
+  });
+
   test("are signed by another key after a rotation, which ends none of them", async () => {
     const before = await enter(gate, "hello.localhost");
     const [first] = (await keys()).filter(({ use }) => use === "session");

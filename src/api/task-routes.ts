@@ -65,9 +65,11 @@ function addStarting(api: Api, deps: ApiDeps): void {
   };
   api.openapi(ROUTES.runTask, async (c) => {
     needWholeScope(c.var.principal.scope, "manage");
-    const spec = withoutUndefined(c.req.valid("json"));
+    const { policy: asked, ...request } = c.req.valid("json");
+    const spec = withoutUndefined(request);
     const services = spec.services.map(withoutUndefined);
-    return c.json(await started(c, await runnerFor(c, deps).run({ ...spec, services }, deps.signal)), 201);
+    const policy = asked === undefined ? {} : { policy: withoutUndefined(asked) };
+    return c.json(await started(c, await runnerFor(c, deps).run({ ...spec, ...policy, services }, deps.signal)), 201);
   });
   api.openapi(ROUTES.attachTask, async (c) => {
     needWholeScope(c.var.principal.scope, "manage");

@@ -166,6 +166,23 @@ export const RunRequest = z
       .regex(/^(never|\d{1,9}(ms|s|m|h|d))$/, { error: "expected a duration such as 2h, or never" })
       .optional()
       .describe("How long nobody may use it before it is stopped. Absent: as configured (cull.after)."),
+    policy: z
+      .strictObject({
+        authorization: z.enum(["gate", "app"]).optional(),
+        assertion: z.enum(["none", "session", "fresh"]).optional(),
+        frame: z
+          .string()
+          .regex(/^(app|self|none|any|https?:\/\/[^\s;,]{1,255}( https?:\/\/[^\s;,]{1,255}){0,15})$/, {
+            error: "expected app, self, none, any, or origins",
+          })
+          .optional(),
+        allowedOrigins: z
+          .array(z.string().regex(/^https?:\/\/[^/\s?#@\\"<>]{1,255}$/, { error: "expected an origin" }))
+          .max(32)
+          .optional(),
+      })
+      .optional()
+      .describe("How its services are treated: see docs/identity.md."),
     anyone: Anyone.default("nobody"),
     path: z
       .string()

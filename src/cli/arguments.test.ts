@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { TokenRequest } from "../api/wire-tokens.ts";
-import { parseDuration, parseForwards, parseLifetime, parsePort, parseService, parseTarget } from "./arguments.ts";
+import {
+  parseDuration,
+  parseForwards,
+  parseLifetime,
+  parsePolicy,
+  parsePort,
+  parseService,
+  parseTarget,
+} from "./arguments.ts";
 
 test("a service has a name, a protocol and perhaps a port", () => {
   expect(parseService("web=http")).toEqual({ name: "web", protocol: "http" });
@@ -58,4 +66,13 @@ test("forwards are one name with its port, or pairs", () => {
   ]);
   for (const words of [["db", "70000"], ["db:"], [":80"], ["db:80:90"]])
     expect(() => parseForwards(words)).toThrow(/expected/);
+});
+
+test("a policy is a key and its value; what the value may be is the gate's to say", () => {
+  expect(parsePolicy("authorization=app")).toEqual({ authorization: "app" });
+  expect(parsePolicy("frame=https://a.example?x=y")).toEqual({ frame: "https://a.example?x=y" });
+  expect(parsePolicy("allowedOrigins=http://a,http://b")).toEqual({ allowedOrigins: ["http://a", "http://b"] });
+  for (const text of ["authorization", "authorization=", "cull=1h", "__proto__=x", "=x"]) {
+    expect(() => parsePolicy(text)).toThrow(/--policy/);
+  }
 });

@@ -22,6 +22,17 @@ export function parseService(text: string): RunRequest["services"][number] {
   return port === undefined ? { name, protocol: known } : { name, protocol: known, port: parsePort(port, "--service") };
 }
 
+const POLICIES = ["authorization", "assertion", "frame", "allowedOrigins"] as const;
+
+/** `authorization=app`; what a value may be is the gate's to say. */
+export function parsePolicy(text: string): NonNullable<RunRequest["policy"]> {
+  const [, key = "", value = ""] = /^(\w+)=(.+)$/s.exec(text) ?? [];
+  if (!POLICIES.some((each) => each === key)) {
+    throw usage(`--policy: "${text}" is no policy`, `KEY=VALUE, with one of ${POLICIES.join(", ")}`);
+  }
+  return { [key]: key === "allowedOrigins" ? value.split(",") : value };
+}
+
 /** 1 to 65535; `where` is the option or argument, for the failure. */
 export function parsePort(text: string, where: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;

@@ -7,6 +7,7 @@ import {
   parseActions,
   parseLifetime,
   parseIdleStop,
+  parsePolicy,
   parseService,
   parseWhen,
   PROTOCOLS,
@@ -78,6 +79,7 @@ export function createProgram(terminal: Terminal): Program {
     return command;
   };
   declareGate(declare);
+  declareRun(declare);
   declareTasks(declare);
   declareUse(declare);
   declareLogins(declare);
@@ -131,7 +133,7 @@ function declareGate(declare: Declare): void {
   );
 }
 
-function declareTasks(declare: Declare): void {
+function declareRun(declare: Declare): void {
   declare(
     "run",
     "start a command behind the gate, and leave it running",
@@ -150,6 +152,11 @@ function declareTasks(declare: Declare): void {
     )
     .addOption(accessOption())
     .option("--idle-stop <duration>", "stop it when nobody has used it for so long, or never", parseIdleStop)
+    .option(
+      "--policy <key=value>",
+      "how its services are treated (repeatable): authorization=app, assertion=fresh, frame=ORIGIN, allowedOrigins=ORIGIN,ORIGIN",
+      collectPolicy,
+    )
     .option("--path <prefix>", "path on the path host too, such as /nb/")
     .option("--user <user>", "run it as this user of the machine")
     .option("--follow", "stay with its log; Ctrl-C leaves the task running")
@@ -160,6 +167,9 @@ function declareTasks(declare: Declare): void {
     )
     .option("--no-wait", "return as soon as it is accepted")
     .option(...JSON_OPTION);
+}
+
+function declareTasks(declare: Declare): void {
   declare(
     "attach",
     "take in a port of this machine that already listens",
@@ -393,6 +403,12 @@ function accessOption(): Option {
 function collect(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text];
 }
+
+function collectPolicy(text: string, before: PolicyOption | undefined): PolicyOption {
+  return { ...before, ...parsePolicy(text) };
+}
+
+type PolicyOption = ReturnType<typeof parsePolicy>;
 
 type ServiceOption = ReturnType<typeof parseService>;
 

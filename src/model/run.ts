@@ -1,5 +1,5 @@
 import type { Anyone } from "./access.ts";
-import type { Protocol } from "./task.ts";
+import type { Policy, Protocol } from "./task.ts";
 
 /** A port that a command is told to listen on (`port` absent: the gate picks a free one and says which by environment). */
 export interface DeclaredService {
@@ -9,6 +9,9 @@ export interface DeclaredService {
 }
 
 export type RestartPolicy = "no" | "on-failure" | "always";
+
+/** How whoever starts a task may want its services treated. */
+export type RunPolicy = Pick<Policy, "authorization" | "assertion" | "frame" | "allowedOrigins">;
 
 /** What `taskgate run` asks for. */
 export interface RunSpec {
@@ -25,6 +28,8 @@ export interface RunSpec {
   readonly anyone: Anyone;
   /** How long nobody may use it before it is stopped (`2h`), or `never`; absent: as configured. */
   readonly idleStop?: string;
+  /** Of all its services. */
+  readonly policy?: RunPolicy;
   /** Path mode beside the host names, for the first service: `/nb/`. */
   readonly path?: string;
   /** The operating system's user to run as; absent: the gate's own. */

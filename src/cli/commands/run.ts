@@ -20,6 +20,7 @@ export interface RunOptions {
   readonly restart: RunRequest["restart"];
   readonly access: keyof typeof ACCESS;
   readonly idleStop?: string;
+  readonly policy?: RunRequest["policy"];
   readonly path?: string;
   readonly user?: string;
   readonly follow?: boolean;
@@ -53,6 +54,7 @@ function runRequest(terminal: Terminal, words: readonly string[], options: RunOp
     restart: options.restart,
     anyone: ACCESS[options.access],
     ...(options.idleStop === undefined ? {} : { idleStop: options.idleStop }),
+    ...(options.policy === undefined ? {} : { policy: options.policy }),
     ...(options.path === undefined ? {} : { path: options.path }),
     ...(options.user === undefined ? {} : { user: options.user }),
   };

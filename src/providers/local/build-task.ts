@@ -127,7 +127,8 @@ function buildService(
 
 function policyOf(record: RunRecord | AttachRecord, recognition: Recognition | undefined): Policy {
   const policy = recognition?.policy ?? NO_POLICY;
-  return record.kind === "run" && record.idleStop !== undefined ? { ...policy, cull: record.idleStop } : policy;
+  if (record.kind !== "run" || (record.idleStop === undefined && record.policy === undefined)) return policy;
+  return { ...policy, ...record.policy, ...(record.idleStop === undefined ? {} : { cull: record.idleStop }) };
 }
 
 /** What stands for the services of a task of which none is known yet, so that its name says how it is doing. */

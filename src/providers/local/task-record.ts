@@ -1,4 +1,4 @@
-import type { Anyone, AttachSpec, Policy, Protocol, RestartPolicy, RunSpec } from "../../model/index.ts";
+import type { Anyone, AttachSpec, Policy, Protocol, RestartPolicy, RunPolicy, RunSpec } from "../../model/index.ts";
 
 /** What a service turned out to be. */
 export interface Recognition {
@@ -49,6 +49,8 @@ export interface RunRecord extends CommonRecord {
   readonly user: string | null;
   /** See `RunSpec`. */
   readonly idleStop?: string;
+  /** See `RunSpec`. */
+  readonly policy?: RunPolicy;
   /** Why the gate stopped it by itself, in words for its owner. */
   readonly stoppedFor?: string | null;
   /** Rises with every start by a new supervisor. */
@@ -92,6 +94,7 @@ export function runRecordOf(
     restart: spec.restart,
     user: spec.user ?? null,
     ...(spec.idleStop === undefined ? {} : { idleStop: spec.idleStop }),
+    ...(spec.policy === undefined ? {} : { policy: spec.policy }),
     generation: 1,
   };
 }
