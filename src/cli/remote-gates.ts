@@ -31,21 +31,27 @@ export function isElsewhere(gate: GateFile): boolean {
  */
 export function gateAt(address: string, certificateFile?: string): GateFile {
   const url = URL.canParse(address) ? new URL(address) : null;
-  const named = url !== null && /^(.+\.)?localhost$/.test(url.hostname);
-  const local = named || url?.hostname === "127.0.0.1";
-  if (url === null || (url.protocol !== "https:" && !(url.protocol === "http:" && local))) {
+  if (url === null || !isSafe(url)) {
     throw new CommandFailure(EXIT.usage, `${address} is no address of a gate`, {
       remedy: "taskgate login https://taskgate.example.com",
     });
   }
   const secure = url.protocol === "https:";
+  const standard = secure ? 443 : 80;
   return {
     ...{ pid: ELSEWHERE, processStart: "", version: "", domain: "", adminAddress: null },
     ...{ url: url.origin, gateHost: url.hostname, secure },
-    address: named ? "127.0.0.1" : dialOf(url.hostname),
-    port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
-    ...(certificateFile === undefined ? {} : { certificateFile }),
+    address: LOCALHOST.test(url.hostname) ? "127.0.0.1" : dialOf(url.hostname),
+    port: url.port === "" ? standard : Number(url.port),
+    ...(certificateFile !== undefined && { certificateFile }),
   };
+}
+
+/** Names that are this very machine's, whatever resolves them (RFC 6761 section 6.3). */
+const LOCALHOST = /^(.+\.)?localhost$/;
+
+function isSafe({ protocol, hostname }: URL): boolean {
+  return protocol === "https:" || (protocol === "http:" && (hostname === "127.0.0.1" || LOCALHOST.test(hostname)));
 }
 
 /** The kept login to that gate; null: none. */
