@@ -13,8 +13,8 @@ const PONG_BYTES = 16;
 const ANY: Background = { requests: ["GET /healthz", "GET /health", "GET /livez", "GET /readyz", "GET /favicon.ico"] };
 
 /**
- * By a task's kind. Each row is what pages of that kind of program were seen to ask for while nobody touched them (see the recorded cases
- * in `testdata/background/`, and docs/culling.md); anything else is somebody's doing.
+ * By a task's kind. Each row is what pages of that kind of program ask for while nobody touches them (recorded for those in
+ * `testdata/background/`, known for the others: docs/culling.md); anything else is somebody's doing.
  */
 export const BACKGROUND: Readonly<Record<string, Background>> = Object.freeze({
   // JupyterLab polls running things, the folder that is shown (a file that is opened is asked for with its type), and the news feed.
