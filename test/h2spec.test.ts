@@ -15,25 +15,6 @@ const NAMED = process.env.TASKGATE_H2SPEC ?? "";
 const H2SPEC = NAMED === "" ? "h2spec" : NAMED;
 
 const CASES = 145;
-/** What nghttp2, which node:http2 is, does otherwise than h2spec has it: a plain server of Node fails the same ones. */
-const KNOWN: Readonly<Record<string, string>> = {
-  // nghttp2 forgets a stream once it is closed, and drops what still comes for it without a word, as RFC 9113 §5.1 lets it.
-  "http2/5.1 closed: Sends a DATA frame after sending RST_STREAM frame": "dropped in silence",
-  "http2/5.1 closed: Sends a HEADERS frame after sending RST_STREAM frame": "dropped in silence",
-  "http2/5.1 closed: Sends a DATA frame": "dropped in silence",
-  "http2/5.1 closed: Sends a HEADERS frame": "dropped in silence",
-  "http2/5.1.1 Sends stream identifier that is numerically smaller than previous":
-    "dropped in silence, as of a closed one",
-  // RFC 9113 §5.3.2 took priorities out of HTTP/2; nghttp2 reads over such frames.
-  "http2/5.3.1 Sends PRIORITY frame that depend on itself": "not looked at",
-  "http2/6.3 Sends a PRIORITY frame with 0x0 stream identifier": "not looked at",
-  // node takes an answer to a PING that it never sent for an attack and ends the connection.
-  "http2/6.7 Sends a PING frame with ACK": "the connection ends",
-  // Where h2spec wants the stream to end, node ends the whole connection.
-  "http2/6.9.1 Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream":
-    "the connection ends",
-};
-
 let app: App;
 let folder: string;
 beforeAll(async () => {
@@ -76,15 +57,12 @@ async function play(port: number, tls: boolean): Promise<ReadonlyMap<string, boo
 }
 
 describe("h2spec", () => {
-  test.each(["prior knowledge", "TLS"])("%s: only what Node itself fails", async (entrance) => {
+  test.each(["prior knowledge", "TLS"])("%s: every case", async (entrance) => {
     await using files = entrance === "TLS" ? await writePem(selfSigned(["127.0.0.1"])) : null;
     await using rig = await serve(files);
     const played = await play(rig.port, files !== null);
     expect(played.size).toBe(CASES);
     const failed = [...played].filter(([, passed]) => !passed).map(([title]) => title);
-    expect(failed.filter((title) => KNOWN[title] === undefined)).toEqual([]);
-    for (const title of Object.keys(KNOWN)) {
-      if (!failed.includes(title)) process.stderr.write(`h2spec passes now: ${title}: take it off the list\n`);
-    }
+    expect(failed).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
+import type { AddressInfo } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startHttpApp } from "../src/dataplanes/testing/apps.ts";
@@ -24,6 +25,16 @@ const moved = { written: 0, read: 0 };
 /** Whether the job reads or lets it lie. */
 let reading = Promise.withResolvers<undefined>();
 
+/** What speaks HTTP/2 itself: a gRPC service. */
+const calls = http2.createServer({ settings: { initialWindowSize: 1024 * 1024 } }).on("stream", (stream, headers) => {
+  stream.on("error", () => undefined);
+  stream.respond({ ":status": 200 });
+  if (headers[":method"] === "GET") {
+    stream.resume(); // node resets a stream whose request nobody read, and an end that has to wait for room with it
+    void pour(stream);
+  } else void reading.promise.then(() => sip(stream)).then(() => stream.end("ok"));
+});
+
 const app = await startHttpApp((req, res) => {
   if (req.method === "GET") {
     void pour(res);
@@ -35,10 +46,16 @@ const app = await startHttpApp((req, res) => {
 beforeAll(async () => {
   plane = await startPlaneProcess();
   await plane.service({ key: "local/a/web", matches: [byHost("a.localhost")], endpoints: [app.address] });
+  calls.listen(0, "127.0.0.1");
+  await once(calls, "listening");
+  const { port } = calls.address() as AddressInfo;
+  const endpoints = [{ ip: "127.0.0.1", port }];
+  await plane.service({ key: "local/b/api", protocol: "grpc", matches: [byHost("b.localhost")], endpoints });
 });
 afterAll(async () => {
   await plane[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
+  calls.close();
 });
 
 /** Writes it all, as fast as it is taken. */
@@ -136,22 +153,28 @@ test("a fast HTTP/1.1 client of a slow job: memory is flat, and all of it arrive
   });
 });
 
-test("a slow HTTP/2 client of a fast job: memory is flat, and all of it arrives", async () => {
+test.each([
+  ["job", "a.localhost"],
+  ["gRPC service", "b.localhost"],
+])("a slow HTTP/2 client of a fast %s: memory is flat, and all of it arrives", async (_what, host) => {
   const session = http2.connect(`http://127.0.0.1:${String(plane.port)}`, { settings: { initialWindowSize: 4 * MiB } });
   let streams: http2.ClientHttp2Stream[] = [];
   await expectFlat({
-    begin: () => (streams = each(() => session.request({ ":path": "/", ":authority": "a.localhost" }))),
+    begin: () => (streams = each(() => session.request({ ":path": "/", ":authority": host }))),
     finish: () => Promise.all(streams.map(sip)),
   });
   session.destroy();
 });
 
-test("a fast HTTP/2 client of a slow job: memory is flat, and all of it arrives", async () => {
+test.each([
+  ["job", "a.localhost"],
+  ["gRPC service", "b.localhost"],
+])("a fast HTTP/2 client of a slow %s: memory is flat, and all of it arrives", async (_what, host) => {
   const session = http2.connect(`http://127.0.0.1:${String(plane.port)}`);
   let ends: Promise<unknown>[] = [];
   const begin = () => {
     ends = each(() => {
-      const stream = session.request({ ":method": "POST", ":path": "/", ":authority": "a.localhost" });
+      const stream = session.request({ ":method": "POST", ":path": "/", ":authority": host });
       void pour(stream);
       stream.resume();
       return once(stream, "end");

@@ -1,8 +1,7 @@
 import type { Route } from "../../model/index.ts";
 import type { PlaneContext } from "./context.ts";
-import type { Exchange, Fields } from "./exchange.ts";
-import { requestFields, upstreamHost, type Allowed } from "./request-fields.ts";
-import { responseFields } from "./response-fields.ts";
+import type { Exchange } from "./exchange.ts";
+import { steadyFields, upstreamHost, type Allowed } from "./request-fields.ts";
 import type { Target } from "./target.ts";
 import type { Flow } from "./traffic.ts";
 
@@ -49,39 +48,9 @@ export function upstreamPath({ exchange, prefix }: Call): string {
   return prefix === null ? path : path.slice(prefix.length - 1);
 }
 
-/** Fields and Host as the job at this endpoint gets them. */
-export function upstreamHead(call: Call, target: Target): { fields: string[]; host: string } {
-  const { exchange, route, allowed, prefix, context, flow } = call;
-  const input = {
-    exchange,
-    route,
-    allowed,
-    prefix,
-    flow,
-    address: target.address,
-    site: context.site,
-    via: context.via,
-  };
-  return { fields: requestFields(input), host: upstreamHost(input) };
-}
-
-/** A job's answer as the visitor gets it. Throws what `Exchange.begin` throws. */
-export function beginAnswer(
-  call: Call,
-  target: Target,
-  answer: { status: number; message: string; fields: Fields; trailers: boolean; only: boolean },
-): void {
-  const { exchange, route, allowed, prefix } = call;
-  const { status, trailers } = answer;
-  const fields = responseFields(answer.fields, {
-    exchange,
-    route,
-    allowed,
-    prefix,
-    status,
-    trailers,
-    address: target.address,
-  });
-  exchange.begin({ status, message: answer.message, fields, only: answer.only });
-  call.flow.answered(status);
+/** Fields and Host as the job at this endpoint gets them, without what the flow adds. */
+export function steadyRequestHead(call: Call, { address }: Target): { fields: string[]; host: string } {
+  const { exchange, route, allowed, prefix, context } = call;
+  const input = { exchange, route, allowed, prefix, address, site: context.site, via: context.via };
+  return { fields: steadyFields(input), host: upstreamHost(input) };
 }

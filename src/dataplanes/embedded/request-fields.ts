@@ -42,6 +42,11 @@ function outKeys(connection: string | undefined, { strip, set }: Allowed): Reado
 
 /** What the job gets, without the fields of its own protocol's framing. Throws nothing: values are as the visitor's parser let them in. */
 export function requestFields(input: RequestFieldsInput): string[] {
+  return [...steadyFields(input), ...input.flow.upstreamFields];
+}
+
+/** The same without what the flow adds. Follows from what `steadyFieldsText` follows from. */
+export function steadyFields(input: SteadyInput): string[] {
   const { exchange, allowed } = input;
   const out = outKeys(joined(exchange.fields, "connection"), allowed);
   const fields: string[] = [];
@@ -53,7 +58,8 @@ export function requestFields(input: RequestFieldsInput): string[] {
   });
   joinCookies(fields);
   if (acceptsTrailers(joined(exchange.fields, "te"))) fields.push("TE", "trailers");
-  fields.push(...addedFields(input));
+  fields.push(...forwardingFields(input));
+  for (const [name, value] of allowed.set) fields.push(name, value);
   return fields;
 }
 
@@ -129,14 +135,6 @@ export function upstreamHost({
   address,
 }: Pick<RequestFieldsInput, "exchange" | "route" | "address">): string {
   return route.policy.rewriteHost === true ? hostOf(address) : exchange.head.host;
-}
-
-/** What the gate itself says to the job. */
-function addedFields(input: RequestFieldsInput): string[] {
-  const fields = forwardingFields(input);
-  fields.push(...input.flow.upstreamFields);
-  for (const [name, value] of input.allowed.set) fields.push(name, value);
-  return fields;
 }
 
 function forwardingFields({ exchange, site, prefix, via }: SteadyInput): string[] {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createHead, parseHost, parseTarget } from "./request-head.ts";
+import { parseHost, parseTarget } from "./request-head.ts";
 
 test.each([
   ["nb.localhost", "nb.localhost"],
@@ -67,13 +67,4 @@ test("reads targets in origin, absolute and asterisk form, and refuses what coul
   }
   expect(parseTarget("GET", "/", []).ok).toBe(false);
   expect(parseTarget("GET", "/", ["Host", "a", "host", "a"]).ok).toBe(false);
-});
-
-test("joins repeated fields and names them all", () => {
-  const base = { method: "GET", host: "a", path: "/", peer: "::1", secure: false };
-  const head = createHead(base, ["X-A", "1", "Cookie", "a=1", "x-a", "2", "cookie", "b=2"]);
-  expect(head.header("x-a")).toBe("1, 2");
-  expect(head.header("cookie")).toBe("a=1; b=2");
-  expect(head.header("constructor")).toBeUndefined();
-  expect([...(head.names?.() ?? [])]).toEqual(["x-a", "cookie"]);
 });

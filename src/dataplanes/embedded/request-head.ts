@@ -1,6 +1,5 @@
 import { isIPv6 } from "node:net";
-import type { RequestHead } from "../../model/index.ts";
-import { eachField, valuesOf, type Fields } from "./exchange.ts";
+import { valuesOf, type Fields } from "./exchange.ts";
 
 const NAME_OR_IPV4 = /^[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/;
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[^:@/?#[\]]+)(?::(\d{0,5}))?$/;
@@ -63,21 +62,4 @@ function singleHost(fields: Fields): string | null {
   const hosts = valuesOf(fields, "host");
   const host = hosts[0]?.trim().toLowerCase() ?? "";
   return hosts.length === 1 && parseHost(host) !== null ? host : null;
-}
-
-/** Reads fields as `RequestHead.header` promises: repeated ones are joined, none is dropped. */
-export function createHead(base: Omit<RequestHead, "header" | "names">, fields: Fields): RequestHead {
-  let joined: Map<string, string> | undefined;
-  const byName = () => (joined ??= joinFields(fields));
-  return { ...base, header: (name) => byName().get(name), names: () => byName().keys() };
-}
-
-function joinFields(fields: Fields): Map<string, string> {
-  const byName = new Map<string, string>();
-  eachField(fields, (name, value) => {
-    const key = name.toLowerCase();
-    const before = byName.get(key);
-    byName.set(key, before === undefined ? value : `${before}${key === "cookie" ? "; " : ", "}${value}`);
-  });
-  return byName;
 }

@@ -1,15 +1,5 @@
 import type { Fields } from "../exchange.ts";
-import {
-  ANSWERED,
-  beginAnswer,
-  failed,
-  upstreamHead,
-  upstreamPath,
-  type Call,
-  type Failure,
-  type Outcome,
-} from "../forward.ts";
-import { isSayable } from "../http1/say.ts";
+import { ANSWERED, failed, type Call, type Failure, type Outcome } from "../forward.ts";
 import { requestTrailers } from "../request-fields.ts";
 import { responseTrailers } from "../response-fields.ts";
 import type { Target } from "../target.ts";
@@ -20,6 +10,7 @@ import { DEADLINE_EXCEEDED, readDeadline } from "./grpc-deadline.ts";
 import type { FieldBlock } from "./hpack/decoder.ts";
 import { Http2Exchange, type PieceTaker } from "./http2-exchange.ts";
 import { readAnswer } from "./read-answer.ts";
+import { requestToJob } from "./request-to-job.ts";
 import type { Http2Stream, StreamUser } from "./stream.ts";
 
 /** Carries a call to a job that speaks HTTP/2 in the clear (gRPC), as one stream of a shared session. */
@@ -59,7 +50,7 @@ class Attempt implements StreamUser, PieceTaker {
 
   start(session: ClientSession): void {
     const { call, exchange, target, resolve } = this.#input;
-    const head = requestHead(call, target);
+    const head = requestToJob(call, exchange, target);
     if (head === null) return resolve(failed("bad_request"));
     target.active += 1;
     const whole = exchange.framing.kind === "none";
@@ -106,11 +97,8 @@ class Attempt implements StreamUser, PieceTaker {
     if (status < 200) return last ? this.#giveUp("bad_answer") : this.#inform(status, fields);
     const stream = this.#stream;
     if (stream !== null && !last && exchange.head.method !== "HEAD" && length !== null) stream.expected = length;
-    try {
-      beginAnswer(call, target, { status, message: "", fields, trailers: !last, only: last });
-    } catch {
-      return this.#giveUp("bad_answer");
-    }
+    if (!exchange.answerWith(call, target, { status, fields, last })) return this.#giveUp("bad_answer");
+    call.flow.answered(status);
     this.#answered = true;
     this.#ended = last;
     resolve(ANSWERED);
@@ -181,14 +169,4 @@ class Attempt implements StreamUser, PieceTaker {
     this.#failure = failure;
     this.#stream?.reset(CODE.cancel);
   }
-}
-
-/** null: it cannot be said. */
-function requestHead(call: Call, target: Target): string[] | null {
-  const { exchange } = call;
-  const { fields, host } = upstreamHead(call, target);
-  for (let at = 0; at + 1 < fields.length; at += 2) if (!isSayable(fields[at] ?? "", fields[at + 1] ?? "")) return null;
-  const pseudo = [":method", exchange.head.method, ":scheme", "http", ":authority", host, ":path", upstreamPath(call)];
-  if (exchange.framing.kind === "length") fields.push("content-length", exchange.framing.length);
-  return [...pseudo, ...fields];
 }

@@ -2,10 +2,10 @@ import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../../model/index.ts";
 import type { Client } from "../client.ts";
 import { type AnswerHead, type Exchange, type Fields, type Framing, valuesOf } from "../exchange.ts";
-import { beginAnswer, type Call } from "../forward.ts";
+import type { Call } from "../forward.ts";
 import { claimLent } from "../lent-reads.ts";
 import type { Rendered } from "../pages.ts";
-import { createHead } from "../request-head.ts";
+import { responseFields } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import type { ResponseFraming, ResponseHeadRead } from "../http1/read-head.ts";
 import { dateText, isSayable } from "../http1/say.ts";
@@ -14,6 +14,7 @@ import { ByteQueue } from "./byte-queue.ts";
 import type { Piece } from "./frame-reader.ts";
 import { CODE } from "./frames.ts";
 import type { FieldBlock } from "./hpack/decoder.ts";
+import { Http2Head } from "./http2-head.ts";
 import type { RequestRead } from "./read-request.ts";
 import type { Http2Stream, StreamUser } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -41,6 +42,16 @@ export interface PieceTaker {
   left(): void;
 }
 
+interface JobAnswer {
+  readonly status: number;
+  readonly fields: Fields;
+  /** Its length is not known before, so that trailers may follow. */
+  readonly trailers: boolean;
+  /** Nothing follows at all. */
+  readonly only?: boolean;
+}
+
+const DATE = "date";
 const NO_FIELDS: Fields = Object.freeze([]);
 
 /** One request on a stream of a visitor, and its answer: waiting → begun → finished; `left` once the stream was broken off before that. */
@@ -84,17 +95,7 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
     this.upgrade = upgrade;
     this.framing = upgrade === null ? read.framing : NO_BODY;
     this.#whole = read.framing.kind === "none";
-    const { target } = read;
-    this.head = createHead(
-      {
-        method: upgrade?.protocol === "websocket" ? "GET" : read.method,
-        host: target.ok ? target.host : "",
-        path: target.ok ? target.path : "/",
-        peer: this.client.peer,
-        secure: this.client.secure,
-      },
-      fields,
-    );
+    this.head = new Http2Head(read, fields, this.client);
     if (this.framing.kind === "length") stream.expected = Number(this.framing.length);
     stream.user = this;
   }
@@ -137,16 +138,21 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
   }
 
   begin({ status, fields, only }: AnswerHead): void {
-    const head = [":status", String(status)];
-    let dated = false;
     for (let at = 0; at + 1 < fields.length; at += 2) {
       const name = fields[at] ?? "";
-      const value = fields[at + 1] ?? "";
-      if (!isSayable(name, value)) throw new Error(`HTTP/2 cannot say the field ${name}`);
-      if (name.length === 4 && name.toLowerCase() === "date") dated = true;
-      head.push(name, value);
+      if (!isSayable(name, fields[at + 1] ?? "")) throw new Error(`HTTP/2 cannot say the field ${name}`);
     }
-    if (!dated) head.push("date", dateText());
+    this.#sendHead(status, fields, only);
+  }
+
+  #sendHead(status: number, fields: Fields, only: boolean): void {
+    const head = [":status", String(status), ...fields];
+    let dated = false;
+    for (let at = 0; at < fields.length; at += 2) {
+      const name = fields[at] ?? "";
+      if (name.length === DATE.length && name.toLowerCase() === DATE) dated = true;
+    }
+    if (!dated) head.push(DATE, dateText());
     this.begun = true;
     const last = only || this.head.method === "HEAD" || status === 204 || status === 304;
     this.#stream.sendHead(head, last);
@@ -211,13 +217,22 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
   }
 
   answer(call: Call, target: Target, answer: { head: ResponseHeadRead; framing: ResponseFraming }): boolean {
-    const { status, message, fields } = answer.head;
-    const trailers = answer.framing.kind === "chunked";
-    try {
-      beginAnswer(call, target, { status, message, fields: fields.flat, trailers, only: false });
-    } catch {
-      return false;
-    }
+    const { status, fields } = answer.head;
+    return this.#answer(call, target, { status, fields: fields.flat, trailers: answer.framing.kind === "chunked" });
+  }
+
+  /** The same from a job that speaks HTTP/2. `last`: nothing follows. */
+  answerWith(call: Call, target: Target, answer: { status: number; fields: Fields; last: boolean }): boolean {
+    const { status, fields, last } = answer;
+    return this.#answer(call, target, { status, fields, trailers: !last, only: last });
+  }
+
+  #answer({ route, allowed, prefix }: Call, { address }: Target, answer: JobAnswer): boolean {
+    // What the readers took is sayable; what the gatekeeper puts in may hold anything.
+    for (const [name, value] of allowed.respond) if (!isSayable(name, value)) return false;
+    const { status, fields, trailers, only = false } = answer;
+    const input = { exchange: this, route, allowed, prefix, address, status, trailers };
+    this.#sendHead(status, responseFields(fields, input), only);
     return true;
   }
 
