@@ -3,7 +3,6 @@ import { startBasic } from "../auth/authenticators/basic.ts";
 import { createJupyterHub } from "../auth/authenticators/jupyterhub/jupyterhub.ts";
 import { checkKerberosInstalled } from "../auth/authenticators/kerberos/acceptor.ts";
 import { startKerberos } from "../auth/authenticators/kerberos/kerberos.ts";
-import { createOidc } from "../auth/authenticators/oidc/oidc.ts";
 import { startTrustedHeader } from "../auth/authenticators/trusted-header.ts";
 import { createAdmins } from "../auth/admins.ts";
 import type { AuthDeps } from "../auth/auth.ts";
@@ -72,8 +71,11 @@ interface MethodDeps extends Pick<AuthMethodsDeps, "site"> {
 
 async function startAuthMethod(method: LoginMethod, deps: MethodDeps): Promise<Started> {
   switch (method.type) {
-    case "oidc":
+    case "oidc": {
+      // Its libraries take longer to load than all other methods, and most gates have no use for them.
+      const { createOidc } = await import("../auth/authenticators/oidc/oidc.ts");
       return createOidc(method, deps);
+    }
     case "jupyterhub":
       return createJupyterHub({ ...deps, config: method });
     case "basic":
