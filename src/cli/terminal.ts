@@ -53,7 +53,7 @@ export function homeOf(terminal: Terminal): Home {
 
 /** Text that jobs had a hand in, for a terminal: without control characters, which could move the cursor or rewrite what stands there. */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[\p{Cc}\p{Bidi_Control}]/gu, " ");
+  return stripVTControlCharacters(text).replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, " ");
 }
 
 /** Resolves when the signal aborts: for commands whose end is Ctrl-C. */

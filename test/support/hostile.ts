@@ -8,6 +8,8 @@ import { type Answer, ROOT, startTestGate, type TestGate } from "./gate.ts";
 
 /** What reached one of the jobs. */
 export interface Reached {
+  /** Name or id of the job's task. */
+  readonly task: string;
   readonly method: string;
   readonly url: string;
   readonly rawHeaders: readonly string[];
@@ -61,17 +63,25 @@ export interface HostileGate extends AsyncDisposable {
   statusFor(name: string, headers: Readonly<Record<string, string>>, path?: string): Promise<number>;
 }
 
-/** `config` beside two people with passwords, alice (of the group ml) and bob, both of the realm corp. */
-export async function startHostileGate(config: Readonly<Record<string, unknown>> = {}): Promise<HostileGate> {
+/**
+ * `config` beside two people with passwords, alice (of the group ml) and bob, both of that realm. `prepare` writes files that the config
+ * names, relative to it.
+ */
+export async function startHostileGate(
+  config: Readonly<Record<string, unknown>> = {},
+  prepare: (folder: string) => void = () => undefined,
+  realm = "corp",
+): Promise<HostileGate> {
   const folder = mkdtempSync(join(tmpdir(), "tg-hostile-"));
+  prepare(folder);
   const seen = join(folder, "seen");
   writeFileSync(seen, "");
   const password = await hash(PASSWORD, 4);
   writeFileSync(join(folder, "htpasswd"), `alice:${password}\nbob:${password}\n`, { mode: 0o600 });
   writeFileSync(join(folder, "groups"), "ml: alice\n");
-  const corp = { type: "basic", name: "corp", passwordFile: "htpasswd", groupsFile: "groups" };
+  const passwords = { type: "basic", name: realm, passwordFile: "htpasswd", groupsFile: "groups" };
   const { login = {}, ...rest } = config as { login?: { methods?: object[] } };
-  const methods = [corp, ...(login.methods ?? [])];
+  const methods = [passwords, ...(login.methods ?? [])];
   const file = join(folder, "config.yaml");
   writeFileSync(file, JSON.stringify({ log: { level: "debug" }, login: { ...login, methods }, ...rest }));
   const gate = await startTestGate({ config: file, environment: { SEEN: seen, SECRET_OF_THE_CALLER: "s3cret" } });
@@ -139,15 +149,18 @@ class Hostile implements HostileGate {
         resolve(result);
       };
       session.on("error", (error: Error) => end(error.message));
-      const stream = session.request(
-        { ":path": "/", ...headers },
-        { endStream: body === undefined && trailers === undefined, waitForTrailers: trailers !== undefined },
-      );
-      stream.on("wantTrailers", () => stream.sendTrailers(trailers ?? {}));
-      stream.on("response", (answer: IncomingHttpHeaders) => end(Number(answer[":status"])));
-      stream.on("error", (error: Error) => end(error.message));
-      stream.on("close", () => end("closed"));
-      if (body !== undefined || trailers !== undefined) stream.end(body);
+      // Extended CONNECT (RFC 8441) is for who knows that the other side takes it.
+      session.once("remoteSettings", () => {
+        const stream = session.request(
+          { ":path": "/", ...headers },
+          { endStream: body === undefined && trailers === undefined, waitForTrailers: trailers !== undefined },
+        );
+        stream.on("wantTrailers", () => stream.sendTrailers(trailers ?? {}));
+        stream.on("response", (answer: IncomingHttpHeaders) => end(Number(answer[":status"])));
+        stream.on("error", (error: Error) => end(error.message));
+        stream.on("close", () => end("closed"));
+        if (body !== undefined || trailers !== undefined) stream.end(body);
+      });
     });
   }
 

@@ -8,7 +8,8 @@ const server = createServer((request, response) => {
   request.on("end", () => {
     const { method, url, rawHeaders, rawTrailers } = request;
     const text = Buffer.concat(body).toString("latin1");
-    appendFileSync(process.env.SEEN, `${JSON.stringify({ method, url, rawHeaders, rawTrailers, body: text })}\n`);
+    const task = process.env.TASKGATE_TASK;
+    appendFileSync(process.env.SEEN, `${JSON.stringify({ task, method, url, rawHeaders, rawTrailers, body: text })}\n`);
     if (url.startsWith("/raw/")) request.socket.end(Buffer.from(url.slice("/raw/".length), "base64url"));
     else if (url === "/environment") response.end(JSON.stringify(process.env));
     else response.end("reached");
