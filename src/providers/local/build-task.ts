@@ -1,13 +1,14 @@
-import type {
-  Access,
-  Endpoint,
-  Exposure,
-  Identity,
-  Policy,
-  Protocol,
-  Service,
-  Task,
-  TaskState,
+import {
+  OWNER_ONLY,
+  type Access,
+  type Endpoint,
+  type Exposure,
+  type Identity,
+  type Policy,
+  type Protocol,
+  type Service,
+  type Task,
+  type TaskState,
 } from "../../model/index.ts";
 import { openPort, type OpenPorts } from "./found-services.ts";
 import { describeState } from "./describe-state.ts";
@@ -56,9 +57,12 @@ export function buildRunTask(view: RunView, owner: Identity): Task {
     })),
     ...record.found.map(({ name, ports }) => ({ name, protocol: null, portOf: (r: string) => ports[r] })),
   ];
-  const services = named.map(({ name, protocol, portOf }, index) =>
-    buildService(record, { name, protocol, port: record.replicas === 1 ? portOf("0") : undefined, first: index === 0 }),
-  );
+  const services = named.map(({ name, protocol, portOf }, index) => {
+    const port = record.replicas === 1 ? portOf("0") : undefined;
+    // Who says which services there are means those when they open them to others, and not a debugger's port beside them.
+    const own = record.declared.length > 0 && protocol === null;
+    return buildService(record, { name, protocol, port, first: index === 0, own });
+  });
   const endpoints = named.map(({ name, portOf }) => {
     const list = replicasOf(record).flatMap((replica) => buildEndpoint(open, replica, portOf(replica)));
     return [name, list] as const;
@@ -81,7 +85,7 @@ export function buildAttachTask(view: AttachView, owner: Identity): Task {
   const services =
     service === null
       ? [buildAwaited(record)]
-      : [buildService(record, { name: service, protocol: record.protocol, port, first: true })];
+      : [buildService(record, { name: service, protocol: record.protocol, port, first: true, own: false })];
   const list: Endpoint[] = ip === null ? [] : [{ address: { ip, port }, replica: "0", weight: 1, health: "healthy" }];
   return {
     ...commonTask(record, owner),
@@ -110,6 +114,8 @@ function buildService(
     readonly protocol: Protocol | null;
     readonly port: number | undefined;
     readonly first: boolean;
+    /** For the owner alone, whatever the task says of its services. */
+    readonly own: boolean;
   },
 ): Service {
   const recognition = record.recognised[wanted.name];
@@ -120,7 +126,8 @@ function buildService(
     ...(wanted.port === undefined ? {} : { port: wanted.port }),
     guard: "gate",
     ...(recognition?.landingPath === undefined ? {} : { landingPath: recognition.landingPath }),
-    exposures: exposuresOf(record, protocol, wanted.first),
+    exposures: wanted.own ? [] : exposuresOf(record, protocol, wanted.first),
+    ...(wanted.own && { access: OWNER_ONLY }),
     policy: policyOf(record, recognition),
   };
 }

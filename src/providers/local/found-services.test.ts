@@ -69,6 +69,23 @@ test("a found service does not get the name of a declared one", () => {
   expect(namesOf(admit(recordOf({ services }), openPorts([1]), ["0", 1]))).toEqual(["jupyter-2"]);
 });
 
+test("beside declared services, a found one is the owner's alone, however open the task is; without, it is as open as the task", () => {
+  const view = (record: RunRecord, open: OpenPorts) =>
+    buildRunTask({ record, open, phase: "supervised", stopping: false, state: null, ready: true }, OWNER);
+  const services = [{ name: "web", protocol: "http" }] as const;
+  const open = openPorts([5000, 1]);
+  const debuggable = { ...JUPYTER, protocol: "tcp" } as const;
+  const beside = view(admit(recordOf({ services, anyone: "public" }), open, ["0", 1], debuggable), open);
+  expect(beside.services.map(({ access, exposures }) => [access?.anyone, exposures])).toEqual([
+    [undefined, []],
+    ["nobody", []],
+  ]);
+  const alone = view(admit(recordOf({ anyone: "public" }), open, ["0", 1], debuggable), open);
+  expect(alone.services.map(({ access, exposures }) => [access?.anyone, exposures])).toEqual([
+    [undefined, [{ by: "port" }]],
+  ]);
+});
+
 test("internal plumbing is no service", () => {
   const record = recordOf();
   expect(admit(record, openPorts([1]), ["0", 1], { ...JUPYTER, hidden: true })).toBe(record);
