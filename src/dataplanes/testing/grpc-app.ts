@@ -102,7 +102,7 @@ type Callback = (error: grpc.ServiceError | null, value?: Buffer) => void;
 export interface EchoCalls {
   unary(message: Buffer, metadata: grpc.Metadata, callback: Callback): grpc.ClientUnaryCall;
   collect(callback: Callback): grpc.ClientWritableStream<Buffer>;
-  repeat(message: Buffer): grpc.ClientReadableStream<Buffer>;
+  repeat(message: Buffer, metadata?: grpc.Metadata): grpc.ClientReadableStream<Buffer>;
   chat(): grpc.ClientDuplexStream<Buffer, Buffer>;
   close(): void;
 }
