@@ -69,7 +69,7 @@ test("a deep link to a service's host goes through login and comes back to the s
   expect(page.url()).toBe(`http://hello.localhost:${String(port)}/deep/link?q=1`);
   const shown = await page.locator("pre").innerText();
   expect(shown).toContain("GET /deep/link?q=1");
-  expect(shown).not.toMatch(/taskgate-session|authorization|x-taskgate/i); // no credential of the gate's reaches the job
+  expect(shown).not.toMatch(/taskgate-session|authorization/i); // no credential of the gate's reaches the job
   await context.close();
 });
 
@@ -137,5 +137,81 @@ test("a stopped service shows a page that says so, with its last log lines to it
       { timeout: 30_000 },
     )
     .toMatch(/gone has crashed[\s\S]*Exited with code 3[\s\S]*last words/);
+  await context.close();
+});
+
+const at = (name: string, path = "/") => `http://${name}.localhost:${String(gate.file().port)}${path}`;
+
+test("logging out ends what the login opened, in every tab", async () => {
+  const context = await loggedIn();
+  const tab = await context.newPage();
+  await tab.goto(at("hello"));
+  await tab.getByRole("heading", { name: "Hello from a job" }).waitFor();
+  const page = await context.newPage();
+  await page.goto(at("taskgate", "/.taskgate/"));
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByLabel("Login link or token").waitFor();
+  expect(await tab.evaluate(async () => (await fetch("/")).status)).toBe(401);
+  await tab.reload();
+  await tab.getByLabel("Login link or token").waitFor();
+  expect(new URL(tab.url()).hostname).toBe("taskgate.localhost");
+  await context.close();
+});
+
+test("a session that ends under an open page: its scripts are told so, and reloading goes on by the login to the same place", async () => {
+  const context = await loggedIn();
+  const page = await context.newPage();
+  await page.goto(at("hello", "/deep?q=2"));
+  await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+  const sessions = await gate.json<{ id: string; host: string }[]>("sessions", "list");
+  for (const { id, host } of sessions) if (host === "hello.localhost") await gate.cli("sessions", "end", id);
+  const told = await page.evaluate(async () => {
+    const answer = await fetch("/data", { redirect: "manual" });
+    return [answer.status, answer.headers.get("x-taskgate-error"), answer.type];
+  });
+  expect(told).toEqual([401, "unauthenticated", "basic"]);
+  await page.reload();
+  await page.getByText("GET /deep?q=2").waitFor();
+  expect(page.url()).toBe(at("hello", "/deep?q=2"));
+  await context.close();
+});
+
+/** In a page: shows another one in itself. */
+const FRAME = `(url) => new Promise((resolve) => {
+  const frame = document.createElement("iframe");
+  frame.src = url;
+  frame.onload = () => resolve(null);
+  document.body.append(frame);
+})`;
+/** In a page: sets cookies of the gate's names in all ways that a script can. */
+const TOSS = `(port) => {
+  for (const name of ["session", "state", "other"])
+    for (const more of ["", "; domain=localhost", "; domain=hello.localhost", "; path=/deep"])
+      document.cookie = "taskgate-" + name + "-" + port + "=tossed" + more;
+}`;
+
+test("a hostile job's page reads nothing of its siblings or of the gate, frames none, and keeps nobody out by cookies", async () => {
+  const context = await loggedIn();
+  const page = await context.newPage();
+  for (const name of ["chat", "hello"]) await page.goto(at(name));
+  await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
+  const reads = (url: string): Promise<string> =>
+    fetch(url, { credentials: "include" }).then(
+      async (answer) => `${String(answer.status)} ${await answer.text()}`,
+      () => "refused",
+    );
+  for (const url of [at("chat"), at("taskgate", "/.taskgate/api/v1/tasks"), at("taskgate", "/.taskgate/")])
+    expect(await page.evaluate(reads, url), url).toBe("refused");
+  await page.evaluate(`(${FRAME})(${JSON.stringify(at("taskgate", "/.taskgate/login"))})`);
+  await page.evaluate(`(${TOSS})(${String(gate.file().port)})`);
+  expect(page.frames()).toHaveLength(2);
+  expect(page.frames().map((frame) => frame.url())).not.toContain(at("taskgate", "/.taskgate/login"));
+  const seen = await page.evaluate("document.cookie");
+  expect(seen).toContain("tossed");
+  expect(seen).not.toContain("eyJ"); // no script sees the session
+  for (const name of ["hello", "chat"]) {
+    const answer = await page.goto(at(name, "/deep"));
+    expect([200, 426], name).toContain(answer?.status());
+  }
   await context.close();
 });
