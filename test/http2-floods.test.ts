@@ -95,16 +95,37 @@ describe("floods of HTTP/2 end their own connection and nobody else's", () => {
     await until(() => rig.gatekeeper.open.length === 0);
   });
 
-  test("streams that it makes the gate break off (CVE-2025-8671)", async () => {
+  const post = (stream: number, more: Readonly<Record<string, string>> = {}) =>
+    frame(FRAME.headers, FLAG.endHeaders, stream, fieldBlock({ ...REQUEST, ":method": "POST", ...more }));
+  const trailers = (stream: number, fields: Readonly<Record<string, string>>, flags: number) =>
+    frame(FRAME.headers, FLAG.endHeaders | flags, stream, fieldBlock(fields));
+
+  test.each<readonly [string, (stream: number) => readonly Buffer[]]>([
+    ["a window of nothing", (stream) => [post(stream), frame(FRAME.windowUpdate, 0, stream, uint32(0))]],
+    ["a window beyond all", (stream) => [post(stream), frame(FRAME.windowUpdate, 0, stream, uint32(0x7fff_ffff))]],
+    ["trailers that are no end", (stream) => [post(stream), trailers(stream, { "x-a": "1" }, 0)]],
+    ["trailers with pseudo fields", (stream) => [post(stream), trailers(stream, { ":path": "/" }, FLAG.endStream)]],
+    ["trailers that no field may be", (stream) => [post(stream), trailers(stream, { "X-A": "1" }, FLAG.endStream)]],
+    [
+      "a body beyond its length",
+      (stream) => [post(stream, { "content-length": "1" }), frame(FRAME.data, 0, stream, Buffer.alloc(2))],
+    ],
+    [
+      "an end before its length",
+      (stream) => [post(stream, { "content-length": "1" }), frame(FRAME.data, FLAG.endStream, stream)],
+    ],
+    [
+      "DATA behind the end",
+      (stream) => [post(stream), frame(FRAME.data, FLAG.endStream, stream), frame(FRAME.data, 0, stream)],
+    ],
+  ])("streams that it makes the gate break off (CVE-2025-8671), by %s", async (_what, make) => {
     using client = await RawHttp2.connect(rig.port);
-    await flood(client, (round) =>
-      times(100, (at) => {
-        const stream = (round * 100 + at) * 2 + 1;
-        return Buffer.concat([client.request(stream, HOST), frame(FRAME.windowUpdate, 0, stream, uint32(0))]);
-      }),
-    );
+    const before = requests;
+    await flood(client, (round) => times(100, (at) => Buffer.concat(make((round * 100 + at) * 2 + 1))));
     await until(() => client.closed);
-    expect(requests).toBeLessThan(2000);
+    expect(client.goaway).not.toBe(CODE.none);
+    expect(requests - before).toBeLessThan(500);
+    await until(() => rig.gatekeeper.open.length === 0);
   });
 
   test.each([
@@ -250,6 +271,47 @@ describe("visitors of HTTP/2 that are slow on purpose hold little", () => {
     await rig.publish();
   });
 
+  test("answers that nobody takes end after the idle time", async () => {
+    await using own = await startRig(startTestPlane, { limits: { idleTime: 300, keepAlive: 400 } });
+    own.table.service({ key: "local/nb/web", matches: [byHost(HOST)], endpoints: [app.address] });
+    await own.publish();
+    using client = await RawHttp2.connect(own.port, Buffer.concat([Buffer.from([0, 4]), uint32(0)]));
+    client.send(client.request(1, HOST));
+    await until(() => client.on(FRAME.headers, 1).length === 1);
+    await until(() => client.resetOf(1) !== null);
+    await until(() => client.closed);
+  });
+
+  test("uploads that are broken off with their connection leave nothing behind", async () => {
+    await using deaf = await startHttpApp((req) => req.pause());
+    const key = "local/deaf/web";
+    rig.table.service({ key, matches: [byHost("deaf.localhost")], endpoints: [deaf.address] });
+    await rig.publish();
+    const head = fieldBlock({ ...REQUEST, ":method": "POST", ":authority": "deaf.localhost" });
+    const upload = async () => {
+      using client = await RawHttp2.connect(rig.port);
+      for (let stream = 1; stream < 12; stream += 2) {
+        client.send(frame(FRAME.headers, FLAG.endHeaders, stream, head));
+        client.send(...times(60, () => frame(FRAME.data, 0, stream, Buffer.alloc(16_000))));
+      }
+      client.send(frame(FRAME.ping, 0, 0, Buffer.alloc(8)));
+      await until(() => client.count(FRAME.ping) === 1);
+      client.socket.destroy();
+      await until(() => {
+        for (const socket of deaf.sockets) socket.destroy(); // what it did not read is its own
+        return rig.gatekeeper.open.length === 0 && deaf.sockets.size === 0;
+      });
+      rig.gatekeeper.seen.length = 0; // each keeps its session
+    };
+    for (let at = 0; at < 10; at += 1) await upload();
+    const held = heldBytes();
+    for (let at = 0; at < 30; at += 1) await upload();
+    await sleep(50);
+    expect(heldBytes() - held).toBeLessThan(MIB);
+    rig.table.remove(key);
+    await rig.publish();
+  });
+
   test.each([
     ["nothing but a preface", () => []],
     ["a head that never ends", () => [frame(FRAME.headers, FLAG.endStream, 1, fieldBlock(REQUEST))]],
@@ -300,4 +362,34 @@ test("says goodbye on drain, lets what runs finish, and refuses what comes after
   expect([text, stream.rstCode]).toEqual(["begun and whole", http2.constants.NGHTTP2_NO_ERROR]);
   await drained;
   client.destroy();
+});
+
+test("drain breaks off nothing that runs, though requests with bodies were on their way", async () => {
+  await using own = await startRig(startTestPlane);
+  let finish = (): void => undefined;
+  let asked = 0;
+  await using slow = await startHttpApp((_req, res) => {
+    asked += 1;
+    res.write("begun");
+    finish = () => res.end(" and whole");
+  });
+  own.table.service({ key: "local/nb/web", matches: [byHost(HOST)], endpoints: [slow.address] });
+  await own.publish();
+  using client = await RawHttp2.connect(own.port);
+  client.send(client.request(1, HOST));
+  await until(() => client.on(FRAME.data, 1).length > 0);
+  const drained = own.plane.drain(Date.now() + 10_000);
+  await until(() => client.goaway !== null);
+  client.send(
+    frame(FRAME.headers, FLAG.endHeaders, 3, fieldBlock({ ...REQUEST, ":method": "POST" })),
+    frame(FRAME.data, 0, 3, Buffer.from("body")),
+    frame(FRAME.windowUpdate, 0, 3, uint32(1)),
+    frame(FRAME.reset, 0, 3, uint32(CODE.cancel)),
+    frame(FRAME.ping, 0, 0, Buffer.alloc(8)),
+  );
+  await until(() => client.count(FRAME.ping) === 1);
+  finish();
+  await until(() => client.ended(1));
+  expect([client.goaway, asked]).toEqual([CODE.none, 1]);
+  await drained;
 });

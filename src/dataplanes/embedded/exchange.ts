@@ -62,6 +62,9 @@ export interface Exchange {
   onClose(call: () => void): void;
 }
 
+/** Interim answers of a job before the real one; more are an attack. */
+export const INTERIM_MAX = 32;
+
 /** How long the rest of a request that is answered already is listened to. */
 export const DISCARD_MS = 10_000;
 

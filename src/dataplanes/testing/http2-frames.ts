@@ -65,9 +65,12 @@ export class RawHttp2 implements Disposable {
   readonly frames: Frame[] = [];
   closed = false;
   #rest: Buffer = Buffer.alloc(0);
+  /** Of the other side's preface, still to come. */
+  #preface: number;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, preface = 0) {
     this.socket = socket;
+    this.#preface = preface;
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("error", () => undefined);
     socket.on("close", () => (this.closed = true));
@@ -82,6 +85,13 @@ export class RawHttp2 implements Disposable {
     return client;
   }
 
+  /** The other side of such a connection, as a job: sends these settings. */
+  static accept(socket: Socket, settings: Buffer = Buffer.alloc(0)): RawHttp2 {
+    const job = new RawHttp2(socket, PREFACE.length);
+    job.send(frame(FRAME.settings, 0, 0, settings));
+    return job;
+  }
+
   send(...frames: readonly Buffer[]): void {
     if (!this.socket.destroyed) this.socket.write(Buffer.concat(frames));
   }
@@ -90,6 +100,19 @@ export class RawHttp2 implements Disposable {
   request(stream: number, host: string, more: Readonly<Record<string, string>> = {}): Buffer {
     const fields = { ":method": "GET", ":scheme": "http", ":path": "/", ":authority": host, ...more };
     return frame(FRAME.headers, FLAG.endStream | FLAG.endHeaders, stream, fieldBlock(fields));
+  }
+
+  /** Frames of a kind on a stream. */
+  on(type: number, stream: number): Frame[] {
+    return this.frames.filter((one) => one.type === type && one.stream === stream);
+  }
+
+  /** The other side ended a stream. */
+  ended(stream: number): boolean {
+    const enders: number[] = [FRAME.data, FRAME.headers];
+    return this.frames.some(
+      (one) => one.stream === stream && enders.includes(one.type) && (one.flags & FLAG.endStream) !== 0,
+    );
   }
 
   /** Code of the GOAWAY that came; null: none did. */
@@ -112,7 +135,9 @@ export class RawHttp2 implements Disposable {
     this.socket.destroy();
   }
 
-  #read(chunk: Buffer): void {
+  #read(came: Buffer): void {
+    const chunk = came.subarray(Math.min(this.#preface, came.length));
+    this.#preface -= came.length - chunk.length;
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     for (;;) {
       if (this.#rest.length < HEAD_BYTES) return;

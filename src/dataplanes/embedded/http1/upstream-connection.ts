@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Fields } from "../exchange.ts";
+import { INTERIM_MAX, type Fields } from "../exchange.ts";
 import { claimLent, isThrough, keepLent, LentReads } from "../lent-reads.ts";
 import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
@@ -70,8 +70,6 @@ export interface UpstreamConnectionDeps {
   closed(connection: UpstreamConnection): void;
 }
 
-/** Interim answers before the real one; more are an attack. */
-const INTERIM_MAX = 32;
 const NO_FIELDS: Fields = Object.freeze([]);
 const NOTHING = Buffer.alloc(0);
 /** What every answer begins with. */

@@ -1,4 +1,4 @@
-import type { Fields } from "../exchange.ts";
+import { INTERIM_MAX, type Fields } from "../exchange.ts";
 import { ANSWERED, failed, type Call, type Failure, type Outcome } from "../forward.ts";
 import { requestTrailers } from "../request-fields.ts";
 import { responseTrailers } from "../response-fields.ts";
@@ -41,6 +41,7 @@ class Attempt implements StreamUser, PieceTaker {
   #stream: Http2Stream | null = null;
   #answered = false;
   #ended = false;
+  #interim = 0;
   #failure: Failure = "reset";
   #deadline: Disposable | null = null;
 
@@ -94,9 +95,10 @@ class Attempt implements StreamUser, PieceTaker {
     const answer = readAnswer(block);
     if (answer === null) return this.#giveUp("bad_answer");
     const { status, fields, length } = answer;
-    if (status < 200) return last ? this.#giveUp("bad_answer") : this.#inform(status, fields);
-    const stream = this.#stream;
-    if (stream !== null && !last && exchange.head.method !== "HEAD" && length !== null) stream.expected = length;
+    if (status < 200) return this.#inform(status, fields, last);
+    if (length !== null && exchange.head.method !== "HEAD" && !this.#expects(length, status, last)) {
+      return this.#giveUp("bad_answer");
+    }
     if (!exchange.answerWith(call, target, { status, fields, last })) return this.#giveUp("bad_answer");
     call.flow.answered(status);
     this.#answered = true;
@@ -136,9 +138,19 @@ class Attempt implements StreamUser, PieceTaker {
     this.#giveUp("idle_timeout");
   }
 
-  #inform(status: number, fields: Fields): void {
+  /** false: so long an answer does not come any more. */
+  #expects(length: number, status: number, last: boolean): boolean {
+    if (status === 304) return true; // the length of what is not sent again
+    if (last) return length === 0;
+    if (this.#stream !== null) this.#stream.expected = length;
+    return true;
+  }
+
+  #inform(status: number, fields: Fields, last: boolean): void {
     const { exchange } = this.#input;
-    if (status === 100) exchange.proceed();
+    this.#interim += 1;
+    if (last || this.#interim > INTERIM_MAX) this.#giveUp("bad_answer");
+    else if (status === 100) exchange.proceed();
     else exchange.inform(status, fields);
   }
 

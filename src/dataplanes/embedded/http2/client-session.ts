@@ -1,9 +1,15 @@
-import { CODE, Http2Error, SETTING } from "./frames.ts";
+import { CODE, Http2Error, SETTING, WINDOW_MAX } from "./frames.ts";
 import { Http2Session, type SessionDeps, type SessionUser } from "./session.ts";
 import { Http2Stream, type StreamUser } from "./stream.ts";
 
 /** Highest number of a stream (RFC 9113 §5.1.1). */
 const LAST_STREAM = 0x7fff_ffff;
+
+/**
+ * Many visitors share a session: those who do not read their answers must not use up a window that the others need, so that only each
+ * stream's own counts.
+ */
+const WINDOWS = { stream: 256 * 1024, session: WINDOW_MAX };
 
 export interface ClientSessionUser extends SessionUser {
   /** A stream was opened that may be silent for so long. */
@@ -14,7 +20,7 @@ export interface ClientSessionUser extends SessionUser {
   leaves(): void;
 }
 
-export interface ClientSessionDeps extends Omit<SessionDeps, "settings" | "user"> {
+export interface ClientSessionDeps extends Omit<SessionDeps, "settings" | "user" | "windows"> {
   readonly user: ClientSessionUser;
 }
 
@@ -33,7 +39,7 @@ export class ClientSession extends Http2Session {
   #next = 1;
 
   constructor(deps: ClientSessionDeps) {
-    super({ ...deps, settings: [[SETTING.push, 0]] }, false);
+    super({ ...deps, windows: WINDOWS, settings: [[SETTING.push, 0]] }, false);
     this.#user = deps.user;
   }
 
@@ -75,10 +81,12 @@ export class ClientSession extends Http2Session {
   /** What comes for a stream that is over was on its way before its peer heard so. */
   protected unknownHead(id: number): void {
     if (!this.wasOpen(id)) throw new Http2Error(CODE.protocol, "an answer to nothing");
+    this.spend("control");
   }
 
+  /** Its bytes are counted and given back by the session. */
   protected unknownData(): void {
-    // Counted and given back by the session.
+    this.spend("control");
   }
 
   /** Streams that the peer never looked at may be asked anew elsewhere (RFC 9113 §6.8). */

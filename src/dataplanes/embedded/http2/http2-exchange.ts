@@ -274,7 +274,7 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
   /** Trailers of the request. */
   section({ fields, fault }: FieldBlock, last: boolean): void {
     const well = last && fault === null && fields.every((text, at) => at % 2 === 1 || !text.startsWith(":"));
-    if (!well) return this.#stream.reset(CODE.protocol);
+    if (!well) return this.#stream.fault(CODE.protocol);
     this.#trailers = fields;
     this.#whole = true;
     this.#tunnel?.ended();
@@ -294,6 +294,10 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
     if (this.#tunnel !== null) this.#tunnel.sent();
     else if (this.#taker !== null) this.#taker.answerSent(bytes);
     else if (this.#stream.pending === 0) this.#events?.roomAgain();
+  }
+
+  silent(): void {
+    this.abort(CODE.cancel);
   }
 
   closed(code: number): void {

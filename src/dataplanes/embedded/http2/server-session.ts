@@ -3,7 +3,7 @@ import type { FieldBlock } from "./hpack/decoder.ts";
 import { Http2Session, type SessionDeps, type SessionUser } from "./session.ts";
 import { Http2Stream } from "./stream.ts";
 
-export interface ServerSessionDeps extends Omit<SessionDeps, "settings" | "user"> {
+export interface ServerSessionDeps extends Omit<SessionDeps, "settings" | "user" | "windows"> {
   readonly user: ServerSessionUser;
   /** Streams at once. */
   readonly most: number;
@@ -14,6 +14,8 @@ export interface ServerSessionUser extends SessionUser {
   request(stream: Http2Stream, block: FieldBlock, last: boolean): void;
 }
 
+/** All that a visitor makes the gate hold of what it sends. */
+const WINDOWS = { stream: 1024 * 1024, session: 8 * 1024 * 1024 };
 /** Streams that were left out, as stretches, which are remembered so that they are told from closed ones. */
 const SKIPPED_MAX = 32;
 /** Streams that were broken off here; what was on its way for them is no fault of the peer's. */
@@ -32,6 +34,7 @@ export class ServerSession extends Http2Session {
     super(
       {
         ...deps,
+        windows: WINDOWS,
         settings: [
           [SETTING.streams, deps.most],
           [SETTING.connectProtocol, 1],
@@ -44,7 +47,7 @@ export class ServerSession extends Http2Session {
   }
 
   protected wasOpen(id: number): boolean {
-    return id % 2 === 1 && id <= this.lastStream;
+    return id % 2 === 1 && (this.leaving || id <= this.lastStream);
   }
 
   protected goaway(): void {
@@ -55,7 +58,7 @@ export class ServerSession extends Http2Session {
   protected unknownHead(id: number, block: FieldBlock, last: boolean): void {
     if (id % 2 === 0) throw new Http2Error(CODE.protocol, "a stream of the server's");
     if (id <= this.lastStream) return this.unknownData(id);
-    if (this.leaving) return;
+    if (this.leaving) return void this.spend("control");
     if (id > this.lastStream + 2) this.#skip(this.lastStream + 2, id - 2);
     this.lastStream = id;
     const stream = new Http2Stream(this, id);
@@ -66,7 +69,8 @@ export class ServerSession extends Http2Session {
   }
 
   protected unknownData(id: number): void {
-    if (this.#broken.has(id)) return void this.spend("control");
+    const unseen = this.leaving && id > this.lastStream; // its peer did not know yet (RFC 9113 §6.8)
+    if (unseen || this.#broken.has(id)) return void this.spend("control");
     const skipped = this.#skipped.some(({ from, to }) => id >= from && id <= to);
     throw new Http2Error(skipped ? CODE.protocol : CODE.streamClosed, "a stream that is over");
   }

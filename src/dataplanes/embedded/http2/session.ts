@@ -18,6 +18,8 @@ export interface SessionDeps {
   /** Of one list of fields. */
   readonly headBytes: number;
   readonly headFields: number;
+  /** DATA that is taken and that nobody has consumed, of one stream and of all. */
+  readonly windows: { readonly stream: number; readonly session: number };
   /** Told to the peer, besides those that follow from these. */
   readonly settings: readonly (readonly [id: number, value: number])[];
 }
@@ -34,12 +36,12 @@ export interface SessionUser {
   closed(): void;
 }
 
-const STREAM_WINDOW_BYTES = 1024 * 1024;
-const SESSION_WINDOW_BYTES = 8 * 1024 * 1024;
 /** DATA that may wait for the socket. */
 const WAITING_MAX = 256 * 1024;
 /** Answers that may wait for a peer that goes on asking. */
 const UNREAD_MAX = 256 * 1024;
+/** Heads and control frames that a peer left unread for as long as it went on asking for more of them. */
+const UNREAD_END = 8 * 1024 * 1024;
 const SETTING_BYTES = 6;
 const GOAWAY_BYTES = 8;
 const FRAME_BYTES_MAX = 0xff_ffff;
@@ -50,7 +52,7 @@ const NOTHING = Buffer.alloc(0);
 export abstract class Http2Session implements FrameSink, Flushed, ReusedReads, StreamSession {
   readonly socket: Socket;
   readonly streams = new Map<number, Http2Stream>();
-  readonly windowBytes = STREAM_WINDOW_BYTES;
+  readonly windowBytes: number;
   /** What the peer takes of each stream at first. */
   peerWindow = WINDOW_BYTES;
   /** Streams that the peer takes at once. */
@@ -66,7 +68,8 @@ export abstract class Http2Session implements FrameSink, Flushed, ReusedReads, S
   readonly #encoder = new HpackEncoder();
   #settled = false;
   #sendWindow = WINDOW_BYTES;
-  #recvWindow = SESSION_WINDOW_BYTES;
+  readonly #windowBytes: number;
+  #recvWindow: number;
   #unreturned = 0;
   /** With something to send that only the session holds back. */
   readonly #stalled = new Set<Http2Stream>();
@@ -74,16 +77,19 @@ export abstract class Http2Session implements FrameSink, Flushed, ReusedReads, S
   #receiver: Http2Stream | null = null;
 
   constructor(deps: SessionDeps, server: boolean) {
-    const { socket, user, headBytes, headFields } = deps;
+    const { socket, user, headBytes, headFields, windows } = deps;
     this.socket = socket;
+    this.windowBytes = windows.stream;
+    this.#windowBytes = windows.session;
+    this.#recvWindow = windows.session;
     this.#user = user;
     this.#reader = new FrameReader(this, server);
     const read = (stream: number, block: FieldBlock, last: boolean) => this.#section(stream, block, last);
     this.#blocks = new BlockReader({ headBytes, headFields, read });
     this.writer = new FrameWriter(socket);
     if (!server) socket.write(PREFACE);
-    this.#introduce([...deps.settings, [SETTING.window, STREAM_WINDOW_BYTES], [SETTING.listBytes, headBytes]]);
-    this.writer.number(FRAME.windowUpdate, 0, SESSION_WINDOW_BYTES - WINDOW_BYTES);
+    this.#introduce([...deps.settings, [SETTING.window, windows.stream], [SETTING.listBytes, headBytes]]);
+    this.writer.number(FRAME.windowUpdate, 0, windows.session - WINDOW_BYTES);
     flushSoon(this);
     socket
       .on("data", (chunk: Buffer) => this.#take(chunk, chunk.length))
@@ -348,7 +354,7 @@ export abstract class Http2Session implements FrameSink, Flushed, ReusedReads, S
   /** So many bytes of DATA are done with. */
   consumed(bytes: number): void {
     this.#unreturned += bytes;
-    if (this.#unreturned * 2 < SESSION_WINDOW_BYTES) return;
+    if (this.over || this.#unreturned * 2 < this.#windowBytes) return;
     this.#recvWindow += this.#unreturned;
     this.returnWindow(0, this.#unreturned);
     this.#unreturned = 0;
@@ -366,8 +372,10 @@ export abstract class Http2Session implements FrameSink, Flushed, ReusedReads, S
   flush(): void {
     if (this.over) return;
     this.writer.flush();
+    const unread = this.socket.writableLength;
+    if (unread > UNREAD_END) return this.destroy();
     // Who reads no answers is not asked what else it wants.
-    if (this.stops && this.socket.writableLength > UNREAD_MAX) this.socket.pause();
+    if (this.stops && unread > UNREAD_MAX) this.socket.pause();
     this.#pump();
   }
 

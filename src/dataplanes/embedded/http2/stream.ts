@@ -33,6 +33,7 @@ export interface StreamSession {
   /** So many bytes of DATA are done with. */
   consumed(bytes: number): void;
   reset(stream: Http2Stream, code: number): void;
+  fault(stream: Http2Stream, code: number): void;
   close(stream: Http2Stream, code: number): void;
 }
 
@@ -113,6 +114,11 @@ export class Http2Stream {
   /** Breaks it off. */
   reset(code: number): void {
     if (!this.closed) this.#session.reset(this, code);
+  }
+
+  /** Breaks it off because its peer broke the rules, which counts against that one (CVE-2025-8671). */
+  fault(code: number): void {
+    if (!this.closed) this.#session.fault(this, code);
   }
 
   /** So many bytes that came have gone on, or are dropped. */

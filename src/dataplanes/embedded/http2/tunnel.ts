@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { ByteQueue } from "./byte-queue.ts";
 import type { Piece } from "./frame-reader.ts";
 import { CODE } from "./frames.ts";
 import type { Http2Stream } from "./stream.ts";
@@ -8,8 +9,10 @@ export class Tunnel extends Duplex {
   readonly #stream: Http2Stream;
   /** Who wrote waits for room. */
   #written: (() => void) | null = null;
-  /** Bytes that nobody has read. */
-  #unread = 0;
+  /** Bytes that nobody has read: however small the pieces are in which they came, they take no more memory than their number. */
+  readonly #unread = new ByteQueue();
+  #wanted = false;
+  #ended = false;
   #over = false;
 
   constructor(stream: Http2Stream) {
@@ -27,13 +30,18 @@ export class Tunnel extends Duplex {
   // From its exchange.
 
   received({ bytes, at, end }: Piece, last: boolean): void {
-    this.#unread += end - at;
-    if (end > at && this.push(Buffer.from(bytes.subarray(at, end)))) this.#consume();
-    if (last) this.ended();
+    if (last) this.#ended = true;
+    if (!this.#wanted || this.#unread.length > 0) this.#unread.push(bytes, at, end);
+    else if (end > at) {
+      this.#stream.consumed(end - at);
+      this.#wanted = this.push(Buffer.from(bytes.subarray(at, end)));
+    }
+    this.#give();
   }
 
   ended(): void {
-    this.push(null);
+    this.#ended = true;
+    this.#give();
   }
 
   sent(): void {
@@ -52,7 +60,8 @@ export class Tunnel extends Duplex {
   // As a stream.
 
   override _read(): void {
-    this.#consume();
+    this.#wanted = true;
+    this.#give();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -72,8 +81,13 @@ export class Tunnel extends Duplex {
     done(error);
   }
 
-  #consume(): void {
-    this.#stream.consumed(this.#unread);
-    this.#unread = 0;
+  #give(): void {
+    for (let { first } = this.#unread; this.#wanted && first !== null; { first } = this.#unread) {
+      const bytes = first.bytes.subarray(first.at, first.end);
+      this.#unread.drop(bytes.length); // nobody writes there any more
+      this.#stream.consumed(bytes.length);
+      this.#wanted = this.push(bytes);
+    }
+    if (this.#ended && this.#unread.length === 0) this.push(null);
   }
 }

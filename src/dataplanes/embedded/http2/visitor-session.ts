@@ -87,6 +87,8 @@ export class VisitorSession implements ServerSessionUser, ExchangeSession {
       if (stream.closed) this.#dropped.delete(stream);
     }
     const session = this.#session;
+    // Where nothing waits for the visitor its job is watched.
+    for (const stream of session.streams.values()) if (stream.pending > 0) stream.check(now);
     if (session.streams.size > 0) this.#deadline = now + this.#deps.limits.keepAlive;
     else if (now >= this.#deadline) session.fail(CODE.none);
   }
@@ -104,6 +106,7 @@ export class VisitorSession implements ServerSessionUser, ExchangeSession {
       this.#deps.refuse(400, "This request is malformed (RFC 9113 §8.1.1).", this.client);
       return this.#session.fault(stream, CODE.protocol);
     }
+    stream.idleMs = this.#deps.limits.idleTime;
     const exchange = new Http2Exchange(this, stream, read);
     if (exchange.head.method === "CONNECT" && exchange.fault === null) this.#deps.tunnel(exchange);
     else this.#deps.serve(exchange);

@@ -13,7 +13,8 @@ export interface SentName {
   readonly indexing: "table" | "apart" | "never";
 }
 
-const SECRET: ReadonlySet<string> = new Set(["authorization", "proxy-authorization", "cookie", "set-cookie"]);
+/** Visitors share the table of a session to a job: whether one's secret is in it must not show in the length of another's head (CRIME). */
+const SECRET = /^(set-)?cookie$|(^|[-_.])(api-?key|auth|jwt|key|pass|secret|session|token)/;
 const EACH_ITS_OWN: ReadonlySet<string> = new Set([
   ...[":path", "age", "content-length", "content-range", "date", "etag", "expires", "if-match", "if-modified-since"],
   ...["if-none-match", "if-range", "if-unmodified-since", "last-modified", "location", "range", "referer"],
@@ -33,7 +34,7 @@ function learn(spelled: string): SentName {
   const lower = spelled.toLowerCase();
   const fixed = staticByName.get(lower) ?? null;
   const keeps = remembered.size < REMEMBERED_MAX && spelled.length <= REMEMBERED_LENGTH;
-  const secret = SECRET.has(lower) || isIdentityField(lower);
+  const secret = SECRET.test(lower) || isIdentityField(lower);
   const apart = EACH_ITS_OWN.has(lower) || !keeps;
   const name: SentName = { lower, fixed, indexing: secret ? "never" : apart ? "apart" : "table" };
   // A copy as key: a slice would keep its whole message in memory.
