@@ -9,6 +9,7 @@ import {
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { askedRoute } from "./permissions.ts";
 import { rootOf } from "./revocations.ts";
 import { createUsageCounts, type Usage, type UsageCounts } from "./usage.ts";
 import type { Recorded, UseRecorder } from "./use-recorder.ts";
@@ -31,8 +32,8 @@ export interface LiveDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly isRevoked: (session: Session) => boolean;
-  /** Whether the route's grants still let them in, as far as can be told at once. */
-  readonly mayStay: (session: Session, route: Route) => boolean;
+  /** Whether the route's access still lets them in; undefined: an authority is to be asked. */
+  readonly mayStay: (session: Session, route: Route) => boolean | undefined;
   /** For a session that has ended or does not suffice: until when (epoch ms) it may go on, because its login stands and access holds; null: not at all. */
   readonly prolong: (session: Session, route: Route) => Promise<number | null>;
 }
@@ -55,6 +56,8 @@ class Live implements OpenUse {
   route: Route;
   /** Epoch ms; then it is asked whether it may go on. */
   checkAt: number;
+  /** About which somebody is being asked. */
+  asking: Route | null = null;
   /** Those of the same login; null: of nobody, or not open any more. */
   siblings: Set<Live> | null = null;
   readonly #registry: Registry;
@@ -72,6 +75,12 @@ class Live implements OpenUse {
 
   get open(): boolean {
     return this.#open;
+  }
+
+  /** The route as permission for it is asked about: what may change something is let in, and stays, by another action. */
+  get asked(): Route {
+    const { head } = this.use;
+    return head === null ? this.route : askedRoute(this.route, head);
   }
 
   closed(): void {
@@ -99,9 +108,8 @@ class Registry implements LiveSessions {
   readonly #byLogin = new Map<string, Set<Live>>();
   /** Whose request came last: the next one is mostly theirs, too. */
   #last: { readonly session: Session | null; readonly siblings: Set<Live> } = NO_SESSION;
-  /** null: nothing is open, or a look is under way. */
+  /** null: nothing is open. */
   #timer: Disposable | null = null;
-  #looking = false;
   #disposed = false;
 
   constructor(deps: LiveDeps) {
@@ -164,7 +172,7 @@ class Registry implements LiveSessions {
     const { session, route } = live;
     if (session === null) {
       if (needsSession(route)) this.#end(live, "access_lost");
-    } else if (!this.#deps.mayStay(session, route)) void this.#check(live, session);
+    } else if (this.#deps.mayStay(session, live.asked) !== true) void this.#check(live, session);
   }
 
   #all(): readonly Live[] {
@@ -188,48 +196,45 @@ class Registry implements LiveSessions {
   }
 
   #schedule(): void {
-    if (this.#disposed || this.#timer !== null || this.#looking || this.#byLogin.size === 0) return;
-    this.#timer = this.#deps.clock.after(SWEEP_MS, () => void this.#look());
+    if (this.#disposed || this.#timer !== null || this.#byLogin.size === 0) return;
+    this.#timer = this.#deps.clock.after(SWEEP_MS, () => this.#look());
   }
 
-  async #look(): Promise<void> {
+  /** Waits for nobody: who takes long to answer about one keeps no other open. */
+  #look(): void {
     this.#timer = null;
-    this.#looking = true;
     const now = this.#deps.clock.now();
-    const checks: Promise<void>[] = [];
     this.#last = NO_SESSION;
     for (const [root, siblings] of this.#byLogin) {
       if (siblings.size === 0) this.#byLogin.delete(root);
       for (const live of siblings) {
-        if (live.session !== null && !this.#isGood(live, live.session, now))
-          checks.push(this.#check(live, live.session));
+        const { session } = live;
+        if (session !== null && live.asking !== live.route && !this.#isGood(live, session, now)) {
+          void this.#check(live, session);
+        }
       }
     }
-    await Promise.all(checks);
-    this.#looking = false;
     this.#schedule();
   }
 
-  #isGood({ checkAt, route }: Live, session: Session, now: number): boolean {
-    return now < checkAt && this.#deps.mayStay(session, route);
+  #isGood({ checkAt, asked }: Live, session: Session, now: number): boolean {
+    return now < checkAt && this.#deps.mayStay(session, asked) !== false;
   }
 
   /** Asks about one whose time is up, or whose session does not suffice: its login may, with the groups of today. */
   async #check(live: Live, session: Session): Promise<void> {
     const { clock, logger, prolong } = this.#deps;
-    const { route } = live;
-    const mayStay = this.#deps.mayStay(session, route);
-    const reason = mayStay ? "expired" : "access_lost";
+    const { route, asked } = live;
+    const mayStay = this.#deps.mayStay(session, asked) !== false;
+    const reason = mayStay && clock.now() >= live.checkAt ? "expired" : "access_lost";
+    live.asking = route;
     try {
-      const until = await prolong(session, route);
-      if (!live.open) return;
-      if (live.route !== route) {
-        this.judge(live);
-        return;
-      } // what was asked about is not so any more
+      const until = await prolong(session, asked);
+      if (this.#isMoot(live, route)) return;
       if (until === null) this.#end(live, reason);
       else live.checkAt = until;
     } catch (error) {
+      if (this.#isMoot(live, route)) return;
       if (mayStay && clock.now() < session.expiresAt) {
         live.checkAt = clock.now() + AGAIN_MS; // what it was let in by is good for longer
         return;
@@ -237,7 +242,17 @@ class Registry implements LiveSessions {
       // Nobody can say that it may go on, so it may not: closed by default.
       logger.warn({ err: error, service: route.service }, "session ended: its login could not be checked");
       this.#end(live, reason);
+    } finally {
+      if (live.asking === route) live.asking = null;
     }
+  }
+
+  /** What was asked about is not so any more; what is so now is judged. */
+  #isMoot(live: Live, route: Route): boolean {
+    if (!live.open) return true;
+    if (live.route === route) return false;
+    this.judge(live);
+    return true;
   }
 
   [Symbol.dispose](): void {

@@ -48,7 +48,7 @@ export function startDeciding(deps: AuthDeps, identities: Identities): Deciding 
     startLive({
       ...{ clock, logger, prolong, recorder },
       isRevoked: (session) => isRevoked(revocations, session),
-      mayStay: (session, route) => permissions.peek(route, session.principal) !== false,
+      mayStay: (session, route) => permissions.peek(route, session.principal),
     }),
   );
   scope.use(cutWhatIsRevoked(identities, live));

@@ -67,7 +67,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const recorder = startUseRecorder({ clock, sink: report, detail: grounding.audit, activity });
   const live = startLive({
     ...{ clock, logger: deps.logger, isRevoked: (session) => isRevoked(revocations, session), recorder },
-    mayStay: (session, route) => local.permissions.peek(route, session.principal) !== false,
+    mayStay: (session, route) => local.permissions.peek(route, session.principal),
     prolong: (session, route) => link.ask(PROLONG, { session, route }, AbortSignal.timeout(PROLONG_TIME_MS)),
   });
   link.hear(REVOKED, (id) => {
