@@ -145,6 +145,33 @@ describe("requests of HTTP/2 that are malformed reach no job (§8.1.1)", () => {
     ["a space before a value", block(...all, ["x-odd", " 1"])],
     ["a tab behind a value", block(...all, ["x-odd", "1\t"])],
     ["a method that is none", fieldBlock({ ...REQUEST, ":method": "G T" })],
+    ["a line break in :method", fieldBlock({ ...REQUEST, ":method": "GET / HTTP/1.1\r\nx: y\r\n\r\nGET" })],
+    ["a line break in :path", fieldBlock({ ...REQUEST, ":path": "/ HTTP/1.1\r\nx: y" })],
+    ["NUL in :path", fieldBlock({ ...REQUEST, ":path": "/a\0b" })],
+    ["a fragment in :path", fieldBlock({ ...REQUEST, ":path": "/a#b" })],
+    ["a URL as :path", fieldBlock({ ...REQUEST, ":path": `http://${HOST}/` })],
+    ["* for GET", fieldBlock({ ...REQUEST, ":path": "*" })],
+    ["a line break in :authority", fieldBlock({ ...REQUEST, ":authority": `${HOST}\r\nx: y` })],
+    ["a user in :authority", fieldBlock({ ...REQUEST, ":authority": `user@${HOST}` })],
+    ["a path in :authority", fieldBlock({ ...REQUEST, ":authority": `${HOST}/a` })],
+    ["an empty :authority", fieldBlock({ ...REQUEST, ":authority": "" })],
+    ["a :scheme that is none", fieldBlock({ ...REQUEST, ":scheme": "http://other/" })],
+    ["two Hosts", block(...all.filter(([name]) => name !== ":authority"), ["host", HOST], ["host", HOST])],
+    ["a colon in a name", block(...all, ["x:odd", "1"])],
+    ["a byte beyond ASCII in a name", block(...all, ["x-\xe4", "1"])],
+    ["DEL in a value", block(...all, ["x-odd", "a\x7fb"])],
+    ["Proxy-Connection", block(...all, ["proxy-connection", "close"])],
+    ["a length with a sign", block(...all, ["content-length", "+0"])],
+    ["a length that is a list", block(...all, ["content-length", "0, 0"])],
+    [
+      "extended CONNECT without a path",
+      block([":method", "CONNECT"], [":protocol", "websocket"], [":scheme", "http"], [":authority", HOST]),
+    ],
+    [
+      "extended CONNECT to another protocol",
+      block(...Object.entries({ ...REQUEST, ":method": "CONNECT" }), [":protocol", "other"]),
+    ],
+    ["CONNECT without an authority", block([":method", "CONNECT"])],
   ])("%s", async (_what, malformed) => {
     using client = await RawHttp2.connect(rig.port);
     const before = whole;

@@ -11,7 +11,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { until } from "../../testing/rig.ts";
 import { ClientSession } from "./client-session.ts";
-import { CODE } from "./frames.ts";
+import { CODE, PREFACE } from "./frames.ts";
 import type { Piece } from "./frame-reader.ts";
 import type { FieldBlock } from "./hpack/decoder.ts";
 import { ServerSession } from "./server-session.ts";
@@ -270,6 +270,19 @@ async function play(bytes: Buffer, accept: (socket: Socket, took: string[]) => v
   return took;
 }
 
+const mutation = fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom("change", "drop", "double"));
+type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never;
+
+function mutated(sound: Buffer, mutations: readonly Mutation[]): Buffer {
+  let bytes = Buffer.from(sound);
+  for (const [place, byte, how] of mutations) {
+    const at = 1 + (place % (bytes.length - 1));
+    if (how === "change") bytes[at] = byte;
+    else bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(how === "drop" ? at + 1 : at - 1)]);
+  }
+  return bytes;
+}
+
 const describeRequest = (flat: readonly string[]) =>
   pairs(flat)
     .map(([key, text]) => `${key}: ${text}`)
@@ -298,17 +311,12 @@ test(
       };
       new ServerSession({ socket, user: { ...FREE, request }, most: 1000, ...HEADS });
     };
-    const mutation = fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom("change", "drop", "double"));
     const property = fc.asyncProperty(
       fc.array(message, { minLength: 1, maxLength: 6 }),
       fc.array(mutation, { minLength: 1, maxLength: 3 }),
       async (list, mutations) => {
         let bytes = await record(list);
-        for (const [place, byte, how] of mutations) {
-          const at = 24 + (place % (bytes.length - 24));
-          if (how === "change") bytes[at] = byte;
-          else bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(how === "drop" ? at + 1 : at - 1)]);
-        }
+        bytes = Buffer.concat([bytes.subarray(0, PREFACE.length), mutated(bytes.subarray(PREFACE.length), mutations)]);
         const [ours, theirs] = [await play(bytes, byUs), await play(bytes, byNode)];
         expect(ours.filter((one) => !theirs.includes(one))).toEqual([]);
       },
@@ -316,3 +324,45 @@ test(
     await fc.assert(property, { numRuns: 400, endOnFailure: true });
   },
 );
+
+/** What a server of ours says to so many requests, and to each other thing that may come. */
+async function recordAnswers(list: readonly Message[]): Promise<Buffer> {
+  const asked = await record(list);
+  const bytes: Buffer[] = [];
+  using server = await listen((socket) => {
+    const request = (...of: [Http2Stream, FieldBlock, boolean]) => {
+      new Echo(...of);
+    };
+    new ServerSession({ socket: socket.on("error", NEVER), user: { ...FREE, request }, most: 1000, ...HEADS });
+  });
+  const socket = net.connect(server.port, "127.0.0.1");
+  socket.on("data", (chunk: Buffer) => bytes.push(chunk)).on("error", NEVER);
+  socket.end(asked);
+  let closed = false;
+  socket.once("close", () => (closed = true));
+  await until(() => closed);
+  return Buffer.concat(bytes);
+}
+
+test("ends what was asked once, whatever comes back, and breaks on nothing", { timeout: 120_000 }, async () => {
+  const property = fc.asyncProperty(
+    fc.array(message, { minLength: 1, maxLength: 6 }),
+    fc.array(mutation, { minLength: 1, maxLength: 3 }),
+    async (list, mutations) => {
+      const bytes = mutated(await recordAnswers(list), mutations);
+      using server = await listen((socket) => void socket.on("error", NEVER).resume().end(bytes));
+      const socket = net.connect(server.port, "127.0.0.1");
+      await once(socket, "connect");
+      const session = new ClientSession({ socket, user: FREE, ...HEADS });
+      const closed: number[] = [];
+      const head = [":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a.localhost"];
+      list.forEach((_, at) => {
+        const user = { section: NEVER, data: NEVER, sent: NEVER, closed: () => void closed.push(at) };
+        session.request(user, head, { last: true, idleMs: Infinity });
+      });
+      await until(() => session.over && socket.destroyed);
+      expect([closed.sort(), session.streams.size]).toEqual([list.map((_, at) => at), 0]);
+    },
+  );
+  await fc.assert(property, { numRuns: 200, endOnFailure: true });
+});
