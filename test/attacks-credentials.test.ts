@@ -18,16 +18,16 @@ let linkToken: string;
 let session: string;
 
 beforeAll(async () => {
-  const folder = process.env.TMPDIR ?? "/tmp";
-  const secretFile = join(folder, `tg-proxy-secret-${String(process.pid)}`);
-  writeFileSync(secretFile, `${PROXY_SECRET}\n`, { mode: 0o600 });
+  const secretFile = "proxy-secret";
   // Neither the hub nor the provider is there: what is theirs is the gate's all the same.
   const methods = [
     { type: "trusted-header", name: "sso", from: ["127.0.0.3"], user: "X-Corp-User", secret: { file: secretFile } },
     { type: "jupyterhub", name: "hub", url: "http://127.0.0.1:9/hub/", clientSecretFile: secretFile },
     { type: "oidc", name: "op", issuer: ISSUER, clientId: "gate" },
   ];
-  hostile = await startHostileGate({ login: { methods } });
+  hostile = await startHostileGate({ login: { methods } }, (folder) => {
+    writeFileSync(join(folder, secretFile), `${PROXY_SECRET}\n`, { mode: 0o600 });
+  });
   await hostile.run("own");
   await hostile.run("pub", "--access", "public");
   token = hostile.gate.token();
