@@ -1,3 +1,6 @@
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 import http2, { type ClientHttp2Session } from "node:http2";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -62,6 +65,10 @@ async function askCalmly(): Promise<string | null> {
   await until(() => stream.closed);
   return stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM ? null : text;
 }
+
+/** RFC 6455 §4.2.2. */
+const acceptKey = (key = ""): string =>
+  createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 
 /** Sends `round` after round, until the connection is ended or all were sent; another visitor is served in between. */
 async function flood(client: RawHttp2, round: (at: number) => readonly Buffer[]): Promise<void> {
@@ -267,6 +274,40 @@ describe("visitors of HTTP/2 that are slow on purpose hold little", () => {
     await serves();
     client.destroy();
     await until(() => rig.gatekeeper.open.length === 0);
+    rig.table.remove(key);
+    await rig.publish();
+  });
+
+  test("tunnels that are filled byte by byte while their job does not read", async () => {
+    await using deaf = await startHttpApp(() => undefined);
+    deaf.server.on("upgrade", (req: IncomingMessage, socket: Duplex) => {
+      socket.on("error", () => undefined).pause();
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+          `Sec-WebSocket-Accept: ${acceptKey(req.headers["sec-websocket-key"])}\r\n\r\n`,
+      );
+    });
+    const key = "local/deaf/web";
+    rig.table.service({ key, matches: [byHost("deaf.localhost")], endpoints: [deaf.address] });
+    await rig.publish();
+    using client = await RawHttp2.connect(rig.port);
+    const ask = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/" };
+    client.send(frame(FRAME.headers, FLAG.endHeaders, 1, fieldBlock({ ...ask, ":authority": "deaf.localhost" })));
+    await until(() => client.on(FRAME.headers, 1).length === 1);
+    // Until the systems between take no more.
+    let took = -1;
+    while (took !== client.count(FRAME.windowUpdate)) {
+      took = client.count(FRAME.windowUpdate);
+      client.send(...times(33, () => frame(FRAME.data, 0, 1, Buffer.alloc(16_000))));
+      await sleep(100);
+    }
+    const before = process.memoryUsage().heapUsed;
+    client.send(Buffer.concat(times(400_000, () => frame(FRAME.data, 0, 1, Buffer.alloc(1)))));
+    client.send(frame(FRAME.ping, 0, 0, Buffer.alloc(8)));
+    await until(() => client.count(FRAME.ping) === 1 || client.closed);
+    heldBytes(); // collects garbage
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(16 * MIB);
+    client.socket.destroy();
     rig.table.remove(key);
     await rig.publish();
   });

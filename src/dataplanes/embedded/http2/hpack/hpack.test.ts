@@ -176,6 +176,21 @@ describe("what is written", () => {
     expect(second[2]).toBe(0x1f); // RFC 7541 §6.2.3
   });
 
+  test.each(["Cookie", "set-cookie", "x-api-key", "X-Auth-Token", "private-token", "x_secret", "x-session-id"])(
+    "puts no %s into the table that others share",
+    (name) => {
+      const encoder = new HpackEncoder();
+      expect(write(encoder, [name, "y"]).length).toBe(write(encoder, [name, "y"]).length);
+      expect(write(encoder, [name, "y"])[0]).toBe(name.toLowerCase().endsWith("cookie") ? 0x1f : 0x10);
+    },
+  );
+
+  test.each([":authority", "content-type", "x-own"])("puts %s into it", (name) => {
+    const encoder = new HpackEncoder();
+    write(encoder, [name, "y"]);
+    expect(write(encoder, [name, "y"]).length).toBe(1);
+  });
+
   test("keeps to a smaller table, and says so", () => {
     const encoder = new HpackEncoder();
     write(encoder, ["a", "b", "c", "d"]);
