@@ -318,7 +318,10 @@ test(
         let bytes = await record(list);
         bytes = Buffer.concat([bytes.subarray(0, PREFACE.length), mutated(bytes.subarray(PREFACE.length), mutations)]);
         const [ours, theirs] = [await play(bytes, byUs), await play(bytes, byNode)];
-        expect(ours.filter((one) => !theirs.includes(one))).toEqual([]);
+        const others = () => ours.filter((one) => !theirs.includes(one));
+        // On a loaded machine node's session may be over before it tells of anything.
+        if (others().length > 0) theirs.push(...(await play(bytes, byNode)));
+        expect(others()).toEqual([]);
       },
     );
     await fc.assert(property, { numRuns: 400, endOnFailure: true });
