@@ -109,7 +109,7 @@ async function enter(
     id: newSessionId(visit.login ?? NO_LOGIN),
     notAfter: visit.notAfter ?? clock.now() + FOREVER_MS,
   });
-  await deps.book.begun(session, { host, peer: head.peer, until: visit.notAfter });
+  await deps.book.begun(session, { host, peer: head.peer, until: lastEndOf(visit, session) });
   const { realm, name: user } = session.principal;
   deps.logger.info({ realm, user, service: route.service, host, peer: head.peer }, "session begun");
   deps.audit.record({ ...loginEntry(route, head, session), operation: "beginSession" });
@@ -155,4 +155,9 @@ function redirect(location: string, fields: HeaderFields): Decision {
 function splitOnce(path: string): [string, string?] {
   const at = path.indexOf("?");
   return at < 0 ? [path] : [path.slice(0, at), path.slice(at + 1)];
+}
+
+/** Until when a session that began so can be renewed, epoch ms. */
+function lastEndOf({ login, notAfter }: Visit, session: Session): number {
+  return login === null ? session.expiresAt : (notAfter ?? Infinity);
 }

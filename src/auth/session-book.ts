@@ -32,10 +32,10 @@ interface SessionRecord extends Omit<SessionView, "id"> {
 
 /** Which sessions there are: to look at and to end, for nothing else. All but `begun` may throw `unavailable`. */
 export interface SessionBook {
-  /** `until` (epoch ms): end of its login; null: it has none. Throws `unavailable`. */
+  /** `until` (epoch ms): until when it can be renewed; Infinity: its login has no end. Throws `unavailable`. */
   begun(
     session: Session,
-    at: { readonly host: string; readonly peer: string; readonly until: number | null },
+    at: { readonly host: string; readonly peer: string; readonly until: number },
   ): Promise<void>;
   /** One's own, an administrator's are everybody's. Oldest first. */
   list(principal: Principal): Promise<readonly SessionView[]>;
@@ -68,7 +68,7 @@ export function createSessionBook(deps: {
       const record: SessionRecord = {
         ...{ user: { realm, name }, service, host, proof: proof ?? null, peer, createdAt: now, expiresAt },
       };
-      await store.put(KIND, id, record, { version: null, expiresAt: Math.min(until ?? expiresAt, now + KEEP_MS) });
+      await store.put(KIND, id, record, { version: null, expiresAt: Math.min(until, now + KEEP_MS) });
     },
     async list(principal) {
       const found: SessionView[] = [];
