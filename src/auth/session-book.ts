@@ -33,10 +33,7 @@ interface SessionRecord extends Omit<SessionView, "id"> {
 /** Which sessions there are: to look at and to end, for nothing else. All but `begun` may throw `unavailable`. */
 export interface SessionBook {
   /** `until` (epoch ms): until when it can be renewed; Infinity: its login has no end. Throws `unavailable`. */
-  begun(
-    session: Session,
-    at: { readonly host: string; readonly peer: string; readonly until: number },
-  ): Promise<void>;
+  begun(session: Session, at: { readonly host: string; readonly peer: string; readonly until: number }): Promise<void>;
   /** One's own, an administrator's are everybody's. Oldest first. */
   list(principal: Principal): Promise<readonly SessionView[]>;
   /** Closes what is open of it, too. Throws `not_found`, also for those of others. */
