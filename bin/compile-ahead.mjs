@@ -1,12 +1,15 @@
 // Run as a program: CACHE FOLDER. Fills the compile cache with the TypeScript of a folder.
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { hash } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import module from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const OF_TESTS = /\.(test|contract)\.ts$|[\\/]testing[\\/]/;
+const OF_TESTS = /\.(test|contract)\.ts$|(^|[\\/])(testing|contract)[\\/]/;
+/** Of the gate, and of its workers (`src/platform/optimizing-compiler.ts`): what is compiled is kept by these flags. */
+const FLAGS = [[], ["--no-maglev", "--no-opt"]];
 const PROGRAM = fileURLToPath(import.meta.url);
 /** Nothing after it is evaluated: by then all of it is compiled. */
 const STOP = "data:text/javascript,throw undefined";
@@ -19,13 +22,16 @@ const STOP = "data:text/javascript,throw undefined";
  * @param {string} cache
  * @param {string} folder
  */
-export function compileAhead(cache, folder) {
+export async function compileAhead(cache, folder) {
   const stamp = join(cache, `${hash("sha256", folder).slice(0, 16)}.stamp`);
   const state = describe(folder);
   if (read(stamp) === state) return;
   try {
     mkdirSync(cache, { recursive: true });
-    spawnSync(process.execPath, [PROGRAM, cache, folder], { stdio: "ignore" });
+    const programs = FLAGS.map((flags) =>
+      spawn(process.execPath, [...flags, PROGRAM, cache, folder], { stdio: "ignore" }),
+    );
+    await Promise.all(programs.map((program) => once(program, "close")));
     writeFileSync(stamp, state);
   } catch {
     // nowhere to keep anything: then there is no cache either

@@ -20,7 +20,7 @@ const inCheckout = existsSync(new URL("../src", import.meta.url));
 const startsGate = ["up", "start"].includes(process.argv[2] ?? "");
 if (compiled !== undefined && inCheckout && startsGate) {
   const { compileAhead } = await import("./compile-ahead.mjs");
-  compileAhead(compiled, fileURLToPath(new URL("../src", import.meta.url)));
+  await compileAhead(compiled, fileURLToPath(new URL("../src", import.meta.url)));
 }
 if (compiled !== undefined) module.enableCompileCache(compiled);
 

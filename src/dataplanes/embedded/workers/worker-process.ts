@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GatewayError, type ErrorCode } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
+import { WITHOUT_OPTIMIZING } from "../../../platform/optimizing-compiler.ts";
 import { ProcessLink } from "../../../platform/process-link.ts";
 import { NO_FIGURES, type PlaneFigures } from "../../figures.ts";
 import { BEAT, DRAIN, FIGURES, READY, type Setup, SETUP } from "./messages.ts";
@@ -30,11 +31,8 @@ const LOOK_MS = 2000;
 /** Beyond its deadline a worker has so long to end by itself. */
 const END_MARGIN_MS = 2000;
 const FIGURES_MS = 2000;
-/**
- * Each worker has a processor to itself at best: helper threads of its collector would only get in the way of the other workers. Looking
- * where links lead, for every module, would be the one thing at start that is worth the optimising compiler: 5 MiB of it in memory.
- */
-const FLAGS = ["--v8-pool-size=1", "--preserve-symlinks", "--preserve-symlinks-main"];
+/** Each worker has a processor to itself at best: helper threads of its collector would only get in the way of the other workers. */
+const FLAGS = ["--v8-pool-size=1", ...WITHOUT_OPTIMIZING];
 /** glibc makes heaps for every thread; a worker's threads hardly allocate. */
 const FEW_HEAPS = { MALLOC_ARENA_MAX: "2" };
 

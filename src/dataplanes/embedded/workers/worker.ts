@@ -6,6 +6,7 @@ import { GatewayError, plainHead } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import { garbageCollector } from "../../../platform/garbage-collector.ts";
 import type { Logger } from "../../../platform/logger.ts";
+import { startOptimizing } from "../../../platform/optimizing-compiler.ts";
 import { type Channel, ProcessLink } from "../../../platform/process-link.ts";
 import type { DataPlane, Explain, Explanation } from "../../dataplane.ts";
 import { bindListener } from "../listener.ts";
@@ -96,9 +97,10 @@ class Worker {
       plane.observe((status) => report.take(status));
       this.#link.tell(READY, null);
       this.#beat(plane);
+      module.flushCompileCache(); // a worker may be killed, and the next one is to come up faster
       // What starting left behind is a third of the heap, and nobody may come for long.
       garbageCollector()({ type: "major", execution: "sync", flavor: "last-resort" });
-      module.flushCompileCache(); // a worker may be killed, and the next one is to come up faster
+      startOptimizing();
     } catch (error) {
       const code = error instanceof GatewayError ? error.code : "unavailable";
       this.#link.tell(READY, { code, message: error instanceof Error ? error.message : String(error) });
