@@ -315,12 +315,16 @@ test(
       fc.array(message, { minLength: 1, maxLength: 6 }),
       fc.array(mutation, { minLength: 1, maxLength: 3 }),
       async (list, mutations) => {
-        let bytes = await record(list);
-        bytes = Buffer.concat([bytes.subarray(0, PREFACE.length), mutated(bytes.subarray(PREFACE.length), mutations)]);
+        const sound = await record(list);
+        const bytes = Buffer.concat([
+          sound.subarray(0, PREFACE.length),
+          mutated(sound.subarray(PREFACE.length), mutations),
+        ]);
         const [ours, theirs] = [await play(bytes, byUs), await play(bytes, byNode)];
         const others = () => ours.filter((one) => !theirs.includes(one));
-        // On a loaded machine node's session may be over before it tells of anything.
-        if (others().length > 0) theirs.push(...(await play(bytes, byNode)));
+        // What breaks one stream's rules (DATA after its end, say) ends all of a connection in node (RFC 9113 §5.4.1 lets it), and only that
+        // stream here: requests behind it that came as they were sent may be taken.
+        if (others().length > 0) theirs.push(...(await play(sound, byNode)));
         expect(others()).toEqual([]);
       },
     );
