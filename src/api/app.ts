@@ -8,6 +8,7 @@ import { auditOperations } from "./audit-operations.ts";
 import { addAuditRoutes } from "./audit-routes.ts";
 import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
+import { findOperation } from "./find-operation.ts";
 import { lastingAnswer } from "./lasting.ts";
 import { boundLinkVisitor } from "./link-visitors.ts";
 import { addLoginRoutes } from "./login-routes.ts";
@@ -34,11 +35,9 @@ const AUTHENTICATE_MS = 15_000;
 const MAX_SUBSCRIBERS = 256;
 
 /** The operations that need no login; every other path under the prefix does, even one that is not there. */
-const OPEN = Object.values(ROUTES).flatMap((route) => {
-  if (!("security" in route) || route.security.length > 0) return [];
-  const path = new RegExp(`^${API_PREFIX}${route.path.replace(/\{\w+\}/g, "[^/]+")}$`);
-  return [{ method: route.method.toUpperCase(), path }];
-});
+const OPEN: ReadonlySet<string> = new Set(
+  Object.entries(ROUTES).flatMap(([name, route]) => ("security" in route && route.security.length === 0 ? [name] : [])),
+);
 
 /** The gate's own host: its pages, and the API under its prefix. Needs no closing; streams end with `deps.signal`. */
 export function createApi(deps: ApiDeps): Api {
@@ -63,7 +62,10 @@ function createOperations(deps: ApiDeps): Api {
   const openBody = readJsonBody(OPEN_BODY_BYTES);
   const returnBody = readJsonBody(RETURN_BODY_BYTES);
   const body = readJsonBody(BODY_BYTES);
-  api.use((c, next) => (!isOpen(c.req) ? body : c.req.path.endsWith("/complete") ? returnBody : openBody)(c, next));
+  api.use((c, next) => {
+    const open = openOperation(c.req);
+    return (open === undefined ? body : open === "completeLogin" ? returnBody : openBody)(c, next);
+  });
   let document: ReturnType<typeof openApiDocument> | undefined;
   api.openapi(ROUTES.openapi, (c) => c.json((document ??= openApiDocument()), 200));
   api.openapi(ROUTES.version, (c) => c.json(deps.version(), 200));
@@ -85,7 +87,7 @@ const refuseHead: MiddlewareHandler = async (c, next) => {
 
 function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
-    if (isOpen(c.req)) return next();
+    if (openOperation(c.req) !== undefined) return next();
     const signal = AbortSignal.any([deps.signal, c.req.raw.signal, AbortSignal.timeout(AUTHENTICATE_MS)]);
     const head = requestHeadOf(c.req.raw);
     c.set("challenge", deps.auth.challenge(head));
@@ -98,8 +100,10 @@ function requireLogin(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
   };
 }
 
-function isOpen(request: { readonly method: string; readonly path: string }): boolean {
-  return OPEN.some(({ method, path }) => method === request.method && path.test(request.path));
+/** Its name; undefined: what is asked for needs a login. */
+function openOperation(request: { readonly method: string; readonly path: string }): string | undefined {
+  const name = findOperation(request.method, request.path)?.name;
+  return name !== undefined && OPEN.has(name) ? name : undefined;
 }
 
 function addEvents(api: Api, deps: ApiDeps): void {
