@@ -2,9 +2,17 @@ import type { Context } from "hono";
 import { mayUse } from "../auth/access.ts";
 import { recipientText, type GrantedTask, type GrantRequest as Wanted, type Recipient } from "../auth/granted.ts";
 import { anyoneRefusal, grantRefusal, lifetimeRefusal, type Ceiling } from "../core/access-ceiling.ts";
-import { GatewayError, LINK_REALM, originOf, parseWho, type Identity, type Principal } from "../model/index.ts";
+import {
+  GatewayError,
+  LINK_REALM,
+  originOf,
+  parseWho,
+  whoText,
+  type Identity,
+  type Principal,
+} from "../model/index.ts";
 import { ACCESS_ROUTES } from "./access-operations.ts";
-import { identityText, viewAccess, viewGrant } from "./access-view.ts";
+import { viewAccess, viewGrant } from "./access-view.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
 import { noteAudit } from "./audit-operations.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -39,7 +47,7 @@ function addReading(api: Api, deps: ApiDeps): void {
     const { task } = ask(c, deps, c.req.valid("param"));
     const changes = (await deps.auth.grants.history(task)).map(({ at, by, did, grant }) => {
       const { id, to, service, until } = grant;
-      return { at, by: identityText(by), did, grant: { id, to: recipientText(to), service, until } };
+      return { at, by: whoText(by), did, grant: { id, to: recipientText(to), service, until } };
     });
     return c.json({ changes }, 200);
   });

@@ -1,6 +1,6 @@
 import { recipientText, type GrantedTask, type KeptGrant } from "../auth/granted.ts";
 import type { Ceiling } from "../core/access-ceiling.ts";
-import { whoText, type Access, type Grant, type Identity } from "../model/index.ts";
+import { whoText, type Access, type Grant } from "../model/index.ts";
 import type { TaskAccess } from "./task-directory.ts";
 import type { AccessView, GrantView } from "./wire-access.ts";
 
@@ -23,7 +23,7 @@ export function viewAccess({ task, access, kept, ceiling, service }: AccessViewI
   const concerned = kept.filter((grant) => service === null || grant.service === null || grant.service === service);
   return {
     task: task.key,
-    owner: task.owner === null ? null : identityText(task.owner),
+    owner: task.owner === null ? null : whoText(task.owner),
     services: services.map(({ name, route }) => ({ name, anyone: route.access.anyone })),
     grants: [...concerned.map((grant) => viewGrant(grant, access)), ...othersGrants(services, kept)],
     bounds: boundsOf(ceiling),
@@ -35,12 +35,7 @@ export function viewGrant(grant: KeptGrant, access: TaskAccess): GrantView {
   const { id, service, to, until, by, createdAt } = grant;
   const concerned = access.services.filter(({ name }) => service === null || name === service);
   const effective = concerned.length === 0 || concerned.some(({ route }) => holds(route.access, grant));
-  return { id, source: "owner", to: recipientText(to), service, until, by: identityText(by), createdAt, effective };
-}
-
-/** `REALM/NAME`. */
-export function identityText({ realm, name }: Identity): string {
-  return `${realm}/${name}`;
+  return { id, source: "owner", to: recipientText(to), service, until, by: whoText(by), createdAt, effective };
 }
 
 /** What is given by the task's provider and by rules: in the table, and nothing that was given by hand. */
@@ -51,7 +46,7 @@ function othersGrants(services: TaskAccess["services"], kept: readonly KeptGrant
       .map((grant): GrantView => {
         const source = grant.by.realm === RULES_REALM ? "rule" : "provider";
         const until = grant.until ?? null;
-        const by = identityText(grant.by);
+        const by = whoText(grant.by);
         return { id: null, source, to: textOf(grant.to), service: name, until, by, createdAt: null, effective: true };
       }),
   );

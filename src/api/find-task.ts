@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { GatewayError } from "../model/index.ts";
+import { GatewayError, whoText } from "../model/index.ts";
 import type { ApiEnv } from "./api-env.ts";
 import { noteAudit } from "./audit-operations.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -19,7 +19,7 @@ export function findTask(c: Context<ApiEnv>, deps: ApiDeps, name: string): TaskV
   noteAudit(c, {
     object: view.id,
     task: view.id,
-    ...(owner === null ? {} : { owner: `${owner.realm}/${owner.name}` }),
+    ...(owner === null ? {} : { owner: whoText(owner) }),
   });
   return visibility.show(view) ?? view;
 }
