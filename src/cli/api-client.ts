@@ -30,6 +30,7 @@ import { readEvents } from "./event-stream.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { startRequest } from "./http-request.ts";
 import { ownVersion } from "../platform/package-info.ts";
+import { isElsewhere } from "./remote-gates.ts";
 import { dialAddress, dialHostPort, hostHeader, noAnswer, tlsOptions } from "./running-gate.ts";
 
 // The contract's values are spelt again here, and the compiler holds them to it: loading it would load every schema of the API, which
@@ -265,7 +266,7 @@ function refusal(gate: GateFile, status: number, body: string): CommandFailure {
   const message = said?.message ?? `the gate answered ${status}`;
   const remedy =
     status === 401
-      ? gate.pid === 0
+      ? isElsewhere(gate)
         ? `taskgate login ${gate.url}`
         : "taskgate doctor: it checks the token (TASKGATE_TOKEN, else the file in the state folder)"
       : said === null || status === 400
@@ -287,7 +288,7 @@ function errorOf(body: string): ErrorView["error"] | null {
 /** What to do where the running gate is of another version; undefined where it is not. */
 function versionRemedy(gate: GateFile): string | undefined {
   const own = ownVersion();
-  if (gate.version === own || gate.pid === 0) return undefined;
+  if (gate.version === own || isElsewhere(gate)) return undefined;
   return `the running gate is taskgate ${gate.version}, this is ${own}; restart it: taskgate stop --gate && taskgate up --background`;
 }
 

@@ -6,6 +6,7 @@ import { hostPort } from "../model/host-port.ts";
 import { isSameProcess } from "../platform/process-identity.ts";
 import { Secret } from "../platform/secret.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
+import { isElsewhere } from "./remote-gates.ts";
 import type { Environment } from "./terminal.ts";
 
 /** running: that very process lives. stale: its file is there, and it is not (kill -9, power loss). */
@@ -125,9 +126,9 @@ export function noAnswer(gate: GateFile, cause: unknown): CommandFailure {
       },
     );
   }
-  const called = gate.pid === 0 ? `the gate ${gate.url}` : `the gate (pid ${gate.pid})`;
+  const called = isElsewhere(gate) ? `the gate ${gate.url}` : `the gate (pid ${gate.pid})`;
   return new CommandFailure(EXIT.noGate, `${called} does not answer at ${where} (${why})`, {
-    remedy: gate.pid === 0 ? `taskgate login ${gate.url}` : "taskgate doctor",
+    remedy: isElsewhere(gate) ? `taskgate login ${gate.url}` : "taskgate doctor",
     cause,
   });
 }
