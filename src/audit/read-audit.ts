@@ -1,6 +1,7 @@
 import { open, stat } from "node:fs/promises";
 import type { AuditKind, AuditLine, AuditOutcome, Identity } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
+import { pause } from "../platform/pause.ts";
 import { fileAt, listFiles } from "./audit-files.ts";
 import { readLink } from "./audit-line.ts";
 
@@ -143,16 +144,6 @@ async function waitForMore({ folder, number, clock, at }: Place, signal: AbortSi
     await pause(clock, LOOK_MS, signal);
   }
   return null;
-}
-
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const done = (): void => resolve(undefined);
-  using timer = clock.after(ms, done);
-  signal.addEventListener("abort", done, { once: true });
-  await promise;
-  signal.removeEventListener("abort", done);
-  timer[Symbol.dispose]();
 }
 
 async function endsBefore(path: string, since: number | undefined): Promise<boolean> {
