@@ -1,4 +1,4 @@
-import type { AuditSink, LastUse, Problem } from "../model/index.ts";
+import { type AuditSink, laterUse, type LastUse, type Problem } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 
@@ -77,8 +77,8 @@ export class Culler implements Disposable {
     for (const known of [this.#warnings, this.#until])
       for (const key of known.keys()) if (!present.has(key)) known.delete(key);
     for (const idler of idlers) this.#judge(idler, lastUse);
-    if (before.length !== this.#warnings.size || before.some((problem, at) => this.problems[at] !== problem))
-      this.#deps.changed();
+    const after = this.problems;
+    if (before.length !== after.length || before.some((problem, at) => after[at] !== problem)) this.#deps.changed();
     const shortest = Math.min(
       LONGEST_LOOK_MS * LOOKS,
       ...idlers.flatMap(({ services }) => services.map(([, after]) => after)),
@@ -150,7 +150,7 @@ function endOf({ services, startedAt }: Idler, lastUse: ReadonlyMap<string, Last
     return { at: since + afterMs, since, afterMs, use };
   });
   const last = ends.reduce((one, other) => (other.at > one.at ? other : one));
-  const use = ends.map((end) => end.use).reduce((one, other) => ((other?.at ?? 0) > (one?.at ?? 0) ? other : one));
+  const use = ends.map((end) => end.use).reduce((one, other) => laterUse(one, other));
   return { ...last, use, since: Math.max(...ends.map((end) => end.since)) };
 }
 

@@ -29,7 +29,7 @@ export async function startKeptUse(deps: KeptUseDeps): Promise<KeptUse> {
   );
   const merged = (): Map<string, LastUse> => {
     const all = new Map([...kept].map(([service, { value }]) => [service, value]));
-    for (const [service, use] of deps.last()) all.set(service, laterUse(all.get(service), use) ?? use);
+    for (const [service, use] of deps.last()) all.set(service, laterUse(all.get(service), use));
     return all;
   };
   const write = async (): Promise<void> => {

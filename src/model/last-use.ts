@@ -7,7 +7,7 @@ export interface LastUse {
 }
 
 /** The later of two. */
-export function laterUse(a: LastUse | undefined, b: LastUse | undefined): LastUse | undefined {
+export function laterUse<T extends LastUse | undefined>(a: LastUse | undefined, b: T): LastUse | T {
   if (a === undefined || b === undefined) return a ?? b;
   return b.at > a.at ? b : a;
 }

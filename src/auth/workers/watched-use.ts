@@ -29,14 +29,14 @@ export class WatchedUse {
   /** By service; in workers as of a second ago. */
   get last(): ReadonlyMap<string, LastUse> {
     const sum = new Map(this.#activity.last);
-    for (const [service, use] of this.#told) sum.set(service, laterUse(sum.get(service), use) ?? use);
+    for (const [service, use] of this.#told) sum.set(service, laterUse(sum.get(service), use));
     return sum;
   }
 
   /** Until disposed, this worker watches too. */
   serve(link: ProcessLink): Disposable {
     link.hear(LAST_USE, (news) => {
-      for (const [service, use] of news) this.#told.set(service, laterUse(this.#told.get(service), use) ?? use);
+      for (const [service, use] of news) this.#told.set(service, laterUse(this.#told.get(service), use));
     });
     link.tell(WATCH, this.#watch);
     this.#links.add(link);
