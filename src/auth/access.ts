@@ -1,4 +1,12 @@
-import { type Grant, inScope, LINK_REALM, type Principal, type Route, sameIdentity } from "../model/index.ts";
+import {
+  type Grant,
+  type Identity,
+  inScope,
+  LINK_REALM,
+  type Principal,
+  type Route,
+  sameIdentity,
+} from "../model/index.ts";
 
 /** "authority": nothing here lets them in, and somebody else is still to be asked. */
 export type MayUse = "allowed" | "refused" | "authority";
@@ -10,7 +18,7 @@ export type MayUse = "allowed" | "refused" | "authority";
  */
 export function mayUse(route: Route, principal: Principal, now: number): MayUse {
   if (!inScope(principal.scope, "connect", route.service)) return "refused";
-  if (isAbove(route, principal)) return "allowed";
+  if (isAbove(route.owner, principal)) return "allowed";
   const { anyone, grants, authority } = route.access;
   if (anyone === "public" || (anyone === "authenticated" && principal.realm !== LINK_REALM)) return "allowed";
   if (grants.some((grant) => isGood(grant, now) && isFor(grant, principal))) return "allowed";
@@ -19,11 +27,12 @@ export function mayUse(route: Route, principal: Principal, now: number): MayUse 
 
 /** Its owner and administrators, whatever the grants, unless the scope of what they showed leaves that out. */
 export function isManager(route: Route, principal: Principal): boolean {
-  return isAbove(route, principal) && inScope(principal.scope, "manage", route.service);
+  return isAbove(route.owner, principal) && inScope(principal.scope, "manage", route.service);
 }
 
-function isAbove(route: Route, principal: Principal): boolean {
-  return principal.admin || (route.owner !== null && sameIdentity(route.owner, principal));
+/** Whether something of this owner is theirs to look after: one's own, an administrator's is everybody's. */
+export function isAbove(owner: Identity | null, principal: Principal): boolean {
+  return principal.admin || (owner !== null && sameIdentity(owner, principal));
 }
 
 function isGood(grant: Grant, now: number): boolean {

@@ -1,6 +1,7 @@
 import { GatewayError, type Identity, isCode, type Principal, sameIdentity, type Session } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
+import { isAbove } from "./access.ts";
 import type { Caller } from "./login.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
 import type { Tokens } from "./tokens.ts";
@@ -70,7 +71,7 @@ export function createSessionBook(deps: {
     async list(principal) {
       const found: SessionView[] = [];
       for (const [id, { value }] of await store.list<SessionRecord>(KIND)) {
-        if (!mayManage(principal, value.user) || !(await stands(id, value))) continue;
+        if (!isAbove(value.user, principal) || !(await stands(id, value))) continue;
         const { user, service, host, proof, peer, createdAt } = value;
         found.push({ id, user, service, host, proof, peer, createdAt });
       }
@@ -78,14 +79,14 @@ export function createSessionBook(deps: {
     },
     async end(id, principal) {
       const entry = await store.get<SessionRecord>(KIND, id);
-      if (entry === null || !mayManage(principal, entry.value.user)) {
+      if (entry === null || !isAbove(entry.value.user, principal)) {
         throw new GatewayError("not_found", `there is no session ${JSON.stringify(id)} of yours`);
       }
       await revocations.revoke(id);
       await removed(store.remove(KIND, id, entry.version));
     },
     async endUser(user, caller) {
-      if (!mayManage(caller, user)) throw new GatewayError("denied", "only administrators may log others out");
+      if (!isAbove(user, caller)) throw new GatewayError("denied", "only administrators may log others out");
       await revocations.revokeUser(user);
       let ended = 0;
       for (const [id, { value }] of await store.list<{ readonly principal: Identity }>(TOKENS)) {
@@ -96,10 +97,6 @@ export function createSessionBook(deps: {
       return ended;
     },
   };
-}
-
-function mayManage(principal: Principal, user: Identity): boolean {
-  return principal.admin || sameIdentity(principal, user);
 }
 
 /** Somebody else removed it meanwhile: that is what was wanted. */

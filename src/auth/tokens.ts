@@ -2,7 +2,6 @@ import { timingSafeEqual } from "node:crypto";
 import {
   copyPrincipal,
   GatewayError,
-  type Identity,
   isCode,
   type Principal,
   sameIdentity,
@@ -11,6 +10,7 @@ import {
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
+import { isAbove } from "./access.ts";
 import { hashOf, newPublicId, newSecret } from "./codes.ts";
 import type { Revocations } from "./revocations.ts";
 import type { TokenUses } from "./token-uses.ts";
@@ -153,7 +153,7 @@ export function createTokens(deps: TokensDeps): Tokens {
       return ID_FORM.test(id) ? grounds(id, (await store.get<TokenRecord>(KIND, id))?.value) : null;
     },
     async list(principal) {
-      const visible = await records(store, (record) => mayManage(principal, record));
+      const visible = await records(store, (record) => isAbove(record.principal, principal));
       const used = await uses.all();
       return visible
         .filter(([id, record]) => grounds(id, record) !== null)
@@ -162,7 +162,7 @@ export function createTokens(deps: TokensDeps): Tokens {
     },
     async revoke(id, principal) {
       const entry = ID_FORM.test(id) ? await store.get<TokenRecord>(KIND, id) : null;
-      if (entry === null || !mayManage(principal, entry.value)) {
+      if (entry === null || !isAbove(entry.value.principal, principal)) {
         throw new GatewayError("not_found", `there is no token ${JSON.stringify(id)} of yours`);
       }
       await revocations.revoke(id);
@@ -196,10 +196,6 @@ function makeRecord(options: TokenOptions, hash: string, now: number): TokenReco
     createdAt: now,
     expiresAt: lifetimeMs === undefined ? null : now + lifetimeMs,
   };
-}
-
-function mayManage(principal: Principal, record: { readonly principal: Identity }): boolean {
-  return principal.admin || sameIdentity(principal, record.principal);
 }
 
 /** `realm`: of who looks. */
