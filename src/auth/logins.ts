@@ -110,8 +110,7 @@ class StoredLogins implements Logins {
   }
 
   async today(grounds: Grounds): Promise<Grounds | null> {
-    const { realm, name } = grounds.principal;
-    if (realm === this.#deps.ownRealm) return grounds;
+    if (grounds.principal.realm === this.#deps.ownRealm) return grounds;
     const login = await this.#loginOf(grounds.id);
     if (login === null) {
       const person = (await this.#deps.store.get<PersonRecord>(PEOPLE, keyOf(grounds.principal)))?.value;
@@ -122,7 +121,7 @@ class StoredLogins implements Logins {
     const record = await this.#current(login);
     if (record === null) return null;
     const { groups, admin } = record.principal;
-    return { ...grounds, principal: { ...grounds.principal, realm, name, groups, admin } };
+    return { ...grounds, principal: { ...grounds.principal, groups, admin } };
   }
 
   async secretOf(token: string): Promise<{ readonly method: string; readonly secret: string } | null> {
