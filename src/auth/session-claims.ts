@@ -71,7 +71,8 @@ function isClaims(value: unknown): value is SessionClaims {
   const claims = value as Record<string, unknown>;
   return (
     Object.entries(claims).every(
-      ([name, value]) => Object.hasOwn(REQUIRED, name) || OPTIONAL[name]?.(value) === true,
+      ([name, value]) =>
+        Object.hasOwn(REQUIRED, name) || (Object.hasOwn(OPTIONAL, name) && OPTIONAL[name]?.(value) === true),
     ) && Object.entries(REQUIRED).every(([name, holds]) => Object.hasOwn(claims, name) && holds(claims[name]))
   );
 }
