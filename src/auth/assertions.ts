@@ -17,10 +17,10 @@ import type { KeyRing } from "./keys.ts";
 import { Lru } from "./lru.ts";
 
 /** The `typ` of an assertion (RFC 8725 section 3.11): a verifier that looks at it takes nothing else of the gate's for one. */
-export const ASSERTION_TYP = "taskgate-assertion+jwt";
+const ASSERTION_TYP = "taskgate-assertion+jwt";
 
 /** The longest that an assertion is good where the service asks for fresh ones. */
-export const FRESH_MS = 60_000;
+const FRESH_MS = 60_000;
 /** So old at most is one that a request comes with, which leaves its job time to look at it. */
 const FRESH_RENEW_MS = 40_000;
 

@@ -9,7 +9,7 @@ import type { Revocations } from "./revocations.ts";
 import type { Grounds, Tokens } from "./tokens.ts";
 
 /** How somebody proved who they are who has a link. */
-export const LINK_PROOF = "shared-link";
+const LINK_PROOF = "shared-link";
 
 /** What a link was exchanged for. */
 export interface RedeemedLink {

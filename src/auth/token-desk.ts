@@ -11,7 +11,7 @@ import type { Caller } from "./login.ts";
 import type { NewToken, Tokens, TokenView } from "./tokens.ts";
 
 /** Of names that are nobody's: only administrators give them tokens. */
-export const SERVICE_REALM = "service";
+const SERVICE_REALM = "service";
 
 /** What somebody wants a token for. */
 export interface TokenWish {
