@@ -1,4 +1,4 @@
-import { isCode, sameTask, type Identity } from "../model/index.ts";
+import { copyIdentity, isCode, sameTask, type Identity } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Store } from "../store/store.ts";
@@ -45,8 +45,7 @@ export function createGrantHistory(deps: {
 
   return {
     async add(task, { by, did, grant }) {
-      // Copied by hand: a principal may carry more than belongs here.
-      const change = { at: clock.now(), by: { realm: by.realm, name: by.name }, did, grant };
+      const change = { at: clock.now(), by: copyIdentity(by), did, grant };
       logger.info({ task: task.key, did, by: change.by, grant: grant.id, to: grant.to, until: grant.until }, "sharing");
       for (let tries = 1; ; tries++) {
         try {

@@ -1,4 +1,5 @@
 import {
+  copyIdentity,
   GatewayError,
   isCode,
   sameTask,
@@ -117,7 +118,7 @@ class KeptGrants implements Grants {
       }
       const id = `g-${newPublicId()}`;
       const link = "link" in wanted.to ? newLink(id) : null;
-      const made = { ...wanted, by: identityOf(by), createdAt: this.#deps.clock.now() };
+      const made = { ...wanted, by: copyIdentity(by), createdAt: this.#deps.clock.now() };
       await this.#put(id, makeRecord(task, made, link?.secret), null);
       const grant = { id, ...made };
       await this.#history.add(task, { did: "gave", by, grant });
@@ -201,7 +202,7 @@ class KeptGrants implements Grants {
   async #change(task: GrantedTask, before: KeptGrant, until: number | null, by: Identity): Promise<KeptGrant> {
     const kept = this.#byId.get(before.id);
     if (before.until === until || kept === undefined) return before;
-    const grant = { ...before, until, by: identityOf(by) };
+    const grant = { ...before, until, by: copyIdentity(by) };
     await this.#put(before.id, { ...kept.record, until, by: grant.by }, kept.version);
     await this.#history.add(task, { did: "changed", by, grant });
     return grant;
@@ -270,9 +271,4 @@ function accessOf(id: string, { to, until, by }: GrantRecord): Opening["access"]
 function sameRecipient(one: Recipient, other: Recipient): boolean {
   if ("link" in one || "link" in other) return false;
   return recipientText(one) === recipientText(other);
-}
-
-/** Nothing of a principal but who it is. */
-function identityOf({ realm, name }: Identity): Identity {
-  return { realm, name };
 }

@@ -19,6 +19,11 @@ export function copyPrincipal({ realm, name, groups, admin, scope }: Principal):
   return { realm, name, groups, admin, ...(scope === undefined ? {} : { scope }) };
 }
 
+/** An identity and nothing beside it: a principal is one, and may carry more than is to be kept. */
+export function copyIdentity({ realm, name }: Identity): Identity {
+  return { realm, name };
+}
+
 /** Whether two identities are the same one: realm and name, both to the letter. */
 export function sameIdentity(a: Identity, b: Identity): boolean {
   return a.realm === b.realm && a.name === b.name;
