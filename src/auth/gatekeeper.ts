@@ -203,10 +203,10 @@ interface Asked {
  */
 async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision | null> {
   const { route, head, session } = asked;
-  if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, { route, head, session });
+  if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, asked);
   const due = deps.clock.now() >= renewalOf(session, route);
   const permitted = await deps.permissions.ask(askedRoute(route, head), session.principal, signal);
-  if (permitted && !due) return allowSession(deps, { route, head, session });
+  if (permitted && !due) return allowSession(deps, asked);
   const renewed = await renew(deps, asked, signal).catch((error: unknown) => {
     // A session that is good needs nobody's answer: it goes on unrenewed while its login cannot be looked up.
     if (permitted && !signal.aborted) return "unknown";
@@ -219,7 +219,7 @@ async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSig
   // What the session itself says is of when it was signed; what its login says is of today.
   if (!permitted || renewed === "refused") return notYours(session);
   deps.sessions.postpone(session);
-  return allowSession(deps, { route, head, session });
+  return allowSession(deps, asked);
 }
 
 /** A new token for the same session, if its login stands and still may: with the login's groups of today. "unknown": it has no login. */
@@ -239,10 +239,10 @@ async function renew(deps: GatekeeperDeps, { route, head, session }: Asked, sign
 }
 
 function allowShown(deps: LocalDeps, asked: Asked, { id, respond }: Shown): Decision {
-  const { route, head, session } = asked;
+  const { route, head } = asked;
   if (deps.revocations.has(id)) return unauthenticated(deps, head, "this token is revoked");
   const ambient = saysOrigin(head) && deps.credentials.isAmbient(credentialHead(route, head));
-  return ambient ? allowSession(deps, { route, head, session }, respond) : allow(deps, asked, respond);
+  return ambient ? allowSession(deps, asked, respond) : allow(deps, asked, respond);
 }
 
 function sessionOf({ assertions }: LocalDeps, route: Route, shown: Shown): Session {
@@ -255,8 +255,9 @@ function sessionOf({ assertions }: LocalDeps, route: Route, shown: Shown): Sessi
 }
 
 /** Cookies, and passwords that a browser remembers, are sent on anybody's behalf, so who asks is looked at, too. */
-function allowSession(deps: LocalDeps, { route, head, session }: Asked, respond: HeaderFields = NOTHING): Decision {
-  if (!comesFromElsewhere(deps.site, route, head)) return allow(deps, { route, head, session }, respond);
+function allowSession(deps: LocalDeps, asked: Asked, respond: HeaderFields = NOTHING): Decision {
+  const { route, head, session } = asked;
+  if (!comesFromElsewhere(deps.site, route, head)) return allow(deps, asked, respond);
   // Anybody may ask a public service, but nobody in somebody else's name.
   if (isPublic(route)) return allow(deps, { route, head, session: null });
   const reason = "this request came from another site, which this service does not allow (Origin, Sec-Fetch-Site)";
