@@ -33,8 +33,9 @@ export interface LoginFailures {
 
 /**
  * Bounds how often somebody may try in vain what can be guessed: an address (of IPv6: a /64) 20 times at once and ten times a minute from
- * then on, for one account five times and five times a minute. What cannot be guessed is counted apart, 200 and 100 times. An address from which an account was logged in to is bound by its own failures at that
- * account alone, so that nobody is locked out by what strangers try, neither from elsewhere nor from behind the same address.
+ * then on, for one account five times and five times a minute. What cannot be guessed is counted apart, 200 and 100 times. An address from
+ * which an account was logged in to is bound by its own failures at that account alone, so that nobody is locked out by what strangers try,
+ * neither from elsewhere nor from behind the same address.
  */
 export interface LoginLimit {
   /**
