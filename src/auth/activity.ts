@@ -20,6 +20,11 @@ interface Open {
   bytesOut: number;
 }
 
+/** Whether it is open for as long as its ends like, and no request that is over once it is answered. */
+export function lasts({ kind }: Use): boolean {
+  return kind !== "http" && kind !== "grpc";
+}
+
 /** Who uses what, of what is watched; the rest costs a look into an empty map. Disposing ends the looks. */
 export class Activity implements Disposable {
   readonly #clock: Clock;
@@ -49,11 +54,10 @@ export class Activity implements Disposable {
   opened(use: Use, route: Route): (() => void) | null {
     const { service } = route;
     const kind = this.#watched.get(service);
-    const lasts = use.kind !== "http" && use.kind !== "grpc";
-    if (kind === undefined && !lasts) return null;
+    if (kind === undefined && !lasts(use)) return null;
     const background = kind === undefined || this.#isBackground(use, kind);
     if (!background) this.#used(service, use);
-    if (background && !lasts) return null;
+    if (background && !lasts(use)) return null;
     // What lasts may be open before anybody wants to know of it.
     const open: Open = { use, service, bytesIn: use.bytesIn, bytesOut: use.bytesOut };
     this.#open.add(open);

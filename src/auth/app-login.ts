@@ -9,6 +9,7 @@ import {
   type Route,
   type Session,
   type Site,
+  taskKeyOf,
 } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -142,7 +143,7 @@ async function leave(deps: AppLoginDeps, route: Route, head: RequestHead): Promi
 
 function loginEntry(route: Route, { peer }: RequestHead, session: Session): AuditEntry {
   const { service } = route;
-  const what = { service, task: service.slice(0, service.lastIndexOf("/")), object: session.id };
+  const what = { service, task: taskKeyOf(service), object: session.id };
   return { kind: "login", event: "once", outcome: "allowed", peer, ...what, ...whoOf(session) };
 }
 

@@ -6,11 +6,12 @@ import {
   isGateService,
   type Route,
   type Session,
+  taskKeyOf,
   type Use,
 } from "../model/index.ts";
 import { clientKey } from "../platform/client-key.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { Activity } from "./activity.ts";
+import { type Activity, lasts } from "./activity.ts";
 import { rootOf } from "./revocations.ts";
 
 /** Visits that are under way at once; with one more, the one that began first ends in the log. */
@@ -91,6 +92,7 @@ class VisitBook implements UseRecorder {
     if (isGateService(route.service)) return null; // its API tells what was done there
     const at = this.#deps.clock.now();
     const done = this.#deps.activity.opened(use, route);
+    // What lasts is told of by itself, with its start as it begins.
     if (lasts(use)) {
       const id = newId();
       this.#deps.sink.record({
@@ -126,11 +128,11 @@ class VisitBook implements UseRecorder {
   }
 
   refused(use: Use, route: Route | null): void {
-    const { head, status, code } = use;
+    const { status, code } = use;
     const outcome = status >= 500 ? "failed" : "refused";
     const entry: AuditEntry = {
       ...(route === null ? { kind: use.kind, event: "once", outcome, peer: use.peer } : entryOf(use, route)),
-      ...(head === null ? {} : { method: head.method, host: head.host, path: plainPath(head.path) }),
+      ...pathOf(use),
       ...{ event: "once", outcome, status },
       ...(code === null ? {} : { code }),
     };
@@ -217,11 +219,6 @@ function isSame({ entry }: Visit, { kind, peer }: Use): boolean {
   return entry.kind === kind && entry.peer === peer;
 }
 
-/** What lasts is told of by itself, with its start as it begins. */
-function lasts({ kind }: Use): boolean {
-  return kind !== "http" && kind !== "grpc";
-}
-
 function addTo(visit: Visit, use: Use, end: number): void {
   visit.open -= 1;
   if (visit.ended) return;
@@ -237,7 +234,7 @@ function entryOf(use: Use, route: Route): AuditEntry {
   const { service, owner, id } = route;
   return {
     ...{ kind, event: "once", outcome: "allowed", peer, service, route: id },
-    task: service.slice(0, service.lastIndexOf("/")),
+    task: taskKeyOf(service),
     ...(owner === null ? {} : { owner: `${owner.realm}/${owner.name}` }),
     ...(session === null ? {} : whoOf(session)),
   };

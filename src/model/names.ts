@@ -15,3 +15,8 @@ export function taskKey(provider: string, taskId: string): string {
 export function serviceKey(provider: string, taskId: string, service: string): string {
   return `${provider}/${taskId}/${service}`;
 }
+
+/** The task that a service is of, both by their keys. */
+export function taskKeyOf(service: string): string {
+  return service.slice(0, service.lastIndexOf("/"));
+}
