@@ -1,5 +1,4 @@
 import type { Authenticator } from "../auth/authenticators/authenticator.ts";
-import { startBasic } from "../auth/authenticators/basic.ts";
 import { createJupyterHub } from "../auth/authenticators/jupyterhub/jupyterhub.ts";
 import { checkKerberosInstalled } from "../auth/authenticators/kerberos/acceptor.ts";
 import { startKerberos } from "../auth/authenticators/kerberos/kerberos.ts";
@@ -62,24 +61,24 @@ const KERBEROS_ACCEPTOR = new URL(
 
 type Started = Authenticator | (Authenticator & AsyncDisposable);
 
-interface MethodDeps extends Pick<AuthMethodsDeps, "site"> {
+interface MethodDeps extends Omit<AuthMethodsDeps, "home"> {
   readonly limit: LoginLimit;
   readonly checks: PasswordChecks;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 async function startAuthMethod(method: LoginMethod, deps: MethodDeps): Promise<Started> {
   switch (method.type) {
     case "oidc": {
-      // Its libraries take longer to load than all other methods, and most gates have no use for them.
+      // Its libraries, and bcrypt below, take longer to load than all other methods, and most gates have no use for them.
       const { createOidc } = await import("../auth/authenticators/oidc/oidc.ts");
       return createOidc(method, deps);
     }
     case "jupyterhub":
       return createJupyterHub({ ...deps, config: method });
-    case "basic":
+    case "basic": {
+      const { startBasic } = await import("../auth/authenticators/basic.ts");
       return startBasic({ ...deps, method });
+    }
     case "trusted-header":
       return startTrustedHeader({ ...deps, method });
     case "kerberos":
