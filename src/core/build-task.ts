@@ -10,7 +10,7 @@ import {
   type Service,
   type Task,
 } from "../model/index.ts";
-import { addAccess, withinCeiling } from "./access-ceiling.ts";
+import { addAccess, NO_REFUSALS, withinCeiling } from "./access-ceiling.ts";
 import type { RouteBasis, TaskBasis } from "./build-routes.ts";
 import { BuiltService, type Books } from "./build-service.ts";
 import { nameTask } from "./name-hosts.ts";
@@ -123,7 +123,7 @@ export class BuiltTask {
   #resolve(task: Task, service: Service, before: RouteBasis | null): Pick<RouteBasis, "access" | "refusals"> {
     const { rules, shared, time } = this.#books;
     const own = service.access ?? task.access;
-    if (this.place.provider === GATE_PROVIDER) return { access: own, refusals: [] };
+    if (this.place.provider === GATE_PROVIDER) return { access: own, refusals: NO_REFUSALS };
     const given = givenTo(task, service, shared.get(this.place.key));
     const bounded = withinCeiling(addAccess(own, given), rules.ceiling, time.now);
     const ruled = addAccess(OWNER_ONLY, rules.given(this.place.provider, task, service.name));
