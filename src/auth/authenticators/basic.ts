@@ -7,7 +7,7 @@ import type { LoginLimit } from "../login-limit.ts";
 import { type PasswordBook, startPasswordBook, startSharedPassword } from "../passwords/password-book.ts";
 import type { PasswordChecks } from "../passwords/password-checks.ts";
 import type { Authenticator, Ended, LoggedIn } from "./authenticator.ts";
-import { type CredentialForm, recognisedBy, shownAuthorization } from "./credential-forms.ts";
+import { type CredentialForm, recognisedBy, shownBy } from "./credential-forms.ts";
 
 /** How old what is known of a person may get: files are looked at in memory, so that asking costs nothing. */
 const RECHECK_MS = 1000;
@@ -144,8 +144,8 @@ function isName(user: string): boolean {
 
 /** null: no field of ours. Throws `unauthenticated` for one that is ours and not well-formed. */
 function shownPassword(head: RequestHead): { readonly user: string; readonly password: string } | null {
-  const field = shownAuthorization(head);
-  if (field === undefined || recognisedBy(FORMS, head).length === 0) return null;
+  const field = shownBy(FORMS, head);
+  if (field === undefined) return null;
   const text = decode(BASIC.exec(field)?.[1]);
   const colon = text?.indexOf(":") ?? -1;
   if (text === null || colon < 0) {

@@ -40,12 +40,8 @@ export function recognisedBy(forms: readonly CredentialForm[], head: RequestHead
 
 /** Whether a request holds credentials that are good for that request alone, so that no answer to it says anything of another one. */
 export function isForOnce(forms: readonly CredentialForm[], head: RequestHead): boolean {
-  return (
-    recognisedBy(
-      forms.filter(({ form }) => form === "ticket"),
-      head,
-    ).length > 0
-  );
+  const once = forms.filter(({ form }) => form === "ticket");
+  return recognisedBy(once, head).length > 0;
 }
 
 /** Names of the fields of a request that nobody's word but a proxy's counts in, whoever sent them: no job ever sees them. */
@@ -63,12 +59,17 @@ export function reservedBy(forms: readonly CredentialForm[], head: RequestHead):
  */
 export function isAmbient(forms: readonly CredentialForm[], head: RequestHead): boolean {
   const ambient = forms.filter(({ form }) => form === "proxy" || form === "ticket" || form === "scheme");
-  return ambient.length > 0 && recognisedBy(ambient, head).length > 0;
+  return recognisedBy(ambient, head).length > 0;
 }
 
 /** What one of the two fields says, the gate's own first. undefined: neither is there. */
 export function shownAuthorization(head: RequestHead): string | undefined {
   return head.header(OWN_AUTHORIZATION) ?? head.header("authorization");
+}
+
+/** The same where the request holds credentials of one of these forms. undefined: it holds none. */
+export function shownBy(forms: readonly CredentialForm[], head: RequestHead): string | undefined {
+  return recognisedBy(forms, head).length === 0 ? undefined : shownAuthorization(head);
 }
 
 /** The fields that say who speaks: where the gate's own field is there, it alone does, and all others are the app's. */

@@ -7,7 +7,7 @@ import { hashOf, newSecret } from "../../codes.ts";
 import type { LoginLimit } from "../../login-limit.ts";
 import type { Authenticated, Authenticator, LoggedIn, RedirectLogin } from "../authenticator.ts";
 import { readClientSecret } from "../client-secret.ts";
-import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
+import { type CredentialForm, recognisedBy, shownBy } from "../credential-forms.ts";
 import { createHubClient, type HubClient, type HubUser } from "./hub-client.ts";
 
 /** Nobody tells when a token of the hub is revoked: what one has opened does not stay open longer than this. */
@@ -58,8 +58,8 @@ function formsOf(schemes: JupyterHubMethod["schemes"]): readonly CredentialForm[
 
 /** null: nothing of ours. Throws `unauthenticated` for what is ours and no token. */
 function shownToken(forms: readonly CredentialForm[], head: RequestHead): string | null {
-  const field = shownAuthorization(head);
-  if (field === undefined || recognisedBy(forms, head).length === 0) return null;
+  const field = shownBy(forms, head);
+  if (field === undefined) return null;
   const token = CREDENTIAL.exec(field)?.[2];
   if (token !== undefined) return token;
   throw new GatewayError("unauthenticated", "expected Authorization: jupyterhub TOKEN");

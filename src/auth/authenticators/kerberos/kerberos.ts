@@ -5,7 +5,7 @@ import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import type { LoginLimit } from "../../login-limit.ts";
 import type { Authenticator, HeaderLogin } from "../authenticator.ts";
-import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
+import { type CredentialForm, recognisedBy, shownBy } from "../credential-forms.ts";
 import { AcceptorProcess } from "./acceptor-process.ts";
 import { principalName } from "./principal-name.ts";
 
@@ -50,7 +50,7 @@ export function startKerberos(deps: KerberosDeps): Kerberos {
     },
   };
   return {
-    ...{ name, realm: realmOf(config), forms, keepMs: 0, ambient: true, challengeAtGate: CHALLENGE },
+    ...{ name, realm: realmOf(config), forms, keepMs: 0, challengeAtGate: CHALLENGE },
     recognises: (head) => recognisedBy(forms, head),
     async authenticate(head, signal) {
       const ticket = shownTicket(forms, head);
@@ -73,8 +73,8 @@ export interface Kerberos extends Authenticator, AsyncDisposable {
 
 /** null: nothing of ours. Throws `unauthenticated` for what is ours and no ticket. */
 function shownTicket(forms: readonly CredentialForm[], head: RequestHead): string | null {
-  const field = shownAuthorization(head);
-  if (field === undefined || recognisedBy(forms, head).length === 0) return null;
+  const field = shownBy(forms, head);
+  if (field === undefined) return null;
   const ticket = TICKET.exec(field)?.[1];
   if (ticket !== undefined) return ticket;
   throw new GatewayError("unauthenticated", "expected Authorization: Negotiate TICKET");

@@ -4,7 +4,7 @@ import { GatewayError, type RequestHead } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Authenticated, Authenticator, LoggedIn, RedirectLogin } from "../authenticator.ts";
 import { readClientSecret } from "../client-secret.ts";
-import { type CredentialForm, recognisedBy, shownAuthorization } from "../credential-forms.ts";
+import { type CredentialForm, recognisedBy, shownBy } from "../credential-forms.ts";
 import { type Claims, personOf, saysEnough } from "./person.ts";
 import { createProvider, type Provider } from "./provider.ts";
 
@@ -48,7 +48,7 @@ export function createOidc(method: OidcMethod, { clock }: OidcDeps): Authenticat
     realm: realmOf(method),
     forms,
     recognises: (head) => recognisedBy(forms, head),
-    authenticate: (head, signal) => authenticate({ method, provider }, head, signal),
+    authenticate: (head, signal) => authenticate({ method, provider, forms }, head, signal),
     interactive: createRedirectLogin(method, provider),
   };
 }
@@ -58,11 +58,14 @@ interface Parts {
   readonly provider: Provider;
 }
 
-async function authenticate(parts: Parts, head: RequestHead, signal: AbortSignal): Promise<Authenticated | null> {
-  const { method, provider } = parts;
-  const form: CredentialForm = { form: "jwt", issuer: method.issuer };
-  if (!method.bearer || recognisedBy([form], head).length === 0) return null;
-  const token = BEARER.exec(shownAuthorization(head) ?? "")?.[1];
+async function authenticate(
+  { method, provider, forms }: Parts & { readonly forms: readonly CredentialForm[] },
+  head: RequestHead,
+  signal: AbortSignal,
+): Promise<Authenticated | null> {
+  const field = shownBy(forms, head);
+  if (field === undefined) return null;
+  const token = BEARER.exec(field)?.[1];
   if (token === undefined) throw new GatewayError("unauthenticated", `${method.name}: expected one Bearer JWT`);
   const expected = {
     audiences: [method.clientId, ...method.audiences],
