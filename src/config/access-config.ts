@@ -3,7 +3,8 @@ import { isRealm, LINK_REALM } from "../model/index.ts";
 import { whoName } from "./login-methods.ts";
 import { duration, flag } from "./units.ts";
 
-const Anyone = z.enum(["nobody", "authenticated", "public"]);
+/** Each is more open than the one before. */
+export const Anyone = z.enum(["nobody", "authenticated", "public"]);
 
 const pattern = (what: string) =>
   z

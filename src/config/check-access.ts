@@ -1,11 +1,11 @@
-import { parseWho } from "../model/index.ts";
-import type { AccessConfig } from "./access-config.ts";
+import { parseWho, sameIdentity } from "../model/index.ts";
+import { type AccessConfig, Anyone } from "./access-config.ts";
 import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import { realmOfConfig } from "./login-methods.ts";
 import type { Config } from "./schema.ts";
 
-const ANYONE = ["nobody", "authenticated", "public"];
+const ANYONE = Anyone.options;
 
 /** Rules that give what `access` does not allow: it is the administrator who wrote both. */
 export function checkAccess({ access, login }: Partial<Config>): Finding[] {
@@ -38,10 +38,7 @@ function granteeRefusal(
     return `${text} is of realm ${identity.realm}, which access.realms does not name`;
   }
   if (!("group" in who) || access.groups === undefined) return null;
-  const named = access.groups.map((group) => parseWho(group, realm)).some((group) => same(group, who));
+  const groups = access.groups.map((group) => parseWho(group, realm));
+  const named = groups.some((group) => "group" in group && sameIdentity(group.group, identity));
   return named ? null : `${text} is no group that access.groups names`;
-}
-
-function same(one: ReturnType<typeof parseWho>, other: ReturnType<typeof parseWho>): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,4 +1,4 @@
-import { whoText, type Access, type Anyone, type Grant, type Identity } from "../model/index.ts";
+import { sameIdentity, whoText, type Access, type Anyone, type Grant, type Identity } from "../model/index.ts";
 import { ANYONE } from "./read-access.ts";
 
 /** The most that owners and providers may give to others: the administrator's word, from the section `access` of the configuration. */
@@ -15,7 +15,7 @@ export interface Ceiling {
   readonly groups?: readonly Identity[] | undefined;
 }
 
-const NO_REFUSALS: readonly string[] = Object.freeze([]);
+export const NO_REFUSALS: readonly string[] = Object.freeze([]);
 const MAX_REFUSALS = 8;
 
 /** Why services may not be as open as that, with what to do; null: they may. */
@@ -77,12 +77,13 @@ function granteeRefusal(to: Grant["to"], ceiling: Ceiling): string | null {
   if ("link" in to) {
     return ceiling.links ? null : "Links are not allowed here (access.links). Share with users or groups instead.";
   }
-  const { realm, name } = "group" in to ? to.group : to;
+  const identity = "group" in to ? to.group : to;
+  const { realm } = identity;
   if (ceiling.realms !== undefined && !ceiling.realms.includes(realm)) {
     return `${whoText(to)} is of realm ${realm}; here one shares with ${list(ceiling.realms)} alone (access.realms).`;
   }
   if (!("group" in to) || ceiling.groups === undefined) return null;
-  if (ceiling.groups.some((group) => group.realm === realm && group.name === name)) return null;
+  if (ceiling.groups.some((group) => sameIdentity(group, identity))) return null;
   const groups = ceiling.groups.map((group) => whoText({ group }));
   return `${whoText(to)} is no group that one shares with here; expected ${list(groups)} (access.groups).`;
 }
