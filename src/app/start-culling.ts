@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { TaskDirectory } from "../api/task-directory.ts";
 import type { Auth } from "../auth/auth.ts";
 import type { Config } from "../config/schema.ts";
-import { parseDurationMs } from "../config/units.ts";
+import { parseDuration } from "../config/units.ts";
 import type { MergedTask, TableState } from "../core/table-state.ts";
 import { hasBusyKernel } from "../cull/ask-jupyter.ts";
 import { Culler, type CullerDeps, type Idler } from "../cull/culler.ts";
@@ -114,7 +114,7 @@ function stoppable({ state, control, config }: CullingDeps): Idler[] {
 
 /** 0: never. */
 function afterOf(own: string | undefined, usual: number): number {
-  const ms = own === undefined ? usual : own === "never" ? 0 : parseDurationMs(own);
+  const ms = own === undefined ? usual : own === "never" ? 0 : parseDuration(own);
   return ms === 0 ? Infinity : ms;
 }
 

@@ -8,17 +8,13 @@ const BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 const DURATION = /^\d{1,9}(ms|s|m|h|d)$/;
 const SIZE = /^\d{1,6}(B|KiB|MiB|GiB)$/;
 
-function parseDuration(text: string): number {
+/** Of a text that has the form of a duration, ms. */
+export function parseDuration(text: string): number {
   return parseInt(text, 10) * MS[text.replace(/^\d+/, "") as keyof typeof MS];
 }
 
 function parseSize(text: string): number {
   return parseInt(text, 10) * BYTES[text.replace(/^\d+/, "") as keyof typeof BYTES];
-}
-
-/** Of a text that has the form of a duration, ms. */
-export function parseDurationMs(text: string): number {
-  return parseDuration(text);
 }
 
 /** Text of a form; the same error for another type. `title` is what the reference calls it. */
