@@ -29,13 +29,7 @@ export function accessOptions(
       ...(until === undefined ? {} : { until }),
       by: CONFIG,
     }));
-    return { ...definedOf(patterns), access: { grants, anyone: open } };
+    return { ...patterns, access: { grants, anyone: open } };
   });
   return { ceiling: anyone, grantBounds, accessRules };
-}
-
-function definedOf(patterns: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(patterns).flatMap(([name, text]) => (text === undefined ? [] : [[name, text] as const])),
-  );
 }

@@ -2,11 +2,11 @@ import type { Opening, Task } from "../model/index.ts";
 
 /** Who else may use the tasks that all of its patterns fit: the administrator's word. In patterns `*` stands for any text. */
 export interface AccessRule {
-  readonly provider?: string;
-  readonly kind?: string;
+  readonly provider?: string | undefined;
+  readonly kind?: string | undefined;
   /** Of the task. */
-  readonly name?: string;
-  readonly service?: string;
+  readonly name?: string | undefined;
+  readonly service?: string | undefined;
   readonly access: Opening["access"];
 }
 
