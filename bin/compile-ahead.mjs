@@ -24,9 +24,9 @@ const STOP = "data:text/javascript,throw undefined";
  */
 export async function compileAhead(cache, folder) {
   const stamp = join(cache, `${hash("sha256", folder).slice(0, 16)}.stamp`);
-  const state = describe(folder);
-  if (read(stamp) === state) return;
   try {
+    const state = describe(folder);
+    if (read(stamp) === state) return;
     mkdirSync(cache, { recursive: true });
     const programs = FLAGS.map((flags) =>
       spawn(process.execPath, [...flags, PROGRAM, cache, folder], { stdio: "ignore" }),
@@ -34,7 +34,7 @@ export async function compileAhead(cache, folder) {
     await Promise.all(programs.map((program) => once(program, "close")));
     writeFileSync(stamp, state);
   } catch {
-    // nowhere to keep anything: then there is no cache either
+    // nowhere to keep anything (then there is no cache either), or sources that change meanwhile
   }
 }
 
