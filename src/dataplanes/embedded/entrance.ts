@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { overloaded } from "./admission.ts";
 import { carryRaw } from "./carry-raw.ts";
@@ -29,7 +28,6 @@ const TLS_NEEDED: Notice = {
   title: "TLS needed",
   message: "This port speaks https only.",
 };
-const UNKNOWN_CLIENT: Client = Object.freeze({ peer: "unknown", secure: false });
 
 /** A fatal alert, unrecognized_name (RFC 6066 §3): the client says so, instead of taking the gate for gone. */
 const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
@@ -43,8 +41,6 @@ class OnePort implements Entrance {
   readonly #listener: BoundListener;
   readonly #context: PlaneContext;
   readonly #connections: Connections;
-  /** Of HTTP/2. */
-  readonly #clients = new WeakMap<Duplex, Client>();
   readonly #http1: Http1Entrance;
   readonly #http2: Http2Entrance;
   readonly #terminator: Terminator | null;
@@ -58,7 +54,6 @@ class OnePort implements Entrance {
     const { limits, clock, refusals, traffic, logger } = context;
     const deps = {
       ...{ limits, clock, refusals },
-      client: (socket: Duplex) => this.#clients.get(socket) ?? UNKNOWN_CLIENT,
       serve: (exchange: Parameters<typeof serve>[1]) => void serve(context, exchange),
       tunnel: (exchange: Parameters<typeof serve>[1]) => void serveTunnel(context, exchange),
       refused: ({ status, code }: Notice, peer: string) => traffic.rejected("http", { status, code, peer }),
@@ -128,10 +123,8 @@ class OnePort implements Entrance {
     this.#speak(socket, alpnProtocol === "h2", { ...clientOf(ends, true), ...mayAsk });
   }
 
-  #speak(socket: Duplex, isHttp2: boolean, client: Client): void {
-    if (!isHttp2) return this.#http1.take(socket, client);
-    this.#clients.set(socket, client);
-    this.#http2.take(socket);
+  #speak(socket: Socket, isHttp2: boolean, client: Client): void {
+    (isHttp2 ? this.#http2 : this.#http1).take(socket, client);
   }
 }
 

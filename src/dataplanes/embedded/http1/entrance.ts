@@ -1,5 +1,4 @@
-import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { LimitsConfig } from "../../../config/schema.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Exchange } from "../exchange.ts";
@@ -52,8 +51,8 @@ export class Http1Entrance implements Disposable {
   }
 
   /** Takes a connection whose first bytes are unread. `client`: who is at its other end. */
-  take(socket: Duplex, client: Client): void {
-    if (!(socket instanceof Socket) || socket.destroyed) return void socket.destroy();
+  take(socket: Socket, client: Client): void {
+    if (socket.destroyed) return;
     const connection = new ServerConnection(socket, client, this.#shared);
     this.#connections.add(connection);
     if (this.#draining) connection.drain();

@@ -1,5 +1,4 @@
-import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { LimitsConfig } from "../../../config/schema.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Client } from "../client.ts";
@@ -13,8 +12,6 @@ export interface Http2EntranceDeps {
   readonly limits: LimitsConfig;
   readonly clock: Clock;
   readonly refusals: Refusals;
-  /** Who is at the other end of a connection that was handed in. */
-  client(socket: Duplex): Client;
   serve(exchange: Exchange): void;
   /** CONNECT: the exchange answers until the tunnel stands. */
   tunnel(exchange: Exchange): void;
@@ -51,10 +48,10 @@ export class Http2Entrance implements Disposable {
     };
   }
 
-  /** Takes a connection whose first bytes are unread. */
-  take(socket: Duplex): void {
-    if (!(socket instanceof Socket) || socket.destroyed) return void socket.destroy();
-    const session = new VisitorSession({ ...this.#shared, socket, client: this.#deps.client(socket) });
+  /** Takes a connection whose first bytes are unread. `client`: who is at its other end. */
+  take(socket: Socket, client: Client): void {
+    if (socket.destroyed) return;
+    const session = new VisitorSession({ ...this.#shared, socket, client });
     this.#sessions.add(session);
     if (this.#draining) session.drain();
     this.#watch();
