@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../../model/index.ts";
-import { type AnswerHead, type Exchange, type Fields, type Framing, eachField, valuesOf } from "../exchange.ts";
+import { type AnswerHead, type Exchange, type Fields, type Framing, valuesOf } from "../exchange.ts";
 import type { Call } from "../forward.ts";
 import type { Client } from "../client.ts";
 import { responseFieldsText } from "../response-fields.ts";
@@ -9,7 +9,7 @@ import type { Target } from "../target.ts";
 import { AnswerWriter, type AnswerMode } from "./answer-writer.ts";
 import type { HeadFields } from "./head-fields.ts";
 import type { RequestHeadRead, ResponseFraming, ResponseHeadRead } from "./read-head.ts";
-import { dateText, fieldsText, isSayable, statusLine } from "./say.ts";
+import { areSayable, checkSayable, dateText, fieldsText, statusLine } from "./say.ts";
 import type { Visitor, VisitorEvents } from "./visitor.ts";
 
 /** What an exchange needs of the connection that it is on. */
@@ -114,9 +114,7 @@ export class Http1Exchange implements Exchange, Visitor {
   }
 
   begin({ status, message, fields }: AnswerHead): void {
-    eachField(fields, (name, value) => {
-      if (!isSayable(name, value)) throw new Error(`HTTP/1.1 cannot say the field ${name}`);
-    });
+    checkSayable(fields);
     const length = valuesOf(fields, "content-length").length > 0;
     const dated = valuesOf(fields, "date").length > 0;
     this.#beginAnswer({ status, message, length, dated, text: fieldsText(fields) });
@@ -167,7 +165,7 @@ export class Http1Exchange implements Exchange, Visitor {
   answer(call: Call, target: Target, answer: { head: ResponseHeadRead; framing: ResponseFraming }): boolean {
     const { exchange, route, allowed, prefix } = call;
     const { status, message, fields } = answer.head;
-    for (const [name, value] of allowed.respond) if (!isSayable(name, value)) return false;
+    if (!areSayable(allowed.respond)) return false;
     const trailers = answer.framing.kind === "chunked" && this.version === "1.1";
     const input = { exchange, route, allowed, prefix, status, trailers, address: target.address };
     const text = responseFieldsText(fields, input);
@@ -263,9 +261,7 @@ export class Http1Exchange implements Exchange, Visitor {
   }
 
   #accept(socket: Socket, status: 101 | 200, fields: Fields): Duplex {
-    eachField(fields, (name, value) => {
-      if (!isSayable(name, value)) throw new Error(`HTTP/1.1 cannot say the field ${name}`);
-    });
+    checkSayable(fields);
     const named = status === 101 ? `Connection: Upgrade\r\n` : "";
     this.begun = true;
     const reason = status === 101 ? "" : "Connection established";

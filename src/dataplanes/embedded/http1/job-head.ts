@@ -11,7 +11,7 @@ import {
 import type { Target } from "../target.ts";
 import type { HeadFields } from "./head-fields.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
-import { fieldsText, isSayable } from "./say.ts";
+import { areSayable, fieldsText, isSayable } from "./say.ts";
 
 /** Methods that need no word about a body that is not there; for all others its absence is said (RFC 9110 §8.6). */
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS", "TRACE"]);
@@ -60,8 +60,7 @@ function steadyText(call: Call, target: Target, wire: HeadFields): string | null
   if (before?.allowed === allowed && before.route === route && before.target === target) {
     if (before.prefix === prefix && before.version === version) return before.text;
   }
-  // What the reader took is sayable; what the gatekeeper puts in may hold anything.
-  for (const [name, value] of allowed.set) if (!isSayable(name, value)) return null;
+  if (!areSayable(allowed.set)) return null; // what the reader took is sayable
   const text = steadyFieldsText(inputOf(call, target), wire);
   if (wire.repeated) made.set(wire, { allowed, route, target, prefix, version, text });
   return text;

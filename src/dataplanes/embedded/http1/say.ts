@@ -1,3 +1,4 @@
+import type { HeaderFields } from "../../../model/index.ts";
 import type { Fields } from "../exchange.ts";
 import { statusText } from "./names.ts";
 
@@ -35,7 +36,21 @@ export function dateText(): string {
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const UNSAYABLE = /[^\t\x20-\x7e\x80-\xff]/;
 
-/** Whether HTTP/1.1 has a way to say this field (RFC 9110 §5). */
+/** Whether HTTP, of any version, has a way to say this field (RFC 9110 §5). */
 export function isSayable(name: string, value: string): boolean {
   return TOKEN.test(name) && !UNSAYABLE.test(value);
+}
+
+/** Whether all that the gatekeeper puts in can be said: it may hold anything. */
+export function areSayable(fields: HeaderFields): boolean {
+  for (const [name, value] of fields) if (!isSayable(name, value)) return false;
+  return true;
+}
+
+/** Throws at the first field that cannot be said. */
+export function checkSayable(fields: Fields): void {
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    if (!isSayable(name, fields[at + 1] ?? "")) throw new Error(`HTTP cannot say the field ${name}`);
+  }
 }

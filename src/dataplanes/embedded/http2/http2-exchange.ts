@@ -8,7 +8,7 @@ import type { Rendered } from "../pages.ts";
 import { responseFields } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import type { ResponseFraming, ResponseHeadRead } from "../http1/read-head.ts";
-import { dateText, isSayable } from "../http1/say.ts";
+import { areSayable, checkSayable, dateText, isSayable } from "../http1/say.ts";
 import type { Visitor, VisitorEvents } from "../http1/visitor.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Piece } from "./frame-reader.ts";
@@ -138,10 +138,7 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
   }
 
   begin({ status, fields, only }: AnswerHead): void {
-    for (let at = 0; at + 1 < fields.length; at += 2) {
-      const name = fields[at] ?? "";
-      if (!isSayable(name, fields[at + 1] ?? "")) throw new Error(`HTTP/2 cannot say the field ${name}`);
-    }
+    checkSayable(fields);
     this.#sendHead(status, fields, only);
   }
 
@@ -228,8 +225,7 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
   }
 
   #answer({ route, allowed, prefix }: Call, { address }: Target, answer: JobAnswer): boolean {
-    // What the readers took is sayable; what the gatekeeper puts in may hold anything.
-    for (const [name, value] of allowed.respond) if (!isSayable(name, value)) return false;
+    if (!areSayable(allowed.respond)) return false; // what the readers took is sayable
     const { status, fields, trailers, only = false } = answer;
     const input = { exchange: this, route, allowed, prefix, address, status, trailers };
     this.#sendHead(status, responseFields(fields, input), only);

@@ -1,6 +1,6 @@
 import type { Route } from "../../../model/index.ts";
 import { steadyRequestHead, upstreamPath, type Call } from "../forward.ts";
-import { isSayable } from "../http1/say.ts";
+import { areSayable } from "../http1/say.ts";
 import type { Allowed } from "../request-fields.ts";
 import type { Target } from "../target.ts";
 import type { Http2Exchange } from "./http2-exchange.ts";
@@ -33,8 +33,7 @@ function steadyHead(call: Call, { read }: Http2Exchange, target: Target): readon
   if (before?.allowed === allowed && before.route === route && before.target === target && before.prefix === prefix) {
     return before.head;
   }
-  // What the reader took is sayable; what the gatekeeper puts in may hold anything.
-  for (const [name, value] of allowed.set) if (!isSayable(name, value)) return null;
+  if (!areSayable(allowed.set)) return null; // what the reader took is sayable
   const { fields, host } = steadyRequestHead(call, target);
   const { method } = call.exchange.head;
   const pseudo = [":method", method, ":scheme", "http", ":authority", host, ":path", upstreamPath(call)];
