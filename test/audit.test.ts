@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import type { AuditLine } from "../src/model/index.ts";
-import { ROOT, startTestGate, type TestGate, until } from "./support/gate.ts";
+import { startExampleTasks } from "./support/example-tasks.ts";
+import { ROOT, startTestGate, type TestGate } from "./support/gate.ts";
 
-const SERVICES = join(ROOT, "examples", "services");
 const CONFIG = "audit:\n  visitIdle: 1s\n  streamAfter: 1s\n";
 
 /** Lines that match, as `taskgate audit --json` prints them. */
@@ -48,22 +48,7 @@ describe.each([0, 1])("a gate with %i workers", (workers) => {
     const config = join(folder, "gate.yaml");
     writeFileSync(config, `workers: ${String(workers)}\n${CONFIG}`);
     gate = await startTestGate({ config });
-    const start = (name: string, kind: string, file: string, ...more: readonly string[]) =>
-      gate.json(
-        "run",
-        "--name",
-        name,
-        "--service",
-        `main=${kind}`,
-        ...more,
-        "--",
-        process.execPath,
-        join(SERVICES, file),
-      );
-    await start("hello", "http", "hello.mjs");
-    await start("chat", "http", "chat.mjs");
-    await start("raw", "tcp", "tcp-echo.mjs", "--access", "public");
-    await until(async () => (await gate.ask("hello.localhost", "/")).status === 200, "the first answer");
+    await startExampleTasks(gate);
     user = (await gate.task("hello")).owner ?? "";
   });
   afterAll(async () => {

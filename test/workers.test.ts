@@ -5,34 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
-import { ROOT, startTestGate, type TestGate, until } from "./support/gate.ts";
+import { startExampleTasks } from "./support/example-tasks.ts";
+import { startTestGate, type TestGate, until } from "./support/gate.ts";
 
 const WORKERS = 2;
 /** Of processes that have done nothing yet. */
 const GATE_MIB = 120;
 const WORKER_MIB = 60;
-const SERVICES = join(ROOT, "examples", "services");
 
 let gate: TestGate;
 
 beforeAll(async () => {
   gate = await startTestGate({ environment: { TASKGATE_WORKERS: String(WORKERS), TASKGATE_WORKER_GRACE: "20s" } });
-  const start = (name: string, kind: string, file: string, ...more: readonly string[]) =>
-    gate.json(
-      "run",
-      "--name",
-      name,
-      "--service",
-      `main=${kind}`,
-      ...more,
-      "--",
-      process.execPath,
-      join(SERVICES, file),
-    );
-  await start("hello", "http", "hello.mjs");
-  await start("chat", "http", "chat.mjs");
-  await start("raw", "tcp", "tcp-echo.mjs", "--access", "public");
-  await until(async () => (await gate.ask("hello.localhost", "/")).status === 200, "the first answer");
+  await startExampleTasks(gate);
 });
 
 afterAll(() => gate[Symbol.asyncDispose]());
