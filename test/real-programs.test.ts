@@ -2,10 +2,11 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { freePort } from "../src/dataplanes/testing/apps.ts";
 import { silentLogger } from "../src/platform/logger.ts";
 import { createDiscover, type FoundPort, type Recognised } from "../src/providers/local/discover/discover.ts";
 import { debianProgram } from "../testbed/debian-program.ts";
@@ -33,14 +34,6 @@ function folderWith(files: Readonly<Record<string, string>> = {}): string {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   return folder;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Starts what `command` makes of a free port and the folder, in a session of its own that ends with the test. */
