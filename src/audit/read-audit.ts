@@ -1,5 +1,5 @@
 import { open, stat } from "node:fs/promises";
-import type { AuditKind, AuditLine, AuditOutcome, Identity } from "../model/index.ts";
+import { type AuditKind, type AuditLine, type AuditOutcome, type Identity, whoText } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { pause } from "../platform/pause.ts";
 import { fileAt, listFiles } from "./audit-files.ts";
@@ -186,5 +186,5 @@ function isNamed(key: string | undefined, name: string | undefined): boolean {
 /** One's own doings, and what was done with one's own tasks. */
 function isVisible({ realm, user, owner }: AuditLine, who: Identity | undefined): boolean {
   if (who === undefined) return true;
-  return (realm === who.realm && user === who.name) || owner === `${who.realm}/${who.name}`;
+  return (realm === who.realm && user === who.name) || owner === whoText(who);
 }

@@ -1,4 +1,4 @@
-import type { LastUse, Route, Use } from "../model/index.ts";
+import { type LastUse, type Route, type Use, whoText } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { BackgroundRules } from "./background.ts";
 
@@ -100,6 +100,6 @@ export class Activity implements Disposable {
 
   #used(service: string, { session }: Use): void {
     const who = session?.principal;
-    this.#last.set(service, { at: this.#clock.now(), by: who === undefined ? null : `${who.realm}/${who.name}` });
+    this.#last.set(service, { at: this.#clock.now(), by: who === undefined ? null : whoText(who) });
   }
 }

@@ -6,6 +6,7 @@ import {
   originOf,
   type Principal,
   type Route,
+  sameIdentity,
   type Session,
   type Site,
   whoText,
@@ -128,7 +129,7 @@ export function namedGroups(route: Route, principal: Principal): readonly Identi
   const named = route.access.grants.flatMap(({ to }) => ("group" in to ? [to.group] : []));
   let room = MAX_GROUPS_LENGTH;
   return principal.groups
-    .filter((group) => named.some((other) => other.realm === group.realm && other.name === group.name))
+    .filter((group) => named.some((other) => sameIdentity(other, group)))
     .slice(0, MAX_GROUPS)
     .filter((group) => (room -= group.realm.length + group.name.length) >= 0);
 }

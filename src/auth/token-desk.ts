@@ -52,7 +52,7 @@ export function createTokenDesk(tokens: Tokens, { tokens: bounds }: Pick<LoginCo
       const own = account === undefined ? copyPrincipal(caller) : serviceAccount(account);
       const principal = scope === undefined ? own : { ...own, scope: checkScope(scope) };
       const { view, token } = await tokens.issue({ name, principal, kind: "token", lifetimeMs });
-      return { view: { ...view, owner: whoText(copyPrincipal(principal), caller.realm) }, token };
+      return { view: { ...view, owner: whoText(principal, caller.realm) }, token };
     },
     async list(caller) {
       needUnscoped(caller);

@@ -205,6 +205,6 @@ function viewOf(
   { realm, lastUsedAt = null }: { readonly realm: string; readonly lastUsedAt?: number | undefined | null },
 ): TokenView {
   const { name, kind, principal, createdAt, expiresAt } = record;
-  const owner = whoText({ realm: principal.realm, name: principal.name }, realm);
+  const owner = whoText(principal, realm);
   return { id, name, owner, kind, scope: principal.scope ?? null, createdAt, expiresAt, lastUsedAt };
 }

@@ -8,6 +8,7 @@ import {
   type Session,
   taskKeyOf,
   type Use,
+  whoText,
 } from "../model/index.ts";
 import { clientKey } from "../platform/client-key.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -235,7 +236,7 @@ function entryOf(use: Use, route: Route): AuditEntry {
   return {
     ...{ kind, event: "once", outcome: "allowed", peer, service, route: id },
     task: taskKeyOf(service),
-    ...(owner === null ? {} : { owner: `${owner.realm}/${owner.name}` }),
+    ...(owner === null ? {} : { owner: whoText(owner) }),
     ...(session === null ? {} : whoOf(session)),
   };
 }
