@@ -115,6 +115,7 @@ describe("a session", () => {
     ["from the future", { iat: Date.UTC(2026, 0, 1, 1) / 1000 }],
     ["without a name", { sub: "" }],
     ["with a claim that nobody knows", { scope: "all" }],
+    ["with a claim named like a method of objects", { propertyIsEnumerable: "groups" }],
     ["of somebody else of the owner's realm", { sub: "eve" }],
     ["with an odd id", { sid: "../x" }],
   ];
