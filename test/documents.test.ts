@@ -4,7 +4,13 @@ import { expect, test } from "vitest";
 import { ROOT } from "./support/gate.ts";
 
 const DOCUMENTS = [
-  ...["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "examples/services/README.md"],
+  ...[
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "examples/services/README.md",
+    "examples/assertions/README.md",
+  ],
   ...readdirSync(join(ROOT, "docs"))
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name}`),
@@ -18,7 +24,7 @@ test.each(DOCUMENTS)("%s links to nothing that is not there", (document) => {
   expect(missing).toEqual([]);
 });
 
-test.each(["ARCHITECTURE.md", "docs/security.md", "docs/errors.md"])(
+test.each(["ARCHITECTURE.md", "docs/security.md", "docs/errors.md", "docs/identity.md", "docs/culling.md"])(
   "%s names no source or test that is not there",
   (document) => {
     const text = readFileSync(join(ROOT, document), "utf8");
@@ -31,14 +37,15 @@ test.each(["ARCHITECTURE.md", "docs/security.md", "docs/errors.md"])(
   },
 );
 
-test("every command that README and guide show is one that there is, with options that it has", () => {
+test("every command that README, guide and what they lead to show is one that there is, with options that it has", () => {
   const reference = readFileSync(join(ROOT, "docs", "generated", "cli.md"), "utf8");
   const sections = reference.split(/^### taskgate /m).slice(1);
   const help = new Map(sections.map((section) => [section.split("\n", 1)[0]?.trim() ?? "", section]));
-  for (const document of ["README.md", "docs/guide.md"]) {
+  const shown = ["guide", "login", "sharing", "audit", "culling", "identity"].map((name) => `docs/${name}.md`);
+  for (const document of ["README.md", ...shown]) {
     const text = readFileSync(join(ROOT, document), "utf8");
     for (const [, command = "", rest = ""] of text.matchAll(
-      /^(?:taskgate|.*&& taskgate) (\w+(?: (?:create|list|revoke))?)([^\n#]*)/gm,
+      /^(?:taskgate|.*&& taskgate) (\w+(?: (?:create|list|revoke|end|rotate))?)([^\n#]*)/gm,
     )) {
       expect([...help.keys()], `${document}: taskgate ${command}`).toContain(command);
       const own = rest.split(" -- ")[0] ?? "";
