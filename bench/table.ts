@@ -25,17 +25,11 @@ export const benchTable: Suite = (say) =>
 
 function measureFull(tasks: readonly Task[], services: number): readonly Row[] {
   const rounds = services > 50_000 ? 7 : 15;
-  const times: number[] = [];
-  for (let round = 0; round < rounds + 2; round++) {
-    collectGarbage();
-    const state = emptyState();
-    const started = performance.now();
+  const build = (state: TableState) => {
     state.update("bench", { kind: "whole", tasks, problems: [] });
-    state.build(1);
-    // The first two rounds are for the compiler.
-    if (round >= 2) times.push(performance.now() - started);
-  }
-  const perService = (median(times) * 1000) / services;
+    return state.build(1);
+  };
+  const perService = (medianOf(rounds, emptyState, build) * 1000) / services;
   const memory = memoryOf(tasks) / services;
   const least = measureLeast(tasks, services, rounds);
   return [
@@ -67,7 +61,7 @@ function measureLeast(tasks: readonly Task[], services: number, rounds: number):
     ["routes made and put in a map", () => storeRoutes(routes)],
     ["other entries put in maps", () => [...others.map(store), new Map(claims.map((claim) => [claim, claim]))]],
   ];
-  const rows = parts.map(([name, call]) => ({ name, value: (medianOf(rounds, call) * 1000) / services }));
+  const rows = parts.map(([name, call]) => ({ name, value: (medianOf(rounds, () => null, call) * 1000) / services }));
   const sum = rows.reduce((total, { value }) => total + value, 0);
   return [...rows, { name: "all four", value: sum }].map(({ name, value }) => ({
     ...{ name: `at least: ${name}, ${services}`, value, unit: "µs/service" },
@@ -97,13 +91,15 @@ function storeRoutes(routes: Split<Route>): ReadonlyMap<string, Route> {
   return map;
 }
 
-/** Milliseconds. */
-function medianOf(rounds: number, call: () => unknown): number {
+/** Milliseconds that `call` takes; what comes before it is not measured. */
+function medianOf<T>(rounds: number, before: () => T, call: (made: T) => unknown): number {
   const times: number[] = [];
   for (let round = 0; round < rounds + 2; round++) {
     collectGarbage();
+    const made = before();
     const started = performance.now();
-    const kept = call();
+    const kept = call(made);
+    // The first two rounds are for the compiler.
     if (round >= 2) times.push(performance.now() - started);
     if (kept === undefined) throw new Error("nothing was made");
   }
