@@ -10,6 +10,7 @@ import { DEADLINE_EXCEEDED, readDeadline } from "./grpc-deadline.ts";
 import type { FieldBlock } from "./hpack/decoder.ts";
 import { Http2Exchange, type PieceTaker } from "./http2-exchange.ts";
 import { readAnswer } from "./read-answer.ts";
+import { readTrailers } from "./read-trailers.ts";
 import { requestToJob } from "./request-to-job.ts";
 import type { Http2Stream, StreamUser } from "./stream.ts";
 
@@ -154,12 +155,11 @@ class Attempt implements StreamUser, PieceTaker {
     else exchange.inform(status, fields);
   }
 
-  #trailersCame({ fields, fault }: FieldBlock, last: boolean): void {
-    const { exchange } = this.#input;
-    const well = last && fault === null && fields.every((text, at) => at % 2 === 1 || !text.startsWith(":"));
-    if (!well) return this.#giveUp("bad_answer");
+  #trailersCame(block: FieldBlock, last: boolean): void {
+    const trailers = readTrailers(block, last);
+    if (trailers === null) return this.#giveUp("bad_answer");
     this.#ended = true;
-    exchange.end(responseTrailers(fields));
+    this.#input.exchange.end(responseTrailers(trailers));
   }
 
   /** Its visitor waits no longer, and a job that does not look at deadlines need not go on. */

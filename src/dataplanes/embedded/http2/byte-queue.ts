@@ -1,3 +1,5 @@
+import type { Piece } from "./frame-reader.ts";
+
 interface Chunk {
   readonly bytes: Buffer;
   at: number;
@@ -28,7 +30,7 @@ export class ByteQueue {
   }
 
   /** The first bytes, as many as lie together; null: there are none. */
-  get first(): { readonly bytes: Buffer; readonly at: number; readonly end: number } | null {
+  get first(): Piece | null {
     return this.#chunks[0] ?? null;
   }
 

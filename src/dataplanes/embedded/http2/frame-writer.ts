@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { isTlsSocket } from "../../../platform/node-tls.ts";
 import { BufferPool } from "../buffer-pool.ts";
+import type { Piece } from "./frame-reader.ts";
 import { FLAG, FRAME, FRAME_BYTES, FRAME_HEAD_BYTES } from "./frames.ts";
 
 const PIECE_BYTES = 64 * 1024;
@@ -59,12 +60,7 @@ export class FrameWriter {
   }
 
   /** DATA of at most `FRAME_BYTES`; `ends`: and the stream with it. */
-  data(
-    stream: number,
-    piece: { readonly bytes: Buffer; readonly at: number; readonly end: number },
-    ends: boolean,
-  ): void {
-    const { bytes, at, end } = piece;
+  data(stream: number, { bytes, at, end }: Piece, ends: boolean): void {
     const to = this.#head(end - at, (FRAME.data << 8) | (ends ? FLAG.endStream : 0), stream);
     if (end > at) bytes.copy(this.#piece, to, at, end);
   }

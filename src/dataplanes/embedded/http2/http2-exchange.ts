@@ -16,6 +16,7 @@ import { CODE } from "./frames.ts";
 import type { FieldBlock } from "./hpack/decoder.ts";
 import { Http2Head } from "./http2-head.ts";
 import type { RequestRead } from "./read-request.ts";
+import { readTrailers } from "./read-trailers.ts";
 import type { Http2Stream, StreamUser } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
 import { readUpgrade } from "./upgrade.ts";
@@ -268,10 +269,10 @@ export class Http2Exchange implements Exchange, Visitor, StreamUser {
   // From its stream.
 
   /** Trailers of the request. */
-  section({ fields, fault }: FieldBlock, last: boolean): void {
-    const well = last && fault === null && fields.every((text, at) => at % 2 === 1 || !text.startsWith(":"));
-    if (!well) return this.#stream.fault(CODE.protocol);
-    this.#trailers = fields;
+  section(block: FieldBlock, last: boolean): void {
+    const trailers = readTrailers(block, last);
+    if (trailers === null) return this.#stream.fault(CODE.protocol);
+    this.#trailers = trailers;
     this.#whole = true;
     this.#tunnel?.ended();
     this.#settleBody();
