@@ -1,7 +1,7 @@
 import type { Route } from "../../model/index.ts";
 import type { PlaneContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
-import { steadyFields, upstreamHost, type Allowed } from "./request-fields.ts";
+import { steadyFields, upstreamHost, type Allowed, type RequestFieldsInput } from "./request-fields.ts";
 import type { Target } from "./target.ts";
 import type { Flow } from "./traffic.ts";
 
@@ -48,9 +48,14 @@ export function upstreamPath({ exchange, prefix }: Call): string {
   return prefix === null ? path : path.slice(prefix.length - 1);
 }
 
+/** What the fields follow from that the job at this endpoint gets. */
+export function fieldsInput(call: Call, { address }: Target): RequestFieldsInput {
+  const { exchange, route, allowed, prefix, context, flow } = call;
+  return { exchange, route, allowed, prefix, flow, address, site: context.site, via: context.via };
+}
+
 /** Fields and Host as the job at this endpoint gets them, without what the flow adds. */
-export function steadyRequestHead(call: Call, { address }: Target): { fields: string[]; host: string } {
-  const { exchange, route, allowed, prefix, context } = call;
-  const input = { exchange, route, allowed, prefix, address, site: context.site, via: context.via };
+export function steadyRequestHead(call: Call, target: Target): { fields: string[]; host: string } {
+  const input = fieldsInput(call, target);
   return { fields: steadyFields(input), host: upstreamHost(input) };
 }

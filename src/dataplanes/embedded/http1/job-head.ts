@@ -1,13 +1,7 @@
 import type { Route } from "../../../model/index.ts";
 import { type Exchange, type Framing, valuesOf } from "../exchange.ts";
-import { upstreamPath, type Call } from "../forward.ts";
-import {
-  requestFields,
-  steadyFieldsText,
-  upstreamHost,
-  type Allowed,
-  type RequestFieldsInput,
-} from "../request-fields.ts";
+import { fieldsInput, upstreamPath, type Call } from "../forward.ts";
+import { requestFields, steadyFieldsText, upstreamHost, type Allowed } from "../request-fields.ts";
 import type { Target } from "../target.ts";
 import type { HeadFields } from "./head-fields.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
@@ -61,19 +55,15 @@ function steadyText(call: Call, target: Target, wire: HeadFields): string | null
     if (before.prefix === prefix && before.version === version) return before.text;
   }
   if (!areSayable(allowed.set)) return null; // what the reader took is sayable
-  const text = steadyFieldsText(inputOf(call, target), wire);
+  const text = steadyFieldsText(fieldsInput(call, target), wire);
   if (wire.repeated) made.set(wire, { allowed, route, target, prefix, version, text });
   return text;
 }
 
 function fromList(call: Call, target: Target): string | null {
-  const fields = requestFields(inputOf(call, target));
+  const fields = requestFields(fieldsInput(call, target));
   for (let at = 0; at + 1 < fields.length; at += 2) if (!isSayable(fields[at] ?? "", fields[at + 1] ?? "")) return null;
   return fieldsText(fields);
-}
-
-function inputOf({ exchange, route, allowed, prefix, context, flow }: Call, { address }: Target): RequestFieldsInput {
-  return { exchange, route, allowed, prefix, flow, address, site: context.site, via: context.via };
 }
 
 const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
