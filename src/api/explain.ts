@@ -1,9 +1,9 @@
+import { isAbove } from "../auth/access.ts";
 import type { TableState } from "../core/table-state.ts";
 import type { Explain, Explanation } from "../dataplanes/dataplane.ts";
-import { type Principal, type Route, type SourceState, type Task, taskInScope } from "../model/index.ts";
+import { type Principal, type Route, type SourceState, type Task, taskInScope, taskKeyOf } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TaskControl } from "../providers/provider.ts";
-import { mayManage } from "./visibility.ts";
 
 const LOG_LINES = 20;
 const LOG_LINE_LENGTH = 500;
@@ -29,7 +29,7 @@ const UNKNOWN: Explanation = Object.freeze({
 export function createExplain(deps: ExplainDeps): Explain {
   return async ({ route, session, failure }) => {
     if (route === null) return UNKNOWN;
-    const merged = deps.state.tasks.get(route.service.slice(0, route.service.lastIndexOf("/")));
+    const merged = deps.state.tasks.get(taskKeyOf(route.service));
     if (merged === undefined) return UNKNOWN;
     const bare = named(merged.task, explainState(merged.task, failure));
     const stale = staleNote(deps.state.sources.get(merged.provider));
@@ -42,7 +42,7 @@ export function createExplain(deps: ExplainDeps): Explain {
 }
 
 function mayRead(principal: Principal, { key, task }: { readonly key: string; readonly task: Task }): boolean {
-  return mayManage(principal, task.owner) && taskInScope(principal.scope, "read", key);
+  return isAbove(task.owner, principal) && taskInScope(principal.scope, "read", key);
 }
 
 function named(task: Task, explanation: Explanation): Explanation {

@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import { isAbove } from "../auth/access.ts";
 import { GatewayError, needWholeScope, taskKey, type Principal } from "../model/index.ts";
 import type { TaskControl } from "../providers/provider.ts";
 import type { Api, ApiEnv } from "./api-env.ts";
@@ -8,7 +9,6 @@ import { findOwnTask, findTask, visibilityOf } from "./find-task.ts";
 import { lastingAnswer } from "./lasting.ts";
 import { openLogStream } from "./log-stream.ts";
 import { ROUTES } from "./routes.ts";
-import { mayManage } from "./visibility.ts";
 import { withoutUndefined } from "./without-undefined.ts";
 import type { TaskView } from "./wire.ts";
 
@@ -127,7 +127,7 @@ function notRunHere(): GatewayError {
 /** Commands run as the gate's own user, so its owner and administrators alone may start them. */
 function runnerFor(c: Context<ApiEnv>, deps: ApiDeps) {
   const principal: Principal = c.var.principal;
-  if (!mayManage(principal, deps.owner)) throw new GatewayError("denied", "only the gate's owner may start tasks here");
+  if (!isAbove(deps.owner, principal)) throw new GatewayError("denied", "only the gate's owner may start tasks here");
   if (deps.runner === null) throw new GatewayError("unsupported", "this gate starts no tasks: local.enabled is false");
   return deps.runner;
 }

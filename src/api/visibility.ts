@@ -1,13 +1,8 @@
-import { mayUse } from "../auth/access.ts";
-import { type Identity, inScope, type Principal, sameIdentity, taskInScope } from "../model/index.ts";
+import { isAbove, mayUse } from "../auth/access.ts";
+import { type Identity, inScope, type Principal, taskInScope } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TaskDirectory } from "./task-directory.ts";
 import type { LiveEvent, ProblemView, TaskView } from "./wire.ts";
-
-/** Whether somebody may see all of a task here and act on it: its owner and administrators. */
-export function mayManage(principal: Principal, owner: Identity | null): boolean {
-  return principal.admin || (owner !== null && sameIdentity(principal, owner));
-}
 
 /** What of the directory one principal may see: their own tasks, and of those of others what they may use. */
 export interface Visibility {
@@ -38,7 +33,7 @@ export function createVisibility(principal: Principal, deps: VisibilityDeps): Vi
     principal.scope === undefined ||
     (principal.scope.services === undefined && taskInScope(principal.scope, "read", ""));
   const { scope, ...unscoped } = principal;
-  const owns = (taskKey: string) => mayManage(principal, directory.ownerOf(taskKey));
+  const owns = (taskKey: string) => isAbove(directory.ownerOf(taskKey), principal);
   const reads = (taskKey: string) => owns(taskKey) && taskInScope(scope, "read", taskKey);
   const manages = (taskKey: string) => owns(taskKey) && taskInScope(scope, "manage", taskKey);
   const usable = (taskKey: string): ReadonlySet<string> => {
@@ -57,7 +52,7 @@ export function createVisibility(principal: Principal, deps: VisibilityDeps): Vi
     return names.size === 0 ? null : asUser(view, names);
   };
   const shownOf = (views: readonly TaskView[]): TaskView[] => views.flatMap((view) => show(view) ?? []);
-  const problems = (list: readonly ProblemView[]) => (mayManage(principal, deps.owner) && readsAll ? list : []);
+  const problems = (list: readonly ProblemView[]) => (isAbove(deps.owner, principal) && readsAll ? list : []);
   const shown = new Set<string>();
   return {
     sees: (taskKey) => reads(taskKey) || usable(taskKey).size > 0,
