@@ -3,7 +3,7 @@ import type { Route } from "../../model/index.ts";
 import { clientKey } from "../../platform/client-key.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { Notice } from "./pages.ts";
+import type { Notice } from "../pages.ts";
 
 /** What can be reached: `limits` has each by this name. */
 export type Bound = "connections" | "connectionsPerClient" | "requests" | "requestsPerClient" | "requestsPerService";

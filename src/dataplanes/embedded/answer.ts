@@ -1,6 +1,6 @@
 import type { Decision, HeaderFields } from "../../model/index.ts";
 import type { Exchange, Fields } from "./exchange.ts";
-import { formFor, renderNotice, type Notice } from "./pages.ts";
+import { formFor, renderNotice, type Notice } from "../pages.ts";
 
 /** Answers with the gate's own words, in the form that was asked for. Does nothing once an answer is on its way. */
 export function answerNotice(exchange: Exchange, notice: Notice, requestId: string): void {

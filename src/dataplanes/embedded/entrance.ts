@@ -8,7 +8,7 @@ import { Http1Entrance } from "./http1/entrance.ts";
 import { sayGoodbye, sendOff } from "./http1/send-off.ts";
 import { Http2Entrance } from "./http2/entrance.ts";
 import type { BoundListener } from "./listener.ts";
-import type { Notice } from "./pages.ts";
+import type { Notice } from "../pages.ts";
 import { endsOf, peerOf } from "./peer.ts";
 import type { ConnectionEnds } from "./proxy-protocol.ts";
 import type { Client } from "./client.ts";

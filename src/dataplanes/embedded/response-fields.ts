@@ -2,9 +2,10 @@ import { addressText, isGateService, type Address, type Route } from "../../mode
 import { translateSetCookie, underPrefix } from "./cookies.ts";
 import { eachField, joined, type Exchange, type Fields } from "./exchange.ts";
 import { framing, FRAMING, withoutFraming } from "./frame-fields.ts";
-import { ERROR_HEADER, fieldName, type FieldName } from "./http1/field-name.ts";
+import { fieldName, type FieldName } from "./http1/field-name.ts";
 import type { HeadFields } from "./http1/head-fields.ts";
-import { speaksForGate } from "./proxy-status.ts";
+import { ERROR_HEADER } from "../pages.ts";
+import { speaksForGate } from "../proxy-status.ts";
 import { parseHost } from "./request-head.ts";
 import { connectionKeys, hostOf, type Allowed } from "./request-fields.ts";
 

@@ -1,4 +1,5 @@
 import { fieldKey, isIdentityField } from "../../../model/index.ts";
+import { ERROR_HEADER } from "../../pages.ts";
 import { ID_HEADER } from "../route-index.ts";
 
 /** What a field means to a gate. Only the exact name means anything (RFC 9110 §5.1): `Content_Length` frames nothing. */
@@ -42,9 +43,6 @@ export interface FieldName {
   /** Takes a closer look before it is passed on: neither simply kept nor simply dropped. */
   readonly special: boolean;
 }
-
-/** Marks answers that are the gate's own. */
-export const ERROR_HEADER = "x-taskgate-error";
 
 /** Of one connection, never of the whole way (RFC 9110 §7.6.1), and framing, which is ours to say. */
 const HOP_BY_HOP = [

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { renderNotice, type Notice } from "../pages.ts";
+import { renderNotice, type Notice } from "../../pages.ts";
 import { fieldsText, statusLine } from "./say.ts";
 
 const LINGER_MS = 1000;

@@ -4,8 +4,8 @@ import type { Clock } from "../../../platform/clock.ts";
 import type { Client } from "../client.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Refusals } from "../http1/refusals.ts";
-import { refusal } from "../notices.ts";
-import type { Notice } from "../pages.ts";
+import { refusal } from "../../notices.ts";
+import type { Notice } from "../../pages.ts";
 import { VisitorSession, type VisitorSessionDeps } from "./visitor-session.ts";
 
 export interface Http2EntranceDeps {

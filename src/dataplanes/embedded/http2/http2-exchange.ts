@@ -4,7 +4,7 @@ import type { Client } from "../client.ts";
 import { type AnswerHead, type Exchange, type Fields, type Framing, valuesOf } from "../exchange.ts";
 import type { Call } from "../forward.ts";
 import { claimLent } from "../lent-reads.ts";
-import type { Rendered } from "../pages.ts";
+import type { Rendered } from "../../pages.ts";
 import { responseFields } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import type { ResponseFraming, ResponseHeadRead } from "../http1/read-head.ts";

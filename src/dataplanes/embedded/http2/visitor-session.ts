@@ -3,7 +3,7 @@ import type { LimitsConfig } from "../../../config/schema.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Client } from "../client.ts";
 import { DISCARD_MS, type Exchange } from "../exchange.ts";
-import { renderNotice, type Notice } from "../pages.ts";
+import { renderNotice, type Notice } from "../../pages.ts";
 import { Allowance } from "./allowance.ts";
 import { CODE } from "./frames.ts";
 import type { FieldBlock } from "./hpack/decoder.ts";

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
-import type { HeaderFields, RequestHead } from "../../model/index.ts";
-import { ERROR_HEADER } from "./http1/field-name.ts";
+import type { HeaderFields, RequestHead } from "../model/index.ts";
+import { http } from "../platform/node-http.ts";
 import { proxyStatus } from "./proxy-status.ts";
-import { http } from "../../platform/node-http.ts";
+
+/** Marks answers that are the gate's own. */
+export const ERROR_HEADER = "x-taskgate-error";
 
 /** Something that the gate itself says to a visitor. */
 export interface Notice {

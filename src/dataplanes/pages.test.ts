@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { formFor, renderNotice, type Form, type Notice } from "./pages.ts";
-import { createHead } from "./testing/create-head.ts";
+import { createHead } from "./embedded/testing/create-head.ts";
 
 const form = (fields: readonly string[], version = "1.1", method = "GET") =>
   formFor(createHead({ method, host: "a", path: "/", peer: "::1", secure: false }, fields), version);

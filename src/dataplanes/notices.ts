@@ -1,4 +1,4 @@
-import type { Decision, Match } from "../../model/index.ts";
+import type { Decision, Match } from "../model/index.ts";
 import type { Notice } from "./pages.ts";
 
 /** What the gate itself has to say, whatever the service. */
