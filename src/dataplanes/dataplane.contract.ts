@@ -10,13 +10,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, request as undiciRequest } from "undici";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
 import { describeGrpcSessions } from "./contract/grpc-sessions.ts";
 import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
 import { describeIsolation } from "./contract/isolation.ts";
+import { type Differences, planeSuite } from "./contract/plane-test.ts";
 import { describeProxyProtocol } from "./contract/proxy-protocol.ts";
 import { describeHealth } from "./contract/health.ts";
 import { describeReplicas } from "./contract/replicas.ts";
@@ -46,7 +47,9 @@ const SESSION: Session = {
 };
 
 /** The suite that every data plane passes, with real clients and real jobs. */
-export function describeDataPlane(name: string, start: StartPlane): void {
+export function describeDataPlane(name: string, start: StartPlane, differences: Differences = {}): void {
+  const suite = planeSuite(name, start, differences);
+  const { test } = suite;
   const serving = async (app: Pick<App, "address">, rigOptions: Parameters<typeof startRig>[1] = {}): Promise<Rig> => {
     const rig = await startRig(start, rigOptions);
     rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [app.address] });
@@ -1607,15 +1610,15 @@ export function describeDataPlane(name: string, start: StartPlane): void {
     });
   });
 
-  describeGrpcSessions(name, start);
-  describeHttp2Upgrades(name, start);
-  describeReplicas(name, start);
-  describeHealth(name, start);
-  describeBounds(name, start);
-  describeProxyProtocol(name, start);
-  describeTls(name, start);
-  describeSticky(name, start);
-  describeIsolation(name, start);
+  describeGrpcSessions(suite);
+  describeHttp2Upgrades(suite);
+  describeReplicas(suite);
+  describeHealth(suite);
+  describeBounds(suite);
+  describeProxyProtocol(suite);
+  describeTls(suite);
+  describeSticky(suite);
+  describeIsolation(suite);
 
   describe(`${name} data plane: endpoints`, () => {
     const named = (text: string) => startHttpApp((_req, res) => res.end(text));

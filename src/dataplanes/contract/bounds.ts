@@ -2,13 +2,14 @@ import grpc from "@grpc/grpc-js";
 import { once } from "node:events";
 import http2 from "node:http2";
 import type { ServerResponse } from "node:http";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Policy } from "../../model/index.ts";
+import type { PlaneSuite } from "./plane-test.ts";
 import { echo, freePort, startHttpApp, startTcpApp, type App } from "../testing/apps.ts";
 import { ask, RawClient } from "../testing/clients.ts";
 import { grpcClient, startGrpcApp, unary } from "../testing/grpc-app.ts";
-import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
+import { startRig, until, type Rig } from "../testing/rig.ts";
 import { byHost, byPort } from "../testing/table-builder.ts";
 
 const KEY = "local/nb/web";
@@ -18,7 +19,7 @@ const GET = `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
 type Limits = NonNullable<NonNullable<Parameters<typeof startRig>[1]>["limits"]>;
 
 /** Bounds on what is open at once: who comes too much is refused at once, and what is open stays. */
-export function describeBounds(name: string, start: StartPlane): void {
+export function describeBounds({ name, start, test }: PlaneSuite): void {
   const serving = async (app: Pick<App, "address">, limits: Limits, policy: Policy = {}): Promise<Rig> => {
     const rig = await startRig(start, { limits });
     rig.table.service({ key: KEY, policy, matches: [byHost(HOST)], endpoints: [app.address] });

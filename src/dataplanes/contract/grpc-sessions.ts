@@ -2,9 +2,10 @@ import { once } from "node:events";
 import http2, { type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
+import type { PlaneSuite } from "./plane-test.ts";
 import { startHttpApp } from "../testing/apps.ts";
-import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
+import { startRig, until, type Rig } from "../testing/rig.ts";
 import { byHost } from "../testing/table-builder.ts";
 
 const HOST = "rpc.localhost";
@@ -40,7 +41,7 @@ async function startJob(handle: (stream: ServerHttp2Stream, path: string) => voi
 }
 
 /** Calls to jobs that speak HTTP/2: deadlines, early words, and the sessions that carry them. */
-export function describeGrpcSessions(name: string, start: StartPlane): void {
+export function describeGrpcSessions({ name, start, test }: PlaneSuite): void {
   const serving = async (job: Pick<Job, "address">, options: Parameters<typeof startRig>[1] = {}): Promise<Rig> => {
     const rig = await startRig(start, options);
     const matches = [byHost(HOST)];

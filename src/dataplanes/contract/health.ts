@@ -2,12 +2,13 @@ import grpc from "@grpc/grpc-js";
 import { once } from "node:events";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import type { Policy, Protocol } from "../../model/index.ts";
 import { endpointKey } from "../dataplane.ts";
+import type { PlaneSuite } from "./plane-test.ts";
 import { freePort, startHttpApp } from "../testing/apps.ts";
 import { ask, RawClient } from "../testing/clients.ts";
-import { startRig, until, type StartPlane } from "../testing/rig.ts";
+import { startRig, until } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost } from "../testing/table-builder.ts";
 
@@ -17,7 +18,7 @@ const HOST = "nb.localhost";
 type App = { readonly address: { readonly ip: string; readonly port: number } } & AsyncDisposable;
 
 /** What is found out about endpoints, by asking them and by what becomes of requests, and what follows from it. */
-export function describeHealth(name: string, start: StartPlane): void {
+export function describeHealth({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: health`, () => {
     test.each<[what: string, protocol: Protocol, startApp: () => Promise<App & { well: boolean }>]>([
       ["HTTP", "http", startSecureHttp],

@@ -4,10 +4,11 @@ import { createHash } from "node:crypto";
 import type { TcpNetConnectOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import { Agent, WebSocket as UndiciWebSocket } from "undici";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { WebSocketServer } from "ws";
+import type { PlaneSuite } from "./plane-test.ts";
 import { startHttpApp, startTcpApp, type App } from "../testing/apps.ts";
-import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
+import { startRig, until, type Rig } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost } from "../testing/table-builder.ts";
 import { writePem } from "../testing/write-pem.ts";
@@ -134,7 +135,7 @@ const headerOf = (rawHeaders: readonly string[], name: string) =>
   rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
 
 /** Streams that carry something else than HTTP: WebSockets by extended CONNECT (RFC 8441) and tunnels by CONNECT. */
-export function describeHttp2Upgrades(name: string, start: StartPlane): void {
+export function describeHttp2Upgrades({ name, start, test }: PlaneSuite): void {
   const serving = async (app: Pick<App, "address">, options: Parameters<typeof startRig>[1] = {}): Promise<Rig> => {
     const rig = await startRig(start, options);
     rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [app.address] });

@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import http2 from "node:http2";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Decision } from "../../model/index.ts";
+import type { PlaneSuite } from "./plane-test.ts";
 import { echo, startHttpApp, type App } from "../testing/apps.ts";
 import { ask } from "../testing/clients.ts";
-import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
+import { startRig, until, type Rig } from "../testing/rig.ts";
 import { byHost } from "../testing/table-builder.ts";
 import { ALLOW } from "../testing/test-gatekeeper.ts";
 
@@ -23,7 +24,7 @@ interface Seen {
 }
 
 /** What one app must not do to another, nor to the gate, in both protocols of visitors. */
-export function describeIsolation(name: string, start: StartPlane): void {
+export function describeIsolation({ name, start, test }: PlaneSuite): void {
   const serving = async (app: Pick<App, "address">): Promise<Rig> => {
     const rig = await startRig(start);
     rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [app.address] });

@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import tls from "node:tls";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
+import type { PlaneSuite } from "./plane-test.ts";
 import { echo, freePort, startHttpApp, startTcpApp } from "../testing/apps.ts";
 import { ask, RawClient, type Echo } from "../testing/clients.ts";
-import { startRig, until, type StartPlane } from "../testing/rig.ts";
+import { startRig, until } from "../testing/rig.ts";
 import { byHost, byPort, byServerName } from "../testing/table-builder.ts";
 
 const KEY = "local/nb/web";
@@ -13,7 +14,7 @@ const V1 = "PROXY TCP4 192.0.2.7 192.0.2.1 5000 443\r\n";
 const V2 = Buffer.from("0d0a0d0a000d0a515549540a2111000cc0000207c0000201138801bb", "hex").toString("latin1");
 
 /** PROXY headers, both ways: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt */
-export function describeProxyProtocol(name: string, start: StartPlane): void {
+export function describeProxyProtocol({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: PROXY headers that come`, () => {
     test.each([
       ["version 1", V1, "192.0.2.7"],

@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Endpoint, Match } from "../../model/index.ts";
+import type { PlaneSuite } from "./plane-test.ts";
 import { freePort, startHttpApp, startTcpApp, type App } from "../testing/apps.ts";
 import { ask, RawClient } from "../testing/clients.ts";
-import { startRig, until, type StartPlane } from "../testing/rig.ts";
+import { startRig, until } from "../testing/rig.ts";
 import { byHost, byPort } from "../testing/table-builder.ts";
 
 const KEY = "local/nb/web";
@@ -12,7 +13,7 @@ const HOST = "nb.localhost";
 const ONE = "nb-1.localhost";
 
 /** Routes of one replica: they lead to its endpoints and to nobody else's, whatever is carried. */
-export function describeReplicas(name: string, start: StartPlane): void {
+export function describeReplicas({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: replicas by name`, () => {
     test("asks the one replica alone, also when it cannot be reached and others can", async () => {
       await using zero = await startHttpApp((_req, res) => res.end("zero"));

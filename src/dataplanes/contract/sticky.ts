@@ -1,18 +1,19 @@
 import { once } from "node:events";
 import http2 from "node:http2";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Endpoint, Health, Match } from "../../model/index.ts";
+import type { PlaneSuite } from "./plane-test.ts";
 import { startHttpApp, type App } from "../testing/apps.ts";
 import { ask, RawClient, type Reply } from "../testing/clients.ts";
-import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
+import { startRig, until, type Rig } from "../testing/rig.ts";
 import { byHost, byPath } from "../testing/table-builder.ts";
 
 const KEY = "local/nb/web";
 const HOST = "nb.localhost";
 
 /** Visitors that stay with their replica, by a cookie that only the gate understands; and endpoints that are left in peace. */
-export function describeSticky(name: string, start: StartPlane): void {
+export function describeSticky({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: sticky sessions`, () => {
     test("keeps a browser with the replica that it came to, and spreads those that are new", async () => {
       await using apps = await startApps("a", "b", "c");

@@ -6,12 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import tls, { type TLSSocket } from "node:tls";
 import grpc from "@grpc/grpc-js";
-import { describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
+import type { PlaneSuite } from "./plane-test.ts";
 import { echo, freePort, startTcpApp } from "../testing/apps.ts";
 import { ask, echoed, RawClient } from "../testing/clients.ts";
 import { ECHO_SERVICE, grpcClient, unary } from "../testing/grpc-app.ts";
-import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
+import { startRig, until, type Rig } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost, byPort, byServerName } from "../testing/table-builder.ts";
 
@@ -23,13 +24,13 @@ const TASK = "task.internal";
 type Pem = ReturnType<typeof selfSigned>;
 
 /** TLS at every end: the gate's own, past the gate, and between the gate and its tasks. */
-export function describeTls(name: string, start: StartPlane): void {
-  describePassThrough(name, start);
-  describeCertificates(name, start);
-  describeUpstreamTls(name, start);
+export function describeTls(suite: PlaneSuite): void {
+  describePassThrough(suite);
+  describeCertificates(suite);
+  describeUpstreamTls(suite);
 }
 
-function describePassThrough(name: string, start: StartPlane): void {
+function describePassThrough({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: TLS passed through`, () => {
     const passing = async (address: { ip: string; port: number }, gate: Pem | null = null): Promise<Rig> => {
       await using files = gate === null ? null : await writePem(gate);
@@ -105,7 +106,7 @@ function describePassThrough(name: string, start: StartPlane): void {
   });
 }
 
-function describeCertificates(name: string, start: StartPlane): void {
+function describeCertificates({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: certificates`, () => {
     test("shows each visitor the certificate of the name that it asks for, else the first", async () => {
       const [first, other, wild] = [selfSigned([HOST]), selfSigned(["a.example"]), selfSigned(["*.wild.example"])];
@@ -202,7 +203,7 @@ function describeCertificates(name: string, start: StartPlane): void {
   });
 }
 
-function describeUpstreamTls(name: string, start: StartPlane): void {
+function describeUpstreamTls({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: TLS to the task`, () => {
     const pem = selfSigned([TASK]);
     const policy = { upstreamTls: { verify: "full", serverName: TASK, authority: pem.certificate } } as const;

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import type { StartPlane } from "../testing/rig.ts";
+
+/** What a plane does in another way than the suite says, and must be seen to do: no test is left out, one takes the place of another. */
+export interface Difference {
+  /** For whoever reads the list of tests: why it cannot be as the suite says. */
+  readonly why: string;
+  /** Shows what this plane does instead. */
+  readonly instead: (start: StartPlane) => Promise<void>;
+}
+
+/** By the title of a test; of one that is made for several cases, with the case in its place, or the template for all of them. */
+export type Differences = Readonly<Record<string, Difference>>;
+
+type Run = (...values: unknown[]) => unknown;
+
+/** Declares tests as vitest's own does, but for those that a plane passes in its own way. `%s` in a title stands for the values of a case. */
+export interface PlaneTest {
+  (title: string, run: () => unknown, timeoutMs?: number): void;
+  readonly each: (typeof test)["each"];
+}
+
+/** What the parts of the suite are given. */
+export interface PlaneSuite {
+  readonly name: string;
+  readonly start: StartPlane;
+  readonly test: PlaneTest;
+}
+
+/** Call it where tests may be declared: a difference that names no test is itself a failure. */
+export function planeSuite(name: string, start: StartPlane, differences: Differences): PlaneSuite {
+  const used = new Set<string>();
+  const declare = (title: string, template: string, run: Run, timeoutMs?: number): void => {
+    const key = title in differences ? title : template;
+    const difference = differences[key];
+    if (difference === undefined) return test(title, () => run(), timeoutMs);
+    used.add(key);
+    test(`${title} - in its own way: ${difference.why}`, () => difference.instead(start), timeoutMs);
+  };
+  const each = (cases: readonly unknown[]) => (template: string, run: Run, timeoutMs?: number) => {
+    for (const one of cases) {
+      const values: readonly unknown[] = Array.isArray(one) ? one : [one];
+      declare(titleOf(template, values), template, () => run(...values), timeoutMs);
+    }
+  };
+  const planeTest = Object.assign(
+    (title: string, run: () => unknown, timeoutMs?: number) => declare(title, title, run, timeoutMs),
+    { each: each as PlaneTest["each"] },
+  );
+  describe(`${name} data plane: what differs`, () => {
+    test("is named by tests that there are", () => {
+      expect(Object.keys(differences).filter((title) => !used.has(title))).toEqual([]);
+    });
+  });
+  return { name, start, test: planeTest };
+}
+
+function titleOf(template: string, values: readonly unknown[]): string {
+  let at = 0;
+  return template.replaceAll("%s", () => String(values[at++]));
+}
