@@ -1,11 +1,12 @@
 import { GATE_PROVIDER, hostPort } from "../model/index.ts";
 import { isLoopback } from "../platform/target-check.ts";
 import { checkAccess } from "./check-access.ts";
+import { checkEnvoy } from "./check-envoy.ts";
 import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 import { hostsOf } from "./site.ts";
-import type { HostPort, PortRange } from "./units.ts";
+import { clash, type HostPort, type PortRange } from "./units.ts";
 
 /** Sections that are right by themselves; a check whose sections are not there does not run. */
 export type Sections = Partial<Config>;
@@ -28,6 +29,7 @@ export function checkConfig(sections: Sections): Finding[] {
     checkProviders,
     checkLogin,
     checkAccess,
+    checkEnvoy,
   ].flatMap((check) => check(sections));
 }
 
@@ -123,12 +125,6 @@ function checkLogin({ login }: Sections): Finding[] {
     names.add(name);
     return [];
   });
-}
-
-/** Whether two addresses cannot both be listened on. */
-function clash(a: HostPort, b: HostPort): boolean {
-  const wildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
-  return a.port !== 0 && a.port === b.port && (a.host === b.host || wildcard(a.host) || wildcard(b.host));
 }
 
 function isIn(range: PortRange, port: number): boolean {

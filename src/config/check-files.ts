@@ -6,8 +6,15 @@ import type { LoginMethod } from "./login-methods.ts";
 import type { Config } from "./schema.ts";
 
 /** What is wrong with the files that a configuration names, as they are now. */
-export function checkFiles({ listen, login }: Partial<Config>): Finding[] {
-  return [...checkCertificates(listen), ...checkSecrets(login)];
+export function checkFiles({ listen, login, envoy }: Partial<Config>): Finding[] {
+  return [...checkCertificates(listen), ...checkSecrets(login), ...checkEnvoyFiles(envoy)];
+}
+
+function checkEnvoyFiles(envoy: Config["envoy"] | undefined): Finding[] {
+  const tls = envoy?.xds.tls;
+  if (tls === undefined) return [];
+  const at = ["envoy", "xds", "tls"];
+  return [...checkPair(tls, at), ...checkReadable(tls.clientAuthority, [...at, "clientAuthority"])];
 }
 
 function checkSecrets(login: Config["login"] | undefined): Finding[] {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { AccessConfig } from "./access-config.ts";
 import { AuditConfig } from "./audit-config.ts";
 import { CullConfig } from "./cull-config.ts";
+import { EnvoyConfig } from "./envoy-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
 
@@ -317,18 +318,26 @@ export const Config = z.strictObject({
   ),
   login: LoginConfig.prefault({}).describe("Ways to log in, and lifetimes of logins and sessions."),
   limits: LimitsConfig.prefault({}).describe("Bounds of the data plane."),
+  dataPlane: z
+    .enum(["embedded", "envoy"])
+    .prefault("embedded")
+    .describe(
+      "What moves the bytes: the gate itself, or Envoys that it configures. `taskgate up --data-plane` sets it.",
+    ),
+  envoy: EnvoyConfig.prefault({}).describe("The data plane of Envoys; see docs/envoy.md."),
   workers: z
     .union([z.literal("auto"), count(0, 256)], { error: "expected a number of processes from 0 to 256, or auto" })
     .meta({ title: "a number of processes, or auto" })
     .prefault(0)
     .describe(
       "Processes that move the bytes, all on the same port: one that dies takes only its own connections along. " +
-        "0: the gate's own process does it. auto: as many as there are processors.",
+        "0: the gate's own process does it. auto: as many as there are processors. Of a local Envoy: its threads.",
     ),
   workerGrace: duration("0ms", "7d")
     .prefault("10m")
     .describe(
-      "How long what is open in a worker process goes on once the gate is gone (crashed or killed) or the worker is replaced (SIGUSR2).",
+      "How long what is open in a worker process goes on once the gate is gone (crashed or killed) or the worker is replaced (SIGUSR2). " +
+        "Of a local Envoy: how long what is open in a replaced one goes on.",
     ),
   reconcile: ReconcileConfig.prefault({}).describe("How changes are gathered."),
   cull: CullConfig.prefault({}).describe("Stopping of tasks that nobody uses."),

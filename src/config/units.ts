@@ -74,6 +74,12 @@ export const hostPort = textLike("IP:PORT", /^(\[[0-9a-fA-F:.]+\]|[0-9.]+|localh
   .refine((value) => value.host === "localhost" || isIP(value.host) !== 0, { error: HOST_PORT_ERROR })
   .refine((value) => value.port <= 65_535, { error: "port must be 0 to 65535" });
 
+/** Whether two addresses cannot both be listened on. */
+export function clash(a: HostPort, b: HostPort): boolean {
+  const wildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
+  return a.port !== 0 && a.port === b.port && (a.host === b.host || wildcard(a.host) || wildcard(b.host));
+}
+
 const NETWORK_ERROR = "expected an address or a network, such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32";
 
 /** `10.0.0.5`, `10.0.0.0/8`, `2001:db8::/32`. */

@@ -5,6 +5,8 @@ export const CONTROL_CLUSTER = "taskgate-control";
 /** HTTP/1.1: the gate's own pages and API, and why a job does not answer. */
 export const GATE_CLUSTER = "taskgate-gate";
 
-/** Fleet and node of the Envoy that the gate starts itself. */
+/** Internal listener of every bootstrap that leads to `GATE_CLUSTER`: the endpoint that a service falls back to, the same in all fleets. */
+export const GATE_LISTENER = "taskgate-gate";
+
+/** Fleet of the Envoy that the gate starts itself. */
 export const LOCAL_FLEET = "local";
-export const LOCAL_NODE = "local";
