@@ -10,7 +10,7 @@ import {
 } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { add, addTime, SLOT, type Block, type PlaneFigures, type Source } from "../figures.ts";
-import { Counters } from "./counters.ts";
+import { Counters } from "../counters.ts";
 import type { DialFailure } from "./dial.ts";
 
 export interface TrafficDeps {

@@ -2,7 +2,7 @@ import type { AccessLogConfig, RequestIdConfig, TracingConfig } from "../../../c
 import type { Logger } from "../../../platform/logger.ts";
 import type { PlaneFigures } from "../../figures.ts";
 import type { Flow, FlowSpan, Observer } from "../traffic.ts";
-import { openAccessLog, type AccessLog } from "./access-log.ts";
+import { openAccessLog, type AccessLog } from "../../access-log.ts";
 import { createRequestIds, parseRequestId } from "./request-id.ts";
 import { isTracestate, parseTraceparent } from "./trace-context.ts";
 import { startTracer, type Tracer } from "./tracer.ts";

@@ -1,5 +1,5 @@
 import type { Flow } from "../traffic.ts";
-import { pathOf, protocolOf } from "./describe-flow.ts";
+import { pathOf, protocolOf } from "../../describe-flow.ts";
 
 /** What semantic conventions for HTTP take as a method; others are `_OTHER`, so that nobody makes up names without end. */
 const METHODS = new Set(["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]);

@@ -5,7 +5,7 @@ import type { Logger } from "../../../platform/logger.ts";
 import type { ProcessLink } from "../../../platform/process-link.ts";
 import type { DataPlane, Explain, PlaneStatus } from "../../dataplane.ts";
 import { NO_FIGURES, type PlaneFigures, sumFigures } from "../../figures.ts";
-import { StatusBoard } from "../status-board.ts";
+import { StatusBoard } from "../../status-board.ts";
 import type { UpstreamsDeps } from "../upstreams.ts";
 import type { BoundPort } from "./bound-port.ts";
 import { Crew } from "./crew.ts";

@@ -2,8 +2,8 @@ import { mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { silentLogger } from "../../../platform/logger.ts";
-import { until } from "../../testing/rig.ts";
+import { silentLogger } from "../platform/logger.ts";
+import { until } from "./testing/rig.ts";
 import { openLineWriter, type LineWriterOptions } from "./line-writer.ts";
 
 let folder: string;

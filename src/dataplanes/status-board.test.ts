@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Clock } from "../../platform/clock.ts";
-import type { PlaneStatus } from "../dataplane.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { PlaneStatus } from "./dataplane.ts";
 import { StatusBoard } from "./status-board.ts";
 
 /** A clock that goes when it is told to. */

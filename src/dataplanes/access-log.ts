@@ -1,14 +1,14 @@
-import type { AccessLogConfig } from "../../../config/schema.ts";
-import type { Logger } from "../../../platform/logger.ts";
-import type { Flow } from "../traffic.ts";
+import type { AccessLogConfig } from "../config/schema.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { LoggedFlow } from "./describe-flow.ts";
 import { openLineWriter, type LineWriter } from "./line-writer.ts";
 import { logLine } from "./log-line.ts";
 
 /** One line of JSON for each flow, when it is over. Disposing writes what waits. */
 export interface AccessLog extends AsyncDisposable {
   /** Whether this one is among those that are logged. Asked once for each. */
-  wants(flow: Flow): boolean;
-  write(flow: Flow, traceId: string | null): void;
+  wants(flow: LoggedFlow): boolean;
+  write(flow: LoggedFlow, traceId: string | null): void;
   /** Lines that were given up, so that nobody waited for the disk. */
   readonly dropped: number;
 }

@@ -1,5 +1,5 @@
-import type { Clock } from "../../platform/clock.ts";
-import type { PlaneStatus } from "../dataplane.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { PlaneStatus } from "./dataplane.ts";
 
 /** So long after news the status is told, with what comes meanwhile. */
 const SETTLE_MS = 5;

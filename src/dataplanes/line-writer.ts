@@ -1,8 +1,8 @@
 import { close, fstat, open, rename, stat, write, type Stats } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { GatewayError } from "../../../model/index.ts";
-import type { Logger } from "../../../platform/logger.ts";
+import { GatewayError } from "../model/index.ts";
+import type { Logger } from "../platform/logger.ts";
 
 const fs = {
   open: promisify(open),

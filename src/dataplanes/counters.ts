@@ -1,5 +1,5 @@
-import type { TrafficKind } from "../../model/index.ts";
-import { add, addAnswer, KINDS, newBlock, SOURCES, type Block, type PlaneFigures, type Source } from "../figures.ts";
+import type { TrafficKind } from "../model/index.ts";
+import { add, addAnswer, KINDS, newBlock, SOURCES, type Block, type PlaneFigures, type Source } from "./figures.ts";
 
 const STATUSES = 600;
 /** More codes than the gate has; authorities elsewhere may send theirs. */

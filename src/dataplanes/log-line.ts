@@ -1,5 +1,4 @@
-import type { Flow } from "../traffic.ts";
-import { pathOf, protocolOf } from "./describe-flow.ts";
+import { type LoggedFlow, pathOf, protocolOf } from "./describe-flow.ts";
 
 export interface LineOptions {
   readonly query: boolean;
@@ -15,9 +14,8 @@ function quote(text: string): string {
 
 const told = { at: 0, text: "" };
 
-/** The present time. Many lines are of one millisecond. */
-function timeText(): string {
-  const now = Date.now();
+/** Many lines are of one millisecond. */
+function timeText(now: number): string {
   if (now !== told.at) Object.assign(told, { at: now, text: new Date(now).toISOString() });
   return told.text;
 }
@@ -30,8 +28,8 @@ function ms(from: number, to: number): string {
  * One line of the access log, with its end. Built by hand, as it is on the way of every request where the log is full. Holds no header but
  * Host: credentials are nowhere in it, unless a job takes them in its path, or in its query with `accessLog.query`.
  */
-export function logLine(flow: Flow, traceId: string | null, options: LineOptions): string {
-  let line = `{"time":"${timeText()}","kind":"${flow.kind}","protocol":"${protocolOf(flow)}"`;
+export function logLine(flow: LoggedFlow, traceId: string | null, options: LineOptions): string {
+  let line = `{"time":"${timeText(flow.overAt ?? Date.now())}","kind":"${flow.kind}","protocol":"${protocolOf(flow)}"`;
   line += `,"client":${quote(flow.peer)}`;
   line += asked(flow, options) + answered(flow) + led(flow);
   if (options.principal && flow.session !== null) {
@@ -45,21 +43,21 @@ export function logLine(flow: Flow, traceId: string | null, options: LineOptions
   return `${line}}\n`;
 }
 
-function asked(flow: Flow, { query }: LineOptions): string {
+function asked(flow: LoggedFlow, { query }: LineOptions): string {
   if (flow.asked === null) return "";
   const { method, host, path } = flow.asked.head;
   const what = `,"method":${quote(method)},"host":${quote(host)},"path":${quote(pathOf(path, query))}`;
   return `,"requestId":"${flow.requestId}"${what}`;
 }
 
-function answered({ status, source, code, aborted }: Flow): string {
+function answered({ status, source, code, aborted }: LoggedFlow): string {
   let part = status === 0 ? "" : `,"status":${String(status)},"source":"${source}"`;
   if (code !== null) part += `,"code":${quote(code)}`;
   return aborted ? `${part},"aborted":true` : part;
 }
 
 /** Where it was led. */
-function led({ route, tried, tries }: Flow): string {
+function led({ route, tried, tries }: LoggedFlow): string {
   let part = "";
   if (route !== null) part += `,"service":${quote(route.service)}`;
   if (route?.replica !== undefined) part += `,"replica":${quote(route.replica)}`;
