@@ -55,14 +55,12 @@ export function field<V>(number: number, type: Message<V>): Field<V> {
 
 /** A list of what `item` says. */
 export function repeated<T>(item: Field<T>): Field<readonly T[]> {
-  const { value: _, ...rest } = item;
-  return { ...rest, label: "repeated" };
+  return { ...item, label: "repeated" } as Field<unknown> as Field<readonly T[]>;
 }
 
 /** An object of what `item` says, by names of its own: `map<string, …>`. */
 export function map<T>(item: Field<T>): Field<Readonly<Record<string, T>>> {
-  const { value: _, ...rest } = item;
-  return { ...rest, label: "map" };
+  return { ...item, label: "map" } as Field<unknown> as Field<Readonly<Record<string, T>>>;
 }
 
 let spare: Writer | undefined;
@@ -139,11 +137,7 @@ class Table implements Message<unknown> {
     }
     if (++writer.depth > DEEPEST) throw new TypeError(`${this.name} is nested deeper than ${DEEPEST}`);
     const record = value as Readonly<Record<string, unknown>>;
-    const slots = this.#given(record, except);
-    for (let index = slots.length - 1; index >= 0; index--) {
-      const slot = slots[index]!;
-      writeField(writer, slot, record[slot.key]);
-    }
+    for (const slot of this.#given(record, except)) writeField(writer, slot, record[slot.key]);
     writer.depth--;
   }
 
@@ -162,7 +156,7 @@ class Table implements Message<unknown> {
     return into;
   }
 
-  /** By number. */
+  /** From the last number to the first, as they are written. */
   #given(record: Readonly<Record<string, unknown>>, except: string | undefined): Slot[] {
     this.#look();
     const slots: Slot[] = [];
@@ -176,7 +170,7 @@ class Table implements Message<unknown> {
       last = slot.number;
       slots.push(slot);
     }
-    return sorted ? slots : slots.sort((a, b) => a.number - b.number);
+    return sorted ? slots.reverse() : slots.sort((a, b) => b.number - a.number);
   }
 
   /** Looked at when first used, as getters name tables that come later. */

@@ -105,7 +105,7 @@ export class Reader {
 
   #byte(): number {
     if (this.#at >= this.#end) throw new RangeError("cut short");
-    return this.#bytes[this.#at++]!;
+    return this.#bytes[this.#at++] ?? 0;
   }
 
   #take(size: number): number {

@@ -140,8 +140,9 @@ export function pack<V>(type: Message<V>, value: NoInfer<V>): Any {
 /** The message in an Any, or undefined where the Any is of another type or only its bytes are known. */
 export function unpack<V>(type: Message<V>, any: Any | undefined): V | undefined {
   if (any?.["@type"] !== typeUrl(type) || any instanceof EncodedAny) return undefined;
-  const { "@type": _, ...rest } = any;
-  return rest as V;
+  const content: Record<string, unknown> = { ...any };
+  delete content["@type"];
+  return content as V;
 }
 
 /** An Any by its bytes: what was encoded before, or came and is of a type without a table. */
