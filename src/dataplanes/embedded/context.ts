@@ -5,7 +5,7 @@ import type { Logger } from "../../platform/logger.ts";
 import type { Explain } from "../dataplane.ts";
 import type { Refusals } from "./http1/refusals.ts";
 import type { Admission } from "./admission.ts";
-import type { RouteIndex } from "./route-index.ts";
+import type { RouteIndex } from "../route-index.ts";
 import type { Sticky } from "./sticky.ts";
 import type { Traffic } from "./traffic.ts";
 import type { Upstreams } from "./upstreams.ts";

@@ -14,7 +14,7 @@ import type { DialRules } from "./forbidden-target.ts";
 import type { BoundListener } from "./listener.ts";
 import type { Observation } from "./observe/observation.ts";
 import { Refusals } from "./http1/refusals.ts";
-import { RouteIndex } from "./route-index.ts";
+import { RouteIndex } from "../route-index.ts";
 import { StatusBoard } from "../status-board.ts";
 import { Sticky } from "./sticky.ts";
 import { TcpPorts, type TcpPortsDeps } from "./tcp-ports.ts";

@@ -6,7 +6,7 @@ import { fieldName, type FieldName } from "./http1/field-name.ts";
 import type { HeadFields } from "./http1/head-fields.ts";
 import { ERROR_HEADER } from "../pages.ts";
 import { speaksForGate } from "../proxy-status.ts";
-import { parseHost } from "./request-head.ts";
+import { parseHost } from "../parse-host.ts";
 import { connectionKeys, hostOf, type Allowed } from "./request-fields.ts";
 
 export interface ResponseFieldsInput {

@@ -5,7 +5,7 @@ import type { Exchange } from "./exchange.ts";
 import { denial, NOTICES } from "../notices.ts";
 import type { Notice } from "../pages.ts";
 import { reachTarget } from "./reach-target.ts";
-import { parseHost } from "./request-head.ts";
+import { parseHost } from "../parse-host.ts";
 import { splice } from "./splice.ts";
 import type { Flow } from "./traffic.ts";
 

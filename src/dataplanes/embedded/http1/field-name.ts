@@ -1,6 +1,6 @@
 import { fieldKey, isIdentityField } from "../../../model/index.ts";
 import { ERROR_HEADER } from "../../pages.ts";
-import { ID_HEADER } from "../route-index.ts";
+import { ID_HEADER } from "../../route-index.ts";
 
 /** What a field means to a gate. Only the exact name means anything (RFC 9110 §5.1): `Content_Length` frames nothing. */
 export type FieldKind =

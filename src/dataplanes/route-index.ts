@@ -1,5 +1,5 @@
-import { GATE_PATH, isGateService, type Changed, type RequestHead, type Route } from "../../model/index.ts";
-import { parseHost } from "./request-head.ts";
+import { GATE_PATH, isGateService, type Changed, type RequestHead, type Route } from "../model/index.ts";
+import { parseHost } from "./parse-host.ts";
 
 /** Replaces the host for clients that cannot set one. */
 export const ID_HEADER = "x-taskgate-service";

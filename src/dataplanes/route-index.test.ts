@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { matchKey, type Match, type Route } from "../../model/index.ts";
-import { byHeaders, byHost, byPath, byPort } from "../testing/table-builder.ts";
-import { createHead } from "./testing/create-head.ts";
+import { matchKey, type Match, type Route } from "../model/index.ts";
+import { byHeaders, byHost, byPath, byPort } from "./testing/table-builder.ts";
+import { createHead } from "./embedded/testing/create-head.ts";
 import { RouteIndex } from "./route-index.ts";
 
 function route(match: Match, service: string): Route {
