@@ -4,7 +4,7 @@ import type { Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
 import { hostsOf } from "../config/site.ts";
 import type { DataPlane, Explain } from "../dataplanes/dataplane.ts";
-import type { DialRules } from "../dataplanes/embedded/forbidden-target.ts";
+import type { DialRules } from "../dataplanes/forbidden-target.ts";
 import { bindListener } from "../dataplanes/embedded/listener.ts";
 import { startObservation } from "../dataplanes/embedded/observe/observation.ts";
 import { newVia, startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";

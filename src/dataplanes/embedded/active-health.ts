@@ -3,7 +3,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { http } from "../../platform/node-http.ts";
 import { pause } from "../../platform/pause.ts";
 import { grpcHealth } from "./http2/grpc-health.ts";
-import { hostOf } from "./request-fields.ts";
+import { hostOf } from "../host-of.ts";
 import type { Target } from "./target.ts";
 
 export interface WatchHealthDeps {

@@ -10,7 +10,7 @@ import { Admission, type Bound } from "./admission.ts";
 import { Connections } from "./connections.ts";
 import type { PlaneContext } from "./context.ts";
 import { startEntrance } from "./entrance.ts";
-import type { DialRules } from "./forbidden-target.ts";
+import type { DialRules } from "../forbidden-target.ts";
 import type { BoundListener } from "./listener.ts";
 import type { Observation } from "./observe/observation.ts";
 import { Refusals } from "./http1/refusals.ts";

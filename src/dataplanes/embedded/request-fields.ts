@@ -1,4 +1,5 @@
-import { addressText, fieldKey, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
+import { fieldKey, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
+import { hostOf } from "../host-of.ts";
 import { withoutCookies } from "./cookies.ts";
 import { eachField, joined, valuesOf, type Exchange, type Fields } from "./exchange.ts";
 import { fieldName, type FieldName } from "./http1/field-name.ts";
@@ -118,14 +119,6 @@ function rewriteOrigin(value: string, { exchange, address, prefix }: SteadyInput
   const rest = match[2] ?? "";
   const path = prefix !== null && rest.startsWith(prefix) ? rest.slice(prefix.length - 1) : rest;
   return `http://${hostOf(address)}${path}`;
-}
-
-/** Host that a job at this address answers to. On loopback its name: what Bokeh's servers take, and everything else too. */
-export function hostOf(address: Address): string {
-  if ("unix" in address) return "localhost";
-  return address.ip === "127.0.0.1" || address.ip === "::1"
-    ? `localhost:${String(address.port)}`
-    : addressText(address);
 }
 
 /** Host as the job gets it. */

@@ -7,7 +7,8 @@ import type { HeadFields } from "./http1/head-fields.ts";
 import { ERROR_HEADER } from "../pages.ts";
 import { speaksForGate } from "../proxy-status.ts";
 import { parseHost } from "../parse-host.ts";
-import { connectionKeys, hostOf, type Allowed } from "./request-fields.ts";
+import { hostOf } from "../host-of.ts";
+import { connectionKeys, type Allowed } from "./request-fields.ts";
 
 export interface ResponseFieldsInput {
   readonly exchange: Exchange;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Match, Route, Site } from "../../model/index.ts";
-import { Sticky, stickyCookie } from "./sticky.ts";
+import { isSticky, stickyCookie } from "../sticky-cookie.ts";
+import { Sticky } from "./sticky.ts";
 
 const site: Site = {
   ...{ domain: "example.com", gateHost: "taskgate.example.com", pathHost: "paths.example.com" },
@@ -36,8 +37,8 @@ test("makes ids that only the secret's holder can tell, apart by service and rep
 });
 
 test("concerns HTTP services that ask for it, where there is a choice", () => {
-  expect(Sticky.concerns(route(host))).toBe(true);
-  expect(Sticky.concerns(route(host, { policy: {} }))).toBe(false);
-  expect(Sticky.concerns(route(host, { protocol: "grpc" }))).toBe(false);
-  expect(Sticky.concerns(route(host, { replica: "1" }))).toBe(false);
+  expect(isSticky(route(host))).toBe(true);
+  expect(isSticky(route(host, { policy: {} }))).toBe(false);
+  expect(isSticky(route(host, { protocol: "grpc" }))).toBe(false);
+  expect(isSticky(route(host, { replica: "1" }))).toBe(false);
 });

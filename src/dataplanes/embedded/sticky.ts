@@ -1,5 +1,5 @@
-import { createHmac, hash } from "node:crypto";
 import type { Decision, RequestHead, Route, Site } from "../../model/index.ts";
+import { isSticky, setStickyCookie, stickyCookie, stickyId } from "../sticky-cookie.ts";
 
 export interface StickyDeps {
   readonly site: Site;
@@ -14,8 +14,6 @@ export interface StickyCall {
   readonly exchange: { readonly head: RequestHead };
 }
 
-/** Bytes of the id: what no two replicas share by chance. */
-const ID_BYTES = 12;
 /** Cookies of the one name that are looked at: a sibling may toss copies (over http any host of a domain can). */
 const MAX_CANDIDATES = 4;
 
@@ -34,26 +32,18 @@ export class Sticky {
   }
 
   /** What `Target.stickyId` is. */
-  readonly idOf = (upstream: string, replica: string): string => {
-    const mac = createHmac("sha256", this.#deps.secret).update(JSON.stringify(["replica", upstream, replica]));
-    return mac.digest().subarray(0, ID_BYTES).toString("base64url");
-  };
-
-  /** Whether the visitors of this route stay. gRPC clients keep no cookies, and a route to one replica needs none. */
-  static concerns({ policy, protocol, replica }: Route): boolean {
-    return policy.sticky === true && protocol === "http" && replica === undefined;
-  }
+  readonly idOf = (upstream: string, replica: string): string => stickyId(this.#deps.secret, upstream, replica);
 
   /** `Target.stickyId` of where this visitor was, by what its cookies claim. */
   idsFor(route: Route, head: RequestHead): readonly string[] {
-    if (!Sticky.concerns(route)) return NO_IDS;
+    if (!isSticky(route)) return NO_IDS;
     return cookieValues(head.header("cookie") ?? "", stickyCookie(this.#deps.site, route));
   }
 
   /** The call as it goes to this endpoint: the job does not get the cookie, and the visitor gets one where it has none for that replica. */
   callFor<T extends StickyCall>(call: T, target: { readonly stickyId: string }): T {
     const { route, allowed, exchange } = call;
-    if (!Sticky.concerns(route)) return call;
+    if (!isSticky(route)) return call;
     const { site } = this.#deps;
     const name = stickyCookie(site, route);
     const stays = this.idsFor(route, exchange.head).includes(target.stickyId);
@@ -61,22 +51,6 @@ export class Sticky {
     const respond = stays ? allowed.respond : [...allowed.respond, field];
     return { ...call, allowed: { ...allowed, respond, stripCookies: [...allowed.stripCookies, name] } };
   }
-}
-
-/**
- * The cookie's name. Over TLS `__Host-`, which no sibling can set; in plain HTTP cookies do not know ports, so the port is in the name;
- * path mode shares a host, so the service's hash is, and `__Host-` would forbid the path (RFC 6265bis §4.1.3.2). All begin as the gate's
- * other cookies do, which no job may set.
- */
-export function stickyCookie(site: Site, route: Route): string {
-  const ofService = route.match.by === "path" ? `-${hash("sha256", route.service, "hex").slice(0, 20)}` : "";
-  if (!site.secure) return `taskgate-replica-${String(site.port)}${ofService}`;
-  return `${ofService === "" ? "__Host-" : "__Secure-"}taskgate-replica${ofService}`;
-}
-
-function setStickyCookie(site: Site, route: Route, id: string): string {
-  const path = route.match.by === "path" ? route.match.prefix : "/";
-  return `${stickyCookie(site, route)}=${id}; Path=${path}; HttpOnly; SameSite=Lax${site.secure ? "; Secure" : ""}`;
 }
 
 function cookieValues(field: string, name: string): string[] {

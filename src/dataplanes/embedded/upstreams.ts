@@ -14,7 +14,7 @@ import { endpointKey } from "../dataplane.ts";
 import { watchHealth, type WatchHealth } from "./active-health.ts";
 import { pickTarget } from "./balance.ts";
 import type { DialFailure } from "./dial.ts";
-import { type DialRules, forbiddenTarget, ownAddresses } from "./forbidden-target.ts";
+import { type DialRules, forbiddenTarget, ownAddresses } from "../forbidden-target.ts";
 import { messageBounds } from "./http1/bounds.ts";
 import { Target } from "./target.ts";
 

@@ -1,8 +1,8 @@
 import { networkInterfaces } from "node:os";
-import { GATE_PROVIDER, type Address } from "../../model/index.ts";
-import { refuseTarget } from "../../platform/target-check.ts";
+import { GATE_PROVIDER, type Address } from "../model/index.ts";
+import { refuseTarget } from "../platform/target-check.ts";
 
-/** What this plane may dial. */
+/** What a plane may dial. */
 export interface DialRules {
   /** Providers whose tasks may be on this machine's loopback. */
   readonly loopback: readonly string[];
