@@ -1,7 +1,7 @@
 import { any, bool, boolValue, duration, enumeration, field, message, repeated, string, uint32Value } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { MetadataKey, MetadataKind, MetadataMatcher } from "./matcher.ts";
-import { FractionalPercent, RuntimeUInt32, SubstitutionFormatString } from "./core.ts";
+import { CelExpressionConfig, FractionalPercent, RuntimeUInt32, SubstitutionFormatString } from "./core.ts";
 import { HeaderMatcher } from "./route.ts";
 import { ApiVersion, GrpcRetryPolicy, GrpcService } from "./config-source.ts";
 
@@ -222,5 +222,6 @@ export type FileAccessLog = Value<typeof FileAccessLog>;
 
 export const ExpressionFilter = message("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", {
   expression: string(1),
+  celConfig: field(2, CelExpressionConfig),
 });
 export type ExpressionFilter = Value<typeof ExpressionFilter>;

@@ -28,12 +28,14 @@ import {
   UpstreamHttpProtocolOptions,
 } from "./protocol.ts";
 import { HttpFilter } from "./connection-manager.ts";
+import { StatsMatcher } from "./matcher.ts";
 
 /** envoy.config.cluster.v3, and the protocol options of upstreams. */
 
 export const RetryBudget = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget", {
   budgetPercent: field(1, Percent),
   minRetryConcurrency: uint32Value(2),
+  budgetInterval: duration(3),
 });
 export type RetryBudget = Value<typeof RetryBudget>;
 
@@ -197,6 +199,8 @@ export const Cluster = message("envoy.config.cluster.v3.Cluster", {
   trackClusterStats: field(49, TrackClusterStats),
   preconnectPolicy: field(50, PreconnectPolicy),
   connectionPoolPerDownstreamConnection: bool(51),
+  statsMatcher: field(61, StatsMatcher),
+  perConnectionBufferHighWatermarkTimeout: duration(60),
 });
 export type Cluster = Value<typeof Cluster>;
 

@@ -60,6 +60,7 @@ export type SelfConfigSource = Value<typeof SelfConfigSource>;
 export const PathConfigSource = message("envoy.config.core.v3.PathConfigSource", {
   path: string(1),
   watchedDirectory: field(2, WatchedDirectory),
+  pollInterval: duration(3),
 });
 export type PathConfigSource = Value<typeof PathConfigSource>;
 

@@ -15,7 +15,14 @@ import type { Value } from "../kit.ts";
 import { ConfigSource, ExtensionConfigSource } from "./config-source.ts";
 import { CidrRange } from "./address.ts";
 import { AccessLog, AccessLogFilter } from "./access-log.ts";
-import { DataSource, HeaderValueOption, HttpStatus, SubstitutionFormatString, TypedExtensionConfig } from "./core.ts";
+import {
+  DataSource,
+  HeaderValueOption,
+  HttpStatus,
+  Percent,
+  SubstitutionFormatString,
+  TypedExtensionConfig,
+} from "./core.ts";
 import { HeaderMutationRule, RouteConfiguration } from "./route.ts";
 import {
   Http1ProtocolOptions,
@@ -202,6 +209,7 @@ export const HttpConnectionManager = message(
     appendLocalOverload: bool(57),
     addProxyProtocolConnectionState: boolValue(53),
     forwardProtoConfig: field(61, ForwardProtoConfig),
+    drainTimeoutJitter: field(62, Percent),
   },
 );
 export type HttpConnectionManager = Value<typeof HttpConnectionManager>;

@@ -125,6 +125,13 @@ export const DoubleRange = message("envoy.type.v3.DoubleRange", {
 });
 export type DoubleRange = Value<typeof DoubleRange>;
 
+export const CelExpressionConfig = message("envoy.config.core.v3.CelExpressionConfig", {
+  enableStringConversion: bool(1),
+  enableStringConcat: bool(2),
+  enableStringFunctions: bool(3),
+});
+export type CelExpressionConfig = Value<typeof CelExpressionConfig>;
+
 export const SemanticVersion = message("envoy.type.v3.SemanticVersion", {
   majorNumber: uint32(1),
   minorNumber: uint32(2),
@@ -272,6 +279,7 @@ export type HeaderMap = Value<typeof HeaderMap>;
 
 export const WatchedDirectory = message("envoy.config.core.v3.WatchedDirectory", {
   path: string(1),
+  watchModify: bool(2),
 });
 export type WatchedDirectory = Value<typeof WatchedDirectory>;
 

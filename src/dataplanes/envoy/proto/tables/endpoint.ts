@@ -56,6 +56,7 @@ export const HttpHealthCheck = message("envoy.config.core.v3.HealthCheck.HttpHea
   codecClientType: enumeration(10, { HTTP1: 0, HTTP2: 1, HTTP3: 2 }),
   serviceNameMatcher: field(11, StringMatcher),
   method: enumeration(13, RequestMethod),
+  useAlpnProtocol: bool(15),
 });
 export type HttpHealthCheck = Value<typeof HttpHealthCheck>;
 
@@ -100,6 +101,7 @@ export const HealthCheck = message("envoy.config.core.v3.HealthCheck", {
   alwaysLogHealthCheckSuccess: bool(26),
   tlsOptions: field(21, TlsOptions),
   transportSocketMatchCriteria: struct(23),
+  name: string(27),
 });
 export type HealthCheck = Value<typeof HealthCheck>;
 
@@ -126,6 +128,7 @@ export const Endpoint = message("envoy.config.endpoint.v3.Endpoint", {
   healthCheckConfig: field(2, HealthCheckConfig),
   hostname: string(3),
   additionalAddresses: repeated(field(4, EndpointAdditionalAddress)),
+  observabilityName: string(5),
 });
 export type Endpoint = Value<typeof Endpoint>;
 

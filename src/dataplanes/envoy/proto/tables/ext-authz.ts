@@ -68,6 +68,8 @@ export const ExtAuthz = message("envoy.extensions.filters.http.ext_authz.v3.ExtA
   emitFilterStateStats: bool(29),
   maxDeniedResponseBodyBytes: uint32(30),
   enforceResponseHeaderLimits: bool(31),
+  shadowMode: bool(32),
+  clearRouteCacheHeaders: repeated(string(34)),
 });
 export type ExtAuthz = Value<typeof ExtAuthz>;
 

@@ -1,4 +1,17 @@
-import { any, bool, boolValue, duration, enumeration, field, map, message, repeated, string, struct } from "../kit.ts";
+import {
+  any,
+  bool,
+  boolValue,
+  duration,
+  enumeration,
+  field,
+  map,
+  message,
+  repeated,
+  string,
+  struct,
+  uint32,
+} from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { AccessLog } from "./access-log.ts";
 import { HttpFilter } from "./connection-manager.ts";
@@ -39,6 +52,7 @@ export const HttpHeaderMutations = message("envoy.extensions.filters.http.header
   responseMutations: repeated(field(2, HeaderMutationRule)),
   responseTrailersMutations: repeated(field(4, HeaderMutationRule)),
   requestTrailersMutations: repeated(field(5, HeaderMutationRule)),
+  formatters: repeated(field(6, TypedExtensionConfig)),
 });
 export type HttpHeaderMutations = Value<typeof HttpHeaderMutations>;
 
@@ -119,6 +133,7 @@ export const StatefulSession = message("envoy.extensions.filters.http.stateful_s
   sessionState: field(1, TypedExtensionConfig),
   strict: bool(2),
   statPrefix: string(3),
+  statusOnStrictDestinationNotFound: uint32(4),
 });
 export type StatefulSession = Value<typeof StatefulSession>;
 
@@ -133,6 +148,7 @@ export type StatefulSessionPerRoute = Value<typeof StatefulSessionPerRoute>;
 
 export const HttpSetFilterState = message("envoy.extensions.filters.http.set_filter_state.v3.Config", {
   onRequestHeaders: repeated(field(1, FilterStateValue)),
+  clearRouteCache: bool(2),
 });
 export type HttpSetFilterState = Value<typeof HttpSetFilterState>;
 

@@ -38,9 +38,18 @@ export const JwtCacheConfig = message("envoy.extensions.filters.http.jwt_authn.v
 });
 export type JwtCacheConfig = Value<typeof JwtCacheConfig>;
 
+export const JwtClaimToHeaderPathSegment = message(
+  "envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader.PathSegment",
+  {
+    key: string(1),
+  },
+);
+export type JwtClaimToHeaderPathSegment = Value<typeof JwtClaimToHeaderPathSegment>;
+
 export const JwtClaimToHeader = message("envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader", {
   headerName: string(1),
   claimName: string(2),
+  claimPath: repeated(field(3, JwtClaimToHeaderPathSegment)),
 });
 export type JwtClaimToHeader = Value<typeof JwtClaimToHeader>;
 
@@ -91,7 +100,9 @@ export type JwtRequirementAndList = Value<typeof JwtRequirementAndList>;
 
 export const ExtractOnlyWithoutValidation = message(
   "envoy.extensions.filters.http.jwt_authn.v3.ExtractOnlyWithoutValidation",
-  {},
+  {
+    verificationStatusHeader: string(1),
+  },
 );
 
 export const JwtRequirement = message("envoy.extensions.filters.http.jwt_authn.v3.JwtRequirement", {

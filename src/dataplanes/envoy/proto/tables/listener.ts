@@ -27,6 +27,7 @@ import { Int32Range, Metadata, RuntimeFeatureFlag, TransportSocket, TypedExtensi
 import { QuicProtocolOptions } from "./protocol.ts";
 import { Matcher } from "./xds-matcher.ts";
 import { AccessLog } from "./access-log.ts";
+import { StatsMatcher } from "./matcher.ts";
 
 /** envoy.config.listener.v3, with its listener filters and UDP options. */
 
@@ -156,6 +157,8 @@ export const Listener = message("envoy.config.listener.v3.Listener", {
   ignoreGlobalConnLimit: bool(31),
   bypassOverloadManager: bool(35),
   tcpKeepalive: field(37, TcpKeepalive),
+  statsMatcher: field(39, StatsMatcher),
+  perConnectionBufferHighWatermarkTimeout: duration(38),
 });
 export type Listener = Value<typeof Listener>;
 

@@ -7,6 +7,7 @@ import { DoubleRange, XdsTypedExtensionConfig } from "./core.ts";
 
 export const AddressMatcher = message("envoy.type.matcher.v3.AddressMatcher", {
   ranges: repeated(field(1, XdsCidrRange)),
+  invertMatch: bool(2),
 });
 export type AddressMatcher = Value<typeof AddressMatcher>;
 
@@ -118,6 +119,13 @@ export const ListStringMatcher = message("envoy.type.matcher.v3.ListStringMatche
   patterns: repeated(field(1, StringMatcher)),
 });
 export type ListStringMatcher = Value<typeof ListStringMatcher>;
+
+export const StatsMatcher = message("envoy.config.metrics.v3.StatsMatcher", {
+  rejectAll: bool(1),
+  exclusionList: field(2, ListStringMatcher),
+  inclusionList: field(3, ListStringMatcher),
+});
+export type StatsMatcher = Value<typeof StatsMatcher>;
 
 export const MetadataKeyPathSegment = message("envoy.type.metadata.v3.MetadataKey.PathSegment", {
   key: string(1),

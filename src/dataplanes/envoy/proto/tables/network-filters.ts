@@ -1,4 +1,15 @@
-import { bool, duration, enumeration, field, message, repeated, string, uint32Value, uint64Value } from "../kit.ts";
+import {
+  bool,
+  boolValue,
+  duration,
+  enumeration,
+  field,
+  message,
+  repeated,
+  string,
+  uint32Value,
+  uint64Value,
+} from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { BackoffStrategy, ConfigSource } from "./config-source.ts";
 import { Metadata, Percent, RuntimeFeatureFlag, SubstitutionFormatString, TlvEntry } from "./core.ts";
@@ -36,6 +47,7 @@ export const TcpProxy = message("envoy.extensions.filters.network.tcp_proxy.v3.T
   proxyProtocolTlvs: repeated(field(19, TlvEntry)),
   upstreamConnectMode: enumeration(21, { IMMEDIATE: 0, ON_DOWNSTREAM_DATA: 1, ON_DOWNSTREAM_TLS_HANDSHAKE: 2 }),
   maxEarlyDataBytes: uint32Value(22),
+  checkDrainClose: boolValue(24),
 });
 export type TcpProxy = Value<typeof TcpProxy>;
 

@@ -33,6 +33,7 @@ export const QuicProtocolOptions = message("envoy.config.core.v3.QuicProtocolOpt
   idleNetworkTimeout: duration(8),
   maxPacketLength: uint64Value(9),
   clientPacketWriter: field(10, TypedExtensionConfig),
+  memoryReductionTimeout: duration(12),
 });
 export type QuicProtocolOptions = Value<typeof QuicProtocolOptions>;
 
@@ -51,6 +52,7 @@ export const HttpProtocolOptions = message("envoy.config.core.v3.HttpProtocolOpt
   maxStreamDuration: duration(4),
   headersWithUnderscoresAction: enumeration(5, { ALLOW: 0, REJECT_REQUEST: 1, DROP_HEADER: 2 }),
   maxRequestsPerConnection: uint32Value(6),
+  maxConnectionDurationJitter: field(8, Percent),
 });
 export type HttpProtocolOptions = Value<typeof HttpProtocolOptions>;
 
@@ -98,6 +100,10 @@ export const Http2ProtocolOptions = message("envoy.config.core.v3.Http2ProtocolO
   connectionKeepalive: field(15, KeepaliveSettings),
   maxMetadataSize: uint64Value(17),
   enableHuffmanEncoding: boolValue(18),
+  maxHeaderFieldSizeKb: uint32Value(19),
+  disallowObsText: boolValue(20),
+  streamResetBurst: uint64Value(21),
+  streamResetRate: uint64Value(22),
 });
 export type Http2ProtocolOptions = Value<typeof Http2ProtocolOptions>;
 
@@ -106,6 +112,7 @@ export const Http3ProtocolOptions = message("envoy.config.core.v3.Http3ProtocolO
   overrideStreamErrorOnInvalidHttpMessage: boolValue(2),
   allowExtendedConnect: bool(5),
   disableConnectionFlowControlForStreams: bool(8),
+  disallowObsText: boolValue(9),
 });
 export type Http3ProtocolOptions = Value<typeof Http3ProtocolOptions>;
 

@@ -3,7 +3,7 @@ import type { Value } from "../kit.ts";
 import { FilterStateMatcher, MetadataMatcher, PathMatcher, StringMatcher } from "./matcher.ts";
 import { HeaderMatcher } from "./route.ts";
 import { CidrRange } from "./address.ts";
-import { Int32Range, TypedExtensionConfig } from "./core.ts";
+import { CelExpressionConfig, Int32Range, TypedExtensionConfig } from "./core.ts";
 import { Expr, Matcher } from "./xds-matcher.ts";
 
 /** Role-based access control: envoy.config.rbac.v3 and its filters. */
@@ -77,6 +77,7 @@ export const Policy = message("envoy.config.rbac.v3.Policy", {
   permissions: repeated(field(1, Permission)),
   principals: repeated(field(2, Principal)),
   condition: field(3, Expr),
+  celConfig: field(5, CelExpressionConfig),
 });
 export type Policy = Value<typeof Policy>;
 

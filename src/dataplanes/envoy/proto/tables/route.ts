@@ -147,6 +147,7 @@ export const RetryPolicy = message("envoy.config.route.v3.RetryPolicy", {
   retryBackOff: field(8, RetryBackOff),
   retriableHeaders: repeated(field(9, HeaderMatcher)),
   retriableRequestHeaders: repeated(field(10, HeaderMatcher)),
+  refreshClusterOnRetry: bool(14),
 });
 export type RetryPolicy = Value<typeof RetryPolicy>;
 
@@ -262,6 +263,7 @@ export const RedirectAction = message("envoy.config.route.v3.RedirectAction", {
     PERMANENT_REDIRECT: 4,
   }),
   stripQuery: bool(6),
+  pathRewrite: string(10),
 });
 export type RedirectAction = Value<typeof RedirectAction>;
 

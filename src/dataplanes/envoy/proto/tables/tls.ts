@@ -27,6 +27,7 @@ export const TlsCertificate = message("envoy.extensions.transport_sockets.tls.v3
   watchedDirectory: field(7, WatchedDirectory),
   password: field(3, DataSource),
   ocspStaple: field(4, DataSource),
+  tlsParams: field(9, TlsParameters),
 });
 export type TlsCertificate = Value<typeof TlsCertificate>;
 
@@ -56,6 +57,7 @@ export const CertificateValidationContext = message(
     customValidatorConfig: field(12, TypedExtensionConfig),
     onlyVerifyLeafCertCrl: bool(14),
     maxVerifyDepth: uint32Value(16),
+    suppressClientCaList: bool(18),
   },
 );
 export type CertificateValidationContext = Value<typeof CertificateValidationContext>;
@@ -136,6 +138,7 @@ export type DownstreamTlsContext = Value<typeof DownstreamTlsContext>;
 export const QuicDownstreamTransport = message("envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport", {
   downstreamTlsContext: field(1, DownstreamTlsContext),
   enableEarlyData: boolValue(2),
+  enableResumption: boolValue(3),
 });
 export type QuicDownstreamTransport = Value<typeof QuicDownstreamTransport>;
 

@@ -105,6 +105,7 @@ export type ParsedExpr = Value<typeof ParsedExpr>;
 
 export const CelExpression = message("xds.type.v3.CelExpression", {
   parsedExpr: field(1, ParsedExpr),
+  celExprString: string(5),
 });
 export type CelExpression = Value<typeof CelExpression>;
 
@@ -129,6 +130,7 @@ export const XdsStringMatcher = message("xds.type.matcher.v3.StringMatcher", {
   safeRegex: field(5, XdsRegexMatcher),
   contains: string(7),
   ignoreCase: bool(6),
+  custom: field(8, XdsTypedExtensionConfig),
 });
 export type XdsStringMatcher = Value<typeof XdsStringMatcher>;
 
@@ -196,6 +198,7 @@ export type Matcher = Value<typeof Matcher>;
 export const OnMatch = message("xds.type.matcher.v3.Matcher.OnMatch", {
   matcher: field(1, Matcher),
   action: field(2, XdsTypedExtensionConfig),
+  keepMatching: bool(3),
 });
 export type OnMatch = Value<typeof OnMatch>;
 
@@ -236,10 +239,18 @@ export const ApplicationProtocolInput = message(
 
 export const FilterStateInput = message("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", {
   key: string(1),
+  field: string(2),
 });
 export type FilterStateInput = Value<typeof FilterStateInput>;
 
+export const DynamicMetadataInputPathSegment = message(
+  "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment",
+  { key: string(1) },
+);
+export type DynamicMetadataInputPathSegment = Value<typeof DynamicMetadataInputPathSegment>;
+
 export const DynamicMetadataInput = message("envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput", {
   filter: string(1),
+  path: repeated(field(2, DynamicMetadataInputPathSegment)),
 });
 export type DynamicMetadataInput = Value<typeof DynamicMetadataInput>;
