@@ -1,0 +1,180 @@
+import { isIP } from "node:net";
+import { CONTROL_CLUSTER, GATE_CLUSTER, GATE_LISTENER } from "./names.ts";
+
+/** Where an Envoy dials the gate. */
+export type GateAddress = { readonly unix: string } | { readonly host: string; readonly port: number };
+
+/** Files of an Envoy's own machine, PEM. */
+export interface ClientFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** Whom it believes to be the gate. */
+  readonly authority: string;
+}
+
+export interface BootstrapOptions {
+  /** `node.cluster`. */
+  readonly fleet: string;
+  /** Where it is asked for figures, and told to end: for who runs it alone. */
+  readonly admin: GateAddress;
+  /** gRPC. */
+  readonly control: GateAddress;
+  /** HTTP. */
+  readonly gate: GateAddress;
+  /** null: it speaks to the gate without TLS. */
+  readonly tls: ClientFiles | null;
+  /** Visitors' connections open at once; more are refused. */
+  readonly connections: number;
+}
+
+const API = "type.googleapis.com/envoy";
+
+/**
+ * What an Envoy starts with, in its own JSON; all else it is told. It keeps figures of itself and of its listeners alone: those of each
+ * cluster are most of the memory that one takes.
+ */
+export function buildBootstrap(options: BootstrapOptions): object {
+  const { fleet, admin, control, gate, tls, connections } = options;
+  return {
+    node: { cluster: fleet },
+    admin: { address: address(admin, 0o600) },
+    dynamic_resources: {
+      ads_config: {
+        ...{ api_type: "DELTA_GRPC", transport_api_version: "V3", set_node_on_first_message_only: true },
+        grpc_services: [
+          {
+            envoy_grpc: {
+              cluster_name: CONTROL_CLUSTER,
+              // A gate that is started again is to be found again at once, and one that stays away is not to cost a processor.
+              retry_policy: { retry_back_off: { base_interval: "0.1s", max_interval: "2s" } },
+            },
+          },
+        ],
+      },
+      lds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" },
+      cds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" },
+    },
+    static_resources: {
+      clusters: [
+        cluster(CONTROL_CLUSTER, control, { tls, protocol: "h2" }),
+        cluster(GATE_CLUSTER, gate, { tls, protocol: "raw" }),
+      ],
+      listeners: [gateListener()],
+    },
+    bootstrap_extensions: [
+      {
+        name: "envoy.bootstrap.internal_listener",
+        typed_config: { "@type": `${API}.extensions.bootstrap.internal_listener.v3.InternalListener` },
+      },
+    ],
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: "envoy.resource_monitors.global_downstream_max_connections",
+          typed_config: {
+            "@type": `${API}.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig`,
+            max_active_downstream_connections: connections,
+          },
+        },
+      ],
+    },
+    stats_config: {
+      stats_matcher: {
+        inclusion_list: {
+          patterns: [...STATS, `cluster.${CONTROL_CLUSTER}.`, `cluster.${GATE_CLUSTER}.`].map((prefix) => ({ prefix })),
+        },
+      },
+    },
+  };
+}
+
+/** Beginnings of the names of what it keeps figures of. */
+const STATS = [
+  "server.",
+  "control_plane.",
+  "listener_manager.",
+  "cluster_manager.",
+  "listener.",
+  "http.",
+  "tcp.",
+  "overload.",
+];
+
+function cluster(
+  name: string,
+  at: GateAddress,
+  { tls, protocol }: { readonly tls: ClientFiles | null; readonly protocol: "h2" | "raw" },
+): object {
+  const named = "host" in at && isIP(at.host) === 0;
+  return {
+    name,
+    type: named ? "STRICT_DNS" : "STATIC",
+    connect_timeout: "2s",
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(at) } }] }],
+    },
+    // Whoever is slow there is not to hold up others: nothing here is bounded but by the gate itself.
+    circuit_breakers: { thresholds: [UNBOUNDED] },
+    ...(protocol === "h2" && { typed_extension_protocol_options: HTTP2 }),
+    ...(tls !== null && "host" in at && { transport_socket: transportSocket(tls, at.host, protocol) }),
+  };
+}
+
+const UNBOUNDED = { max_connections: 1_000_000, max_pending_requests: 1_000_000, max_requests: 1_000_000 };
+
+/** A gate that was killed with its machine is found out by PING. */
+const HTTP2 = {
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": `${API}.extensions.upstreams.http.v3.HttpProtocolOptions`,
+    explicit_http_config: {
+      http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } },
+    },
+  },
+};
+
+function transportSocket({ certificate, key, authority }: ClientFiles, host: string, protocol: "h2" | "raw"): object {
+  const san =
+    isIP(host) === 0
+      ? { san_type: "DNS", matcher: { exact: host } }
+      : { san_type: "IP_ADDRESS", matcher: { exact: host } };
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type": `${API}.extensions.transport_sockets.tls.v3.UpstreamTlsContext`,
+      ...(isIP(host) === 0 && { sni: host }),
+      common_tls_context: {
+        ...(protocol === "h2" && { alpn_protocols: ["h2"] }),
+        tls_certificates: [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }],
+        validation_context: { trusted_ca: { filename: authority }, match_typed_subject_alt_names: [san] },
+      },
+    },
+  };
+}
+
+/** So that the gate is an endpoint like any other, at the same address in every fleet. */
+function gateListener(): object {
+  return {
+    name: GATE_LISTENER,
+    internal_listener: {},
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: "envoy.filters.network.tcp_proxy",
+            typed_config: {
+              "@type": `${API}.extensions.filters.network.tcp_proxy.v3.TcpProxy`,
+              stat_prefix: GATE_LISTENER,
+              cluster: GATE_CLUSTER,
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+function address(at: GateAddress, mode?: number): object {
+  if ("unix" in at) return { pipe: { path: at.unix, ...(mode !== undefined && { mode }) } };
+  return { socket_address: { address: at.host, port_value: at.port } };
+}
