@@ -31,6 +31,10 @@ class Lending extends LentReads {
     return Infinity;
   }
 
+  protected override glance(): boolean {
+    return false;
+  }
+
   protected override take(chunk: Buffer): void {
     this.#taken(chunk);
   }

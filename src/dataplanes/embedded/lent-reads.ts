@@ -90,6 +90,12 @@ export abstract class LentReads implements ReusedReads {
    */
   protected abstract take(chunk: Buffer): void;
 
+  /**
+   * Gets what is not large before `take` gets a copy: the first `length` of these bytes, whose memory is used again at once. true: all of it is
+   * dealt with, and nothing of it was kept.
+   */
+  protected abstract glance(bytes: Buffer, length: number): boolean;
+
   protected lend(): void {
     if (!isTlsSocket(this.socket)) reuseReads(this.socket, this);
   }
@@ -106,7 +112,10 @@ export abstract class LentReads implements ReusedReads {
 
   read(length: number): boolean {
     const own = this.#own ?? (this.#lends(length) ? bulkBuffers.take() : null);
-    if (own === null) return this.#give(Buffer.from(sharedBuffer.subarray(0, length)));
+    if (own === null) {
+      if (this.#flows && this.glance(sharedBuffer, length)) return true;
+      return this.#give(Buffer.from(sharedBuffer.subarray(0, length)));
+    }
     if (this.#own === null) sharedBuffer.copy(own, 0, 0, length);
     this.#own = null;
     if (!this.#lends(length)) {
@@ -122,21 +131,24 @@ export abstract class LentReads implements ReusedReads {
 
   /** By way of the stream only where something waits in it already, or nobody takes it now: that way costs as much as all that is done with a head. */
   #give(chunk: Buffer): boolean {
-    const { readableLength, readableFlowing } = this.socket;
-    if (readableLength > 0 || readableFlowing !== true || !this.takesAll) return this.socket.push(chunk);
+    if (!this.#flows) return this.socket.push(chunk);
     this.take(chunk);
     return true;
   }
 
   /** Nothing that came before waits in the stream, and somebody takes what comes. */
-  #lends(length: number): boolean {
+  get #flows(): boolean {
     const { readableLength, readableFlowing } = this.socket;
+    return readableLength === 0 && readableFlowing === true && this.takesAll;
+  }
+
+  #lends(length: number): boolean {
     if (length < BULK_BYTES) return false;
     if (this.#copies > 0) {
       this.#copies -= 1;
       return false;
     }
-    return readableLength === 0 && readableFlowing === true && this.takesAll;
+    return this.#flows;
   }
 
   #lend(own: Buffer, length: number): void {

@@ -131,6 +131,36 @@ describe("a visitor's connection", () => {
     expect(served.asked).toEqual([]);
   });
 
+  test("takes no request for the one before it", async () => {
+    await using served = await serve({}, (exchange, asked) => {
+      asked.push(`${exchange.head.path} ${exchange.head.header("cookie") ?? ""}`);
+      exchange.begin({ status: 204, message: "", fields: [], only: false });
+      exchange.finish([]);
+    });
+    using client = await RawClient.connect(served.port);
+    const asked = ["/a 1", "/a 1", "/b 1", "/b 2", "/b 1", "/b 1", "/c 1", "/c 22", "/c 22", "/c 22", "/c 2"];
+    for (const [index, each] of asked.entries()) {
+      client.send(`GET ${each.replace(" ", ` HTTP/1.1\r\n${HOST}Cookie: `)}\r\n\r\n`);
+      await until(() => served.asked.length > index);
+    }
+    expect(served.asked).toEqual(asked);
+  });
+
+  test("reads a body behind the same fields again and again, and refuses a line that is none", async () => {
+    await using served = await serve();
+    using client = await RawClient.connect(served.port);
+    for (const body of ["abcd", "efgh", "ijkl", "mnop"]) {
+      client.send(`POST / HTTP/1.1\r\n${HOST}Content-Length: 4\r\n\r\n`);
+      await sleep(5);
+      client.send(body);
+      await until(() => served.asked.at(-1)?.endsWith(body) === true);
+    }
+    client.send(`POST / HTTP/3.0\r\n${HOST}Content-Length: 4\r\n\r\n`);
+    await until(() => client.over);
+    expect(served.asked).toEqual(["POST / abcd", "POST / efgh", "POST / ijkl", "POST / mnop"]);
+    expect(served.refused).toEqual([505]);
+  });
+
   test("ends without a word where no HTTP is spoken at all", async () => {
     await using served = await serve();
     using client = await RawClient.connect(served.port, "INVALID CONNECTION PREFACE\r\n\r\n");

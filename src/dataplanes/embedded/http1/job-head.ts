@@ -56,8 +56,13 @@ function steadyText(call: Call, target: Target, wire: HeadFields): string | null
   }
   if (!areSayable(allowed.set)) return null; // what the reader took is sayable
   const text = steadyFieldsText(fieldsInput(call, target), wire);
-  if (wire.repeated) made.set(wire, { allowed, route, target, prefix, version, text });
+  if (wire.repeated) made.set(wire, { allowed, route, target, prefix, version, text: inOnePiece(text) });
   return text;
+}
+
+/** A string that was put together is kept as its parts, which would be gathered anew whenever it is written. */
+function inOnePiece(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
 }
 
 function fromList(call: Call, target: Target): string | null {

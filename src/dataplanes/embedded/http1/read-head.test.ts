@@ -1,6 +1,14 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { breaksLines, Refusal } from "./head-fields.ts";
-import { LastSection, readRequestHead, readResponseHead, responseFraming, type RequestHeadRead } from "./read-head.ts";
+import {
+  LastSection,
+  readRepeatedHead,
+  readRequestHead,
+  readResponseHead,
+  responseFraming,
+  type RequestHeadRead,
+} from "./read-head.ts";
 
 const BOUNDS = { fields: 10, lineBytes: 200 };
 
@@ -58,6 +66,97 @@ describe("fields that come again on a connection", () => {
     expect(statusOf("GET / HTTP/1.1\x01", "Transfer-Encoding: chunked\r\n")).toBe(400);
     expect(statusOf("GET http://b.localhost/ HTTP/1.1", "Transfer-Encoding: chunked\r\n")).toBe(400);
     expect(statusOf("CONNECT a.localhost HTTP/1.1", "Transfer-Encoding: chunked\r\n")).toBe(400);
+  });
+});
+
+describe("a whole head with the fields that came last", () => {
+  const FIELDS = `${HOST}Cookie: s=1; t=2\r\n\r\n`;
+  const bounds = { ...BOUNDS, headBytes: 300 };
+  /** As of a connection on which the fields came twice, or `times` times. */
+  const after = (times = 2): LastSection => {
+    const last = new LastSection();
+    for (let time = 0; time < times; time += 1) readRequestHead(`GET / HTTP/1.1\r\n${FIELDS}`, BOUNDS, last);
+    return last;
+  };
+  /** Bytes of other heads stand behind it where it was read. */
+  const readFrom = (text: string, last = after()) =>
+    readRepeatedHead(Buffer.from(`${text}${FIELDS}`, "latin1"), text.length, { bounds, last });
+
+  test("is read by its line alone, once they came twice", () => {
+    const last = after();
+    const [first, second] = [
+      readFrom(`GET /a HTTP/1.1\r\n${FIELDS}`, last),
+      readFrom(`PUT /b HTTP/1.0\r\n${FIELDS}`, last),
+    ];
+    expect([first, second]).toMatchObject([
+      { path: "/a", keepAlive: true },
+      { method: "PUT", path: "/b", keepAlive: false },
+    ]);
+    expect(first).toMatchObject({ fields: { repeated: true } });
+    expect((first as RequestHeadRead).fields).toBe((second as RequestHeadRead).fields);
+    expect(readFrom(`GET / HTTP/1.1\r\n${FIELDS}`, after(1))).toBeNull();
+    last.forget();
+    expect(readFrom(`GET / HTTP/1.1\r\n${FIELDS}`, last)).toBeNull();
+  });
+
+  test.each([
+    ["another cookie", `GET / HTTP/1.1\r\n${FIELDS.replace("t=2", "t=3")}`],
+    ["one more field before them", `GET / HTTP/1.1\r\nX: y\r\n${FIELDS}`],
+    ["one more field behind them", `GET / HTTP/1.1\r\n${FIELDS.slice(0, -2)}X: y\r\n\r\n`],
+    ["a body behind them", `GET / HTTP/1.1\r\n${FIELDS}x`],
+    ["a head before them, of which they are the body", `GET / HTTP/1.1\r\n${HOST}Content-Length: 54\r\n\r\n${FIELDS}`],
+    ["another head before them", `GET / HTTP/1.1\r\n${FIELDS}GET / HTTP/1.1\r\n${FIELDS}`],
+    ["an empty line before the first", `\r\nGET / HTTP/1.1\r\n${FIELDS}`],
+    ["no line at all", FIELDS],
+    ["nothing but an empty line", `\r\n${FIELDS}`],
+    ["a bare LF", `GET / HTTP/1.1\n${FIELDS}`],
+    ["a bare CR in the line", `GET /\r HTTP/1.1\r\n${FIELDS}`],
+    ["a line that is too long", `GET /${"a".repeat(200)} HTTP/1.1\r\n${FIELDS}`],
+    ["a head that is not whole", `GET / HTTP/1.1\r\n${FIELDS.slice(0, -1)}`],
+  ])("is none with %s", (_what, text) => {
+    expect(readFrom(text)).toBeNull();
+  });
+
+  test("is none where it is longer than a head may be", () => {
+    const text = `GET /${"a".repeat(150)} HTTP/1.1\r\n${FIELDS}`;
+    const bytes = Buffer.from(text, "latin1");
+    const readWithin = (headBytes: number) =>
+      readRepeatedHead(bytes, bytes.length, { bounds: { ...bounds, headBytes }, last: after() });
+    expect([readWithin(bytes.length), readWithin(bytes.length - 1)]).toMatchObject([{ method: "GET" }, null]);
+  });
+
+  test("means what it means to who reads all of it, whatever stands before and in them", () => {
+    const line = fc.constantFrom(
+      "GET /a HTTP/1.1\r\n",
+      "POST / HTTP/1.0\r\n",
+      "get / HTTP/1.1\r\n",
+      "GET / HTTP/1.1\x01\r\n",
+    );
+    const piece = fc.constantFrom(
+      "",
+      "\r\n",
+      "\n",
+      "\r",
+      " ",
+      ":",
+      "X: y\r\n",
+      "\x00",
+      "\xff",
+      "Content-Length: 9\r\n",
+    );
+    const edits = fc.array(fc.tuple(piece, fc.nat(90), fc.nat(2)), { maxLength: 2 });
+    fc.assert(
+      fc.property(line, edits, (start, made) => {
+        let text = start + FIELDS;
+        for (const [put, at, cut] of made) text = text.slice(0, at) + put + text.slice(at + cut);
+        const found = readFrom(text);
+        const whole = readRequestHead(text, BOUNDS);
+        const meant = (head: typeof whole) => (head instanceof Refusal ? head : { ...head, fields: head.fields.flat });
+        if (found !== null) expect(meant(found)).toEqual(meant(whole));
+        else expect(made.length).toBeGreaterThan(0);
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 

@@ -55,9 +55,30 @@ export function readRequestHead(
   const end = lineEnd(text, start);
   if (end < 0) return BARE_LINE_END;
   if (end - start > bounds.lineBytes) return LINE_TOO_LONG;
-  const request = text.slice(start, end);
   const section = readLines(text, end + 2, bounds, last);
-  if (section === null || hasControl(request)) return CONTROL;
+  return section === null ? CONTROL : readRequest(text.slice(start, end), section);
+}
+
+/**
+ * The same for a head that is all of the first `length` bytes, and has the fields that came last: only its line is read. null: it has others, or
+ * there is more than one head, or less; it is to be read as any.
+ */
+export function readRepeatedHead(
+  bytes: Buffer,
+  length: number,
+  { bounds, last }: { readonly bounds: HeadBounds & { readonly headBytes: number }; readonly last: LastSection },
+): RequestHeadRead | Refusal | null {
+  const section = length > bounds.headBytes ? null : last.findAtEnd(bytes, length);
+  if (section === null) return null;
+  const text = bytes.toString("latin1", 0, length - section.fields.text.length);
+  const end = lineEnd(text, 0);
+  // Fields begin behind the first line: what stands before them is one line, or they are something else's end.
+  if (end <= 0 || end !== text.length - 2 || end > bounds.lineBytes) return null;
+  return readRequest(text.slice(0, end), section);
+}
+
+function readRequest(request: string, section: Section | Refusal): RequestHeadRead | Refusal {
+  if (hasControl(request)) return CONTROL;
   const line = readRequestLine(request);
   if (line instanceof Refusal) return line;
   if (section instanceof Refusal) return section;
@@ -92,10 +113,13 @@ function readLines(text: string, at: number, bounds: HeadBounds, last: LastSecti
  */
 export class LastSection {
   #section: Section | null = null;
+  /** Its text; null: it did not come again yet. */
+  #bytes: Buffer | null = null;
 
   /** Keeps as much memory as it read. */
   keep(section: Section): void {
     this.#section = section;
+    this.#bytes = null;
   }
 
   find(lines: string): Section | null {
@@ -105,9 +129,19 @@ export class LastSection {
     return section;
   }
 
+  /** The same where the first `length` of `bytes` end with it, once `find` found it: nothing is made of them to find that out. */
+  findAtEnd(bytes: Buffer, length: number): Section | null {
+    const section = this.#section;
+    if (section?.fields.repeated !== true) return null;
+    this.#bytes ??= Buffer.from(section.fields.text, "latin1");
+    const from = length - this.#bytes.length;
+    return from > 0 && this.#bytes.compare(bytes, from, length) === 0 ? section : null;
+  }
+
   /** Nothing came for a while. */
   forget(): void {
     this.#section = null;
+    this.#bytes = null;
   }
 }
 

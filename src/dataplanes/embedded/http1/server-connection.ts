@@ -8,7 +8,7 @@ import { collectHead, HeadParts } from "./head-collector.ts";
 import { Refusal } from "./head-fields.ts";
 import { Http1Exchange, type ExchangeConnection } from "./http1-exchange.ts";
 import { type BodyEvents, ChunkedReader, LengthReader, type BodyReader } from "./read-body.ts";
-import { LastSection, NOT_HTTP, readRequestHead, type RequestHeadRead } from "./read-head.ts";
+import { LastSection, NOT_HTTP, readRepeatedHead, readRequestHead, type RequestHeadRead } from "./read-head.ts";
 import { sendOff } from "./send-off.ts";
 import type { MessageBounds } from "./upstream-connection.ts";
 import { isTlsSocket } from "../../../platform/node-tls.ts";
@@ -96,7 +96,7 @@ export class ServerConnection extends LentReads implements ExchangeConnection, B
   }
 
   static #onData(this: OwnedSocket, chunk: Buffer): void {
-    this[CONNECTION].take(chunk);
+    if (!this[CONNECTION].glance(chunk, chunk.length)) this[CONNECTION].take(chunk);
   }
 
   static #onEnd(this: OwnedSocket): void {
@@ -189,6 +189,18 @@ export class ServerConnection extends LentReads implements ExchangeConnection, B
     this.#running = false;
   }
 
+  /** A request and nothing else, with the fields that came last. */
+  protected override glance(bytes: Buffer, length: number): boolean {
+    if (this.#last === null || this.#reads !== "head" || this.#running) return false;
+    if (this.#exchange !== null || this.#begun !== null || this.#ahead !== null) return false;
+    const read = readRepeatedHead(bytes, length, { bounds: this.#deps.bounds, last: this.#last });
+    if (read === null) return false;
+    this.#running = true;
+    this.#begin(read, NOTHING, 0);
+    this.#running = false;
+    return true;
+  }
+
   /** Goes on with what was put aside. */
   #run(): void {
     if (this.#running) return;
@@ -241,12 +253,16 @@ export class ServerConnection extends LentReads implements ExchangeConnection, B
     if (text instanceof Refusal) return this.#refuse(text);
     this.#begun = null;
     if (this.#served > 0) this.#last ??= new LastSection();
-    const read = readRequestHead(text, this.#deps.bounds, this.#last);
+    const end = at + text.length - (begun?.length ?? 0);
+    return this.#begin(readRequestHead(text, this.#deps.bounds, this.#last), chunk, end);
+  }
+
+  /** The head of a request is whole: it ended in `chunk` at `end`. Gives where to read on; -1: no further. */
+  #begin(read: RequestHeadRead | Refusal, chunk: Buffer, end: number): number {
     this.#quiet = false;
     if (read instanceof Refusal) return this.#refuse(read);
     const { framing } = read;
     if (framing.kind === "length" && Number(framing.length) > this.#deps.bodyBytes) return this.#refuse(TOO_LARGE);
-    const end = at + text.length - (begun?.length ?? 0);
     this.#deadline = Infinity;
     this.#served += 1;
     const exchange = new Http1Exchange(this, read);

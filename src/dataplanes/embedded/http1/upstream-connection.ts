@@ -204,6 +204,11 @@ export class UpstreamConnection extends LentReads implements BodyEvents {
     this.socket.destroy();
   }
 
+  /** What comes is written to somebody else. */
+  protected override glance(): boolean {
+    return false;
+  }
+
   protected override take(chunk: Buffer): void {
     const asker = this.#asker;
     if (asker === null) return this.destroy(); // nothing was asked: whatever it is, it is no answer
