@@ -25,6 +25,18 @@ export function mayUse(route: Route, principal: Principal, now: number): MayUse 
   return authority === undefined || principal.realm === LINK_REALM ? "refused" : "authority";
 }
 
+/**
+ * Epoch ms: until when what the route says lets in somebody whom it lets in at `now`; Infinity: as long as it says so; null: it is an
+ * authority that does.
+ */
+export function permittedUntil(route: Route, principal: Principal, now: number): number | null {
+  const { anyone, grants } = route.access;
+  if (isAbove(route.owner, principal)) return Infinity;
+  if (anyone === "public" || (anyone === "authenticated" && principal.realm !== LINK_REALM)) return Infinity;
+  const ends = grants.filter((grant) => isGood(grant, now) && isFor(grant, principal)).map(({ until }) => until);
+  return ends.length === 0 ? null : Math.max(...ends.map((until) => until ?? Infinity));
+}
+
 /** Its owner and administrators, whatever the grants, unless the scope of what they showed leaves that out. */
 export function isManager(route: Route, principal: Principal): boolean {
   return isAbove(route.owner, principal) && inScope(principal.scope, "manage", route.service);

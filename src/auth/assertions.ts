@@ -23,7 +23,7 @@ const ASSERTION_TYP = "taskgate-assertion+jwt";
 /** The longest that an assertion is good where the service asks for fresh ones. */
 const FRESH_MS = 60_000;
 /** So old at most is one that a request comes with, which leaves its job time to look at it. */
-const FRESH_RENEW_MS = 40_000;
+export const FRESH_RENEW_MS = 40_000;
 
 /** Those who show a credential with every request have no session that an assertion could be as old as. */
 const SHOWN_MS = 600_000;
@@ -137,7 +137,7 @@ export function namedGroups(route: Route, principal: Principal): readonly Identi
 const NOBODY: HeaderFields = Object.freeze([]);
 
 /** What the job is told of who asks. */
-export function identityFields(route: Route, session: Session): HeaderFields {
+export function identityFields(route: Route, session: Pick<Session, "principal" | "assertion">): HeaderFields {
   if (route.protocol !== "http" && route.protocol !== "grpc") return NOBODY;
   const { principal, assertion } = session;
   const fields: [string, string][] = [["X-Taskgate-User", fieldText(whoText(principal))]];

@@ -27,6 +27,8 @@ export interface AuthDeps {
   readonly loginLimit?: LoginLimit;
   /** By name. */
   readonly authorities?: ReadonlyMap<string, Authority>;
+  /** The data plane verifies sessions by itself, and asks only about those that do not say enough. Absent: it asks about every request. */
+  readonly verifiedByPlane?: boolean;
   /** Absent: nothing is kept of who did what. */
   readonly audit?: { readonly sink: AuditSink; readonly detail: AuditDetail };
   readonly clock: Clock;

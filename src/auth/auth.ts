@@ -23,6 +23,7 @@ import { createTokenDesk, type TokenDesk } from "./token-desk.ts";
 import type { NewToken, TokenView } from "./tokens.ts";
 import type { Usage } from "./usage.ts";
 import type { UseRecorder } from "./use-recorder.ts";
+import type { Verification } from "./verification.ts";
 import type { WatchedUse } from "./workers/watched-use.ts";
 import type { WorkerAuth } from "./workers/worker-auth.ts";
 
@@ -69,6 +70,8 @@ export interface Auth extends AsyncDisposable {
   usage(): ReadonlyMap<string, Usage>;
   /** For worker processes, whose gatekeepers decide like this one. */
   readonly workers: WorkerAuth;
+  /** For data planes that verify sessions by themselves. */
+  readonly verification: Verification;
 }
 
 /** Makes the gate's keys on the first start. Throws `unavailable` where the store cannot be read. */
@@ -79,10 +82,10 @@ export async function startAuth(given: AuthDeps): Promise<Auth> {
   const deciding = scope.use(startDeciding(deps, identities));
   const { config, authenticators = [] } = deps;
   const { grants, rings, tokens } = identities;
-  const { audit, book, gatekeeper, live, recorder, watched, workers } = deciding;
+  const { audit, book, gatekeeper, live, recorder, verification, watched, workers } = deciding;
   const disposing = scope.move();
   return {
-    ...{ gatekeeper, grants, watched, workers, keys: rings.keys, sessions: book },
+    ...{ gatekeeper, grants, verification, watched, workers, keys: rings.keys, sessions: book },
     ...createShowing(deps, identities),
     tokens: {
       issue: ({ name, principal, lifetimeMs }) =>

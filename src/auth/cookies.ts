@@ -58,9 +58,16 @@ export type CookiePurpose = "session" | "state";
  * overwrite each other. Path mode shares a host: the service's hash is in the name, and `__Host-` would forbid the path.
  */
 export function cookieName(site: Site, route: Route, purpose: CookiePurpose): string {
-  const ofService = pathPrefix(route) === "" ? "" : `-${serviceHash(route.service)}`;
-  if (!site.secure) return `taskgate-${purpose}-${String(site.port)}${ofService}`;
-  return `${ofService === "" ? "__Host-" : "__Secure-"}taskgate-${purpose}${ofService}`;
+  if (pathPrefix(route) === "") return hostCookieName(site, purpose);
+  const ofService = serviceHash(route.service);
+  return site.secure
+    ? `__Secure-taskgate-${purpose}-${ofService}`
+    : `taskgate-${purpose}-${String(site.port)}-${ofService}`;
+}
+
+/** The same for services that have a host of their own. */
+export function hostCookieName(site: Site, purpose: CookiePurpose): string {
+  return site.secure ? `__Host-taskgate-${purpose}` : `taskgate-${purpose}-${String(site.port)}`;
 }
 
 /** A Set-Cookie field for the route's host alone; `maxAgeS` 0 removes the cookie. */

@@ -15,7 +15,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { isManager } from "./access.ts";
 import type { AppLogin } from "./app-login.ts";
-import { identityFields, renewalOf, type ShownAssertions, wantsAssertion } from "./assertions.ts";
+import { identityFields, type ShownAssertions, wantsAssertion } from "./assertions.ts";
 import { ownCookies } from "./cookies.ts";
 import { credentialHead } from "./credential-head.ts";
 import { challengeFor, type Credentials, type Shown } from "./credentials.ts";
@@ -28,6 +28,7 @@ import { gatePath, hostOf } from "./place.ts";
 import { type Revocations, rootOf } from "./revocations.ts";
 import type { SessionReader } from "./session-reader.ts";
 import type { Sessions } from "./sessions.ts";
+import type { Stamps } from "./stamps.ts";
 import { isTokenId, type Tokens } from "./tokens.ts";
 import type { UseRecorder } from "./use-recorder.ts";
 
@@ -40,6 +41,7 @@ export interface LocalDeps {
   readonly assertions: ShownAssertions;
   readonly revocations: Pick<Revocations, "has">;
   readonly sessions: SessionReader;
+  readonly stamps: Pick<Stamps, "renewalOf">;
 }
 
 export interface GatekeeperDeps extends LocalDeps {
@@ -139,7 +141,7 @@ function isSteady(
 }
 
 function stillHolds(
-  { clock, permissions, sessions }: LocalDeps,
+  { clock, permissions, sessions, stamps }: LocalDeps,
   { route, session }: Known,
   head: RequestHead,
 ): boolean {
@@ -147,13 +149,13 @@ function stillHolds(
   if (session === null) return true;
   return (
     sessions.stands(session) &&
-    clock.now() < renewalOf(session, route) &&
+    clock.now() < stamps.renewalOf(session, route) &&
     permissions.peek(askedRoute(route, head), session.principal) === true
   );
 }
 
 function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnType<Gatekeeper["check"]> {
-  const { clock, credentials, permissions, sessions } = deps;
+  const { clock, credentials, permissions, sessions, stamps } = deps;
   if (route.guard === "self") return unguarded(deps, route, head);
   if (gatePath(route, head.path) !== null) return ASK;
   const shown = credentials.peek(credentialHead(route, head));
@@ -167,7 +169,7 @@ function checkLocally(deps: LocalDeps, route: Route, head: RequestHead): ReturnT
   }
   const session = sessions.find(route, head, ownCookies(head));
   if (session === null) return isPublic(route) ? allow(deps, { route, head, session: null }) : ASK;
-  if (clock.now() >= renewalOf(session, route)) return ASK;
+  if (clock.now() >= stamps.renewalOf(session, route)) return ASK;
   if (permissions.peek(askedRoute(route, head), session.principal) !== true) return ASK;
   return allowSession(deps, { route, head, session });
 }
@@ -204,7 +206,7 @@ interface Asked {
 async function admitSession(deps: GatekeeperDeps, asked: Asked, signal: AbortSignal): Promise<Decision | null> {
   const { route, head, session } = asked;
   if (comesFromElsewhere(deps.site, route, head)) return allowSession(deps, asked);
-  const due = deps.clock.now() >= renewalOf(session, route);
+  const due = deps.clock.now() >= deps.stamps.renewalOf(session, route);
   const permitted = await deps.permissions.ask(askedRoute(route, head), session.principal, signal);
   if (permitted && !due) return allowSession(deps, asked);
   const renewed = await renew(deps, asked, signal).catch((error: unknown) => {

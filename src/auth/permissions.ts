@@ -5,7 +5,8 @@ import { abortable, createAnswers } from "./answers.ts";
 import type { Authority } from "./authority.ts";
 import { isConsequential } from "./origins.ts";
 
-const KEEP_MS = 10_000;
+/** For so long an authority's answer is kept. */
+export const KEEP_MS = 10_000;
 const TIME_MS = 5_000;
 const MAX_KEPT = 20_000;
 

@@ -19,6 +19,16 @@ export interface SessionClaims {
   readonly ast?: string;
   /** Actions of the scope of the token that it came from, on the one service that it is for; absent: it came from none. */
   readonly act?: readonly ScopeAction[];
+  /** `fingerprintOf` the route: this and the next four are there where a data plane verifies sessions by itself. */
+  readonly fp?: string;
+  /** Seconds since 1970: from then on the gate is to be asked. */
+  readonly rnw?: number;
+  /** Seconds since 1970: until then they may, whatever becomes of the gate. */
+  readonly per?: number;
+  /** What the job is told of who asks: `X-Taskgate-User`. */
+  readonly xu?: string;
+  /** `X-Taskgate-Groups`. */
+  readonly xg?: string;
   /** `LOGIN.SESSION`. */
   readonly sid: string;
   readonly host: string;
@@ -43,6 +53,11 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   groups: isGroups,
   act: (value) => Array.isArray(value) && value.every((action) => SCOPE_ACTIONS.includes(action as ScopeAction)),
   amr: (value) => isString(value) && PROOF.test(value),
+  fp: (value) => isString(value) && /^[\w-]{22}$/.test(value),
+  rnw: Number.isSafeInteger,
+  per: Number.isSafeInteger,
+  xu: isFieldText,
+  xg: isFieldText,
   ast: (value) => isString(value) && /^(|[\w-]+\.[\w-]+\.[\w-]+)$/.test(value),
 };
 
@@ -87,6 +102,10 @@ function isGroups(value: unknown): boolean {
 
 function isString(value: unknown): value is string {
   return typeof value === "string";
+}
+
+function isFieldText(value: unknown): boolean {
+  return isString(value) && /^[!-~]+$/.test(value);
 }
 
 function isName(value: unknown): boolean {

@@ -122,15 +122,17 @@ export function makeSession(
   { lifetimeMs, renewMs }: Pick<SessionReaderDeps, "lifetimeMs" | "renewMs">,
 ): Session {
   const issuedAt = claims.iat * 1000;
-  const { sid, aud, amr, ast } = claims;
+  const { sid, aud, amr, ast, fp, rnw } = claims;
+  const renewAt = issuedAt + Math.min(lifetimeMs / 2, renewMs.get(amr ?? "") ?? Infinity);
   return {
     id: sid,
     principal,
     ...(amr === undefined ? {} : { proof: amr }),
     service: aud.replace(/^gate:/, ""),
     ...(ast === undefined ? {} : { assertion: ast }),
+    ...(fp === undefined ? {} : { fingerprint: fp }),
     issuedAt,
     expiresAt: issuedAt + lifetimeMs,
-    renewAt: issuedAt + Math.min(lifetimeMs / 2, renewMs.get(amr ?? "") ?? Infinity),
+    renewAt: rnw === undefined ? renewAt : Math.min(renewAt, rnw * 1000),
   };
 }

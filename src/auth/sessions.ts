@@ -5,6 +5,7 @@ import { signToken } from "./jws.ts";
 import { type Assertions, namedGroups, wantsAssertion } from "./assertions.ts";
 import type { KeyRing } from "./keys.ts";
 import type { SessionClaims } from "./session-claims.ts";
+import type { Stamp, Stamps } from "./stamps.ts";
 import {
   audienceOf,
   createSessionReader,
@@ -37,6 +38,7 @@ export interface Sessions extends SessionReader {
 export interface SessionsDeps extends Omit<SessionReaderDeps, "verifiers"> {
   readonly keys: Pick<KeyRing, "signer" | "verifiers">;
   readonly assertions: Pick<Assertions, "sign">;
+  readonly stamps: Pick<Stamps, "of">;
 }
 
 /** The second half of a session's id. */
@@ -46,15 +48,19 @@ export function newSessionId(login: string): string {
 
 /** Keeps what its reader keeps. There is nothing to close. */
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { clock, keys, lifetimeMs, renewMs, site } = deps;
+  const { clock, keys, lifetimeMs, renewMs, site, stamps } = deps;
+  const sessionOf = (claims: SessionClaims, principal: Principal): Session =>
+    makeSession(claims, principal, { lifetimeMs: (claims.exp - claims.iat) * 1000, renewMs });
   return {
     ...createSessionReader({ ...deps, verifiers: () => keys.verifiers }),
     mint(options) {
       const { principal, route } = options;
-      const { claims, value } = sign(deps, options, claimsOf(options, clock.now(), lifetimeMs));
+      const bare = claimsOf(options, clock.now(), lifetimeMs);
+      const stamp = stamps.of({ claims: bare, principal, renewAt: sessionOf(bare, principal).renewAt }, route);
+      const { claims, value } = sign(deps, options, { bare, stamp });
       const name = cookieName(site, route, "session");
       return {
-        session: makeSession(claims, principal, { lifetimeMs: (claims.exp - claims.iat) * 1000, renewMs }),
+        session: sessionOf(claims, principal),
         cookie: setCookie(site, route, { name, value, maxAgeS: claims.exp - claims.iat }),
       };
     },
@@ -62,23 +68,24 @@ export function createSessions(deps: SessionsDeps): Sessions {
   };
 }
 
-/** With the assertion inside, so that whoever verifies the session has it and needs no key that signs. */
+/** With the assertion and the stamp inside, so that whoever verifies the session has them and needs no key that signs. */
 function sign(
   { keys, assertions }: SessionsDeps,
   { principal, route }: MintOptions,
-  claims: SessionClaims,
+  { bare, stamp }: { readonly bare: SessionClaims; readonly stamp: Stamp | null },
 ): { readonly claims: SessionClaims; readonly value: string } {
   const tokenOf = (of: SessionClaims): string => signToken(keys.signer, SESSION_TYP, JSON.stringify(of));
-  if (!wantsAssertion(route)) return { claims, value: tokenOf(claims) };
-  const { iat, exp } = claims;
+  const { iat, exp } = bare;
   try {
-    const ast = assertions.sign({ route, principal, groups: namedGroups(route, principal), iat, exp });
-    const asserted = { ...claims, ast };
-    return { claims: asserted, value: tokenOf(asserted) };
+    const ast = wantsAssertion(route)
+      ? assertions.sign({ route, principal, groups: namedGroups(route, principal), iat, exp })
+      : undefined;
+    const claims = { ...bare, ...stamp, ...(ast !== undefined && { ast }) };
+    return { claims, value: tokenOf(claims) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const bare = { ...claims, ast: "" }; // a name of a thousand letters leaves a cookie no room for both
-    return { claims: bare, value: tokenOf(bare) };
+    const claims = { ...bare, ast: "" }; // a name of a thousand letters leaves a cookie no room for it all
+    return { claims, value: tokenOf(claims) };
   }
 }
 

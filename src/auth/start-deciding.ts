@@ -12,9 +12,11 @@ import { createPermissions, type Permissions } from "./permissions.ts";
 import { isRevoked, rootOf } from "./revocations.ts";
 import { createSessionBook, type SessionBook } from "./session-book.ts";
 import { createSessions } from "./sessions.ts";
+import { createStamps, NO_STAMPS } from "./stamps.ts";
 import type { Identities } from "./start-identities.ts";
 import { isTokenId, type Tokens } from "./tokens.ts";
 import { startUseRecorder, type UseRecorder } from "./use-recorder.ts";
+import { createVerification, type Verification } from "./verification.ts";
 import { WatchedUse } from "./workers/watched-use.ts";
 import { createWorkerAuth, type WorkerAuth } from "./workers/worker-auth.ts";
 
@@ -29,6 +31,7 @@ export interface Deciding extends Disposable {
   readonly live: LiveSessions;
   readonly gatekeeper: Gatekeeper;
   readonly workers: WorkerAuth;
+  readonly verification: Verification;
 }
 
 const UNKEPT: AuditDetail = { detail: "visits", visitIdleMs: 60_000, streamMs: 60_000 };
@@ -54,12 +57,14 @@ export function startDeciding(deps: AuthDeps, identities: Identities): Deciding 
   scope.use(cutWhatIsRevoked(identities, live));
   const lifetimeMs = config.session;
   const keys = rings.session;
-  const sessions = createSessions({ keys, assertions, revocations, clock, site, current, lifetimeMs, renewMs });
+  const verification = scope.use(createVerification({ site, clock, revocations, forms: credentials.forms }));
+  const stamps = deps.verifiedByPlane === true ? createStamps(() => verification.revoked().before) : NO_STAMPS;
+  const sessions = createSessions({ keys, assertions, revocations, clock, site, current, lifetimeMs, renewMs, stamps });
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });
   const book = createSessionBook({ store, clock, tokens, revocations });
   const shared = {
     ...{ site, clock, logger, tokens, credentials, permissions, revocations, sessions, visits, live, recorder },
-    ...{ audit, assertions, book },
+    ...{ audit, assertions, book, stamps },
   };
   const gatekeeper = createGatekeeper({ ...shared, appLogin: createAppLogin(shared) });
   const workers = createWorkerAuth({
@@ -68,7 +73,7 @@ export function startDeciding(deps: AuthDeps, identities: Identities): Deciding 
   });
   const disposing = scope.move();
   return {
-    ...{ permissions, visits, book, audit, recorder, watched, live, gatekeeper, workers },
+    ...{ permissions, visits, book, audit, recorder, watched, live, gatekeeper, workers, verification },
     [Symbol.dispose]: () => disposing.dispose(),
   };
 }

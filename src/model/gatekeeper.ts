@@ -34,6 +34,8 @@ export interface Session {
   readonly service: string;
   /** What the service's job is given to verify who asks: see docs/identity.md. Absent: not known; empty: there is none. */
   readonly assertion?: string;
+  /** `fingerprintOf` its route when it was signed, where planes go by that. */
+  readonly fingerprint?: string;
   /** Epoch ms: when who they are was last looked up; absent where that is done for every request. */
   readonly issuedAt?: number;
   /** Epoch ms. */
@@ -109,6 +111,9 @@ export interface Use {
   largestIn: number;
   /** Set by whoever cuts it, before. */
   cutFor: CutReason | null;
+  /** Epoch ms at which it began and ended, where that is told later; absent: as it is told. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
 }
 
 /** What a gatekeeper knows of one use while it is open. */

@@ -5,7 +5,6 @@ import type { Logger } from "../../platform/logger.ts";
 import type { ProcessLink } from "../../platform/process-link.ts";
 import { currentOf } from "../access.ts";
 import { Activity } from "../activity.ts";
-import { renewalOf } from "../assertions.ts";
 import { ownCookies } from "../cookies.ts";
 import { credentialHead } from "../credential-head.ts";
 import { createLocalCheck, type LocalDeps } from "../gatekeeper.ts";
@@ -13,6 +12,7 @@ import { startLive, type LiveSessions } from "../live.ts";
 import { askedRoute } from "../permissions.ts";
 import { isRevoked, KnownRevocations } from "../revocations.ts";
 import { createSessionReader } from "../session-reader.ts";
+import { NO_STAMPS } from "../stamps.ts";
 import type { Usage } from "../usage.ts";
 import { startUseRecorder } from "../use-recorder.ts";
 import { startAuditReport } from "./audit-report.ts";
@@ -51,7 +51,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
   const revocations = new KnownRevocations(grounding.revoked, grounding.revokedUsers);
   const keys = readKeys(link, grounding);
   const local: Local = {
-    ...{ site: grounding.site, clock, revocations },
+    ...{ site: grounding.site, clock, revocations, stamps: NO_STAMPS },
     assertions: createLearnedAssertions(clock),
     credentials: createLearnedCredentials(grounding.forms, grounding.challenges, clock),
     permissions: createLearnedPermissions(clock),
@@ -146,7 +146,7 @@ function learn(local: Local, route: Route, head: RequestHead, allowed: Extract<D
     return;
   }
   const own = local.sessions.find(route, head, ownCookies(head));
-  if (own !== null && local.clock.now() >= renewalOf(own, route)) local.sessions.postpone(own);
+  if (own !== null && local.clock.now() >= local.stamps.renewalOf(own, route)) local.sessions.postpone(own);
 }
 
 /** Tells the gate every second what services were used for, those that were. */
