@@ -91,7 +91,7 @@ class VisitBook implements UseRecorder {
 
   opened(use: Use, route: Route): Recorded | null {
     if (isGateService(route.service)) return null; // its API tells what was done there
-    const at = this.#deps.clock.now();
+    const at = use.since ?? this.#deps.clock.now();
     const done = this.#deps.activity.opened(use, route);
     // What lasts is told of by itself, with its start as it begins.
     if (lasts(use)) {
@@ -115,7 +115,7 @@ class VisitBook implements UseRecorder {
 
   closed(use: Use, route: Route, { at, visit, id, done }: Recorded): void {
     done?.();
-    const end = this.#deps.clock.now();
+    const end = use.until ?? this.#deps.clock.now();
     const own = visit === null || visit.ended || use.cutFor !== null || end - at >= this.#deps.detail.streamMs;
     if (visit !== null) addTo(visit, use, end);
     if (!own) return;
