@@ -1,6 +1,6 @@
 import { browserHeaders } from "./headers.ts";
 import { h2load } from "./loads/h2load.ts";
-import { wrk } from "./loads/wrk.ts";
+import { wrk, type HttpLoad } from "./loads/wrk.ts";
 import { cpuOf } from "./machine.ts";
 import { compare, type Figure } from "./peers/compare.ts";
 import type { Running } from "./peers/peer.ts";
@@ -23,19 +23,23 @@ export const benchHttp: Suite = (say, options) =>
 
 /** As many as get through, a second and per CPU second. */
 export async function throughput(running: Running, seconds: number): Promise<readonly Figure[]> {
-  const headers = [["Connection", "keep-alive"] as const, ...browserHeaders(running.session)];
-  const load = { port: running.ports.http, authority: running.authority("http"), headers };
-  const { done, cpu } = await cpuOf(running.pid, () => wrk({ ...load, connections: CONNECTIONS, seconds }));
+  const { done, cpu } = await cpuOf(running.pid, () => wrk(pageLoad(running, seconds)));
   return [
     { of: "", value: done.requests / done.seconds, unit: "requests/s" },
     { of: "per CPU second", value: done.requests / cpu, unit: "requests/CPU-s" },
   ];
 }
 
-async function latency(running: Running, seconds: number): Promise<readonly Figure[]> {
+/** The page on 64 connections, as a browser asks for it. */
+export function pageLoad(running: Running, seconds: number): HttpLoad {
   const headers = [["Connection", "keep-alive"] as const, ...browserHeaders(running.session)];
-  const load = { port: running.ports.http, authority: running.authority("http"), headers };
-  const { times } = await h2load({ ...load, ...STEADY, seconds, protocol: "http/1.1", streams: 1 });
+  const [port, authority] = [running.ports.http, running.authority("http")];
+  return { port, authority, headers, connections: CONNECTIONS, seconds };
+}
+
+async function latency(running: Running, seconds: number): Promise<readonly Figure[]> {
+  const load = { ...pageLoad(running, seconds), ...STEADY };
+  const { times } = await h2load({ ...load, protocol: "http/1.1", streams: 1 });
   return [
     { of: "p50 at 500 requests/s", value: quantile(times, 0.5), unit: "ms" },
     { of: "p99 at 500 requests/s", value: quantile(times, 0.99), unit: "ms" },

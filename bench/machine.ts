@@ -206,6 +206,14 @@ export function cpuSeconds(pid: number): number {
   return ticks.reduce((sum, each) => sum + each, 0) * TICK_SECONDS;
 }
 
+/** The same by the nanosecond, for short spans: of threads that live, as their schedstat has it. */
+export function exactCpuSeconds(pid: number): number {
+  const threads = familyOf(pid).flatMap((each) =>
+    readdirSync(`/proc/${each}/task`).map((thread) => readText(`/proc/${each}/task/${thread}/schedstat`)),
+  );
+  return threads.reduce((sum, stat) => sum + Number(stat.split(" ")[0]), 0) / 1e9;
+}
+
 /** KiB of memory that a process and its children hold. */
 export function residentKiB(pid: number): number {
   return familyOf(pid)

@@ -20,17 +20,22 @@ export function wrkProgram(): string {
 
 /** Keep-alive requests, as many as get through. Number of answers. Throws if any was not a 2xx, or was lost. */
 export async function wrk(load: HttpLoad): Promise<{ readonly requests: number; readonly seconds: number }> {
+  return readWrk(load, await run(wrkCommand(load), (load.seconds + 40) * 1000));
+}
+
+export function wrkCommand(load: HttpLoad): readonly string[] {
   const headers = [["Host", load.authority], ...load.headers];
-  const output = await run(
-    [
-      wrkProgram(),
-      ...["-t", "1", "-c", String(load.connections), "-d", `${load.seconds}s`, "--timeout", "30s"],
-      ...(load.script === undefined || load.script === null ? [] : ["-s", load.script]),
-      ...headers.flatMap(([name = "", value = ""]) => ["-H", `${name}: ${value}`]),
-      `http://127.0.0.1:${load.port}${load.path ?? "/"}`,
-    ],
-    (load.seconds + 40) * 1000,
-  );
+  return [
+    wrkProgram(),
+    ...["-t", "1", "-c", String(load.connections), "-d", `${load.seconds}s`, "--timeout", "30s"],
+    ...(load.script === undefined || load.script === null ? [] : ["-s", load.script]),
+    ...headers.flatMap(([name = "", value = ""]) => ["-H", `${name}: ${value}`]),
+    `http://127.0.0.1:${load.port}${load.path ?? "/"}`,
+  ];
+}
+
+/** What it said at its end. Throws if any answer was not a 2xx, or was lost. */
+export function readWrk(load: HttpLoad, output: string): { readonly requests: number; readonly seconds: number } {
   const bad = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(output)?.[0];
   if (bad !== undefined) throw new Error(`wrk at port ${load.port}: ${bad}`);
   const counted = /(\d+) requests in ([\d.]+)(ms|s|m)/.exec(output);

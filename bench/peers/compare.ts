@@ -37,8 +37,6 @@ export interface Comparison {
   readonly kinds: readonly Kind[];
   /** Who of those that carry the kinds is left out. */
   readonly without?: (peer: Peer) => boolean;
-  /** Who everybody is compared with. */
-  readonly yardstick?: string;
   readonly rounds: number;
   readonly seconds: number;
   readonly measure: Measure;
@@ -90,7 +88,7 @@ export async function compare(
         keep(figures, found);
       }
     }
-    return asRows(field, comparison.yardstick);
+    return asRows(field);
   } finally {
     scope.close();
   }
@@ -148,23 +146,28 @@ export async function prepare(
   return had;
 }
 
-/** Medians; rows of one kind of figure together, each peer's in the order of the peers. */
+/** Medians; rows of one kind of figure together, each peer's in the order of the peers. `ratioOf`: of all figures of one to the yardstick's. */
 export function asRows(
   field: readonly Pick<Runner, "peer" | "figures">[],
   yardstick: string = YARDSTICK,
+  ratioOf: (own: readonly Figure[], others: readonly Figure[]) => number = (own, others) =>
+    medianOf(own) / medianOf(others),
 ): readonly Row[] {
   const kinds = new Set(field.flatMap(({ figures }) => [...figures.keys()]));
-  const medianOf = (figures: readonly Figure[]): number => median(figures.map(({ value }) => value));
   const yardsticks = field.find(({ peer }) => peer.name === yardstick)?.figures;
   return [...kinds].flatMap((of) =>
     field.flatMap(({ peer, figures }) => {
       const own = figures.get(of);
       if (own?.[0] === undefined) return [];
-      const [value, ratio] = [medianOf(own), medianOf(own) / medianOf(yardsticks?.get(of) ?? [])];
+      const [value, ratio] = [medianOf(own), ratioOf(own, yardsticks?.get(of) ?? [])];
       const name = of === "" ? peer.name : `${peer.name}, ${of}`;
       return [{ name, value, unit: own[0].unit, ratio: Number.isFinite(ratio) ? ratio : null }];
     }),
   );
+}
+
+function medianOf(figures: readonly Figure[]): number {
+  return median(figures.map(({ value }) => value));
 }
 
 /** A folder that goes, and processes that end, with the suite or with the bench. */
