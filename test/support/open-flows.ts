@@ -22,12 +22,15 @@ type Headers = Readonly<Record<string, string>>;
 
 const SOCKET_FIELDS = { upgrade: "websocket", "sec-websocket-version": "13" };
 
+/** A whole gate, or something that stands at a port as one does. */
+type Way = Pick<TestGate, "environment"> & { file(): { readonly port: number } };
+
 /** Ways in to the services of test/support/endless.mjs. Each gives what it opened once bytes have come from the job; throws what refused it. */
 export class OpenFlows {
-  readonly #gate: TestGate;
+  readonly #gate: Way;
   readonly #task: string;
 
-  constructor(gate: TestGate, task: string) {
+  constructor(gate: Way, task: string) {
     this.#gate = gate;
     this.#task = task;
   }

@@ -1,0 +1,120 @@
+import { CONTROL_CLUSTER } from "../names.ts";
+import { pack } from "../proto/kit.ts";
+import { ExternalProcessor, type ProcessingMode } from "../proto/tables/ext-proc.ts";
+import { ExtensionWithMatcher, SkipFilter } from "../proto/tables/http-filters.ts";
+import type { Predicate } from "../proto/tables/xds-matcher.ts";
+import { allOf, answerHeader, anyOf, clusterSays, not, pattern, requestHeader } from "./predicates.ts";
+
+/** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
+export const HOLD_NAMESPACE = "taskgate.hold";
+/** Namespaces that say who came: of the filter that verifies sessions, of the one that looks whether they suffice, and of the one that asked the gate. */
+export const JWT_NAMESPACE = "envoy.filters.http.jwt_authn";
+export const RBAC_NAMESPACE = "envoy.filters.http.rbac";
+export const AUTHZ_NAMESPACE = "envoy.filters.http.ext_authz";
+/** What a cluster's metadata say of its service, and the key by which it wants what is open to end with the gate that could end it. */
+export const SERVICE_NAMESPACE = "taskgate";
+export const STRICT_KEY = "strict";
+
+/** What the gate hears of a request that it holds, by these names. */
+export const ATTRIBUTES = Object.freeze({
+  host: "request.host",
+  path: "request.path",
+  method: "request.method",
+  peer: "source.address",
+  cluster: "xds.cluster_name",
+  requestId: "request.id",
+  scheme: "request.scheme",
+  protocol: "request.protocol",
+  contentType: "request.headers['content-type']",
+  upgrade: "request.headers['upgrade']",
+});
+
+/** A gate that takes longer holds nothing back: the request goes on, and is not held. */
+const LENIENT_WAIT = "0.2s";
+/** Where nobody may be let in unheld, there is patience. */
+const STRICT_WAIT = "2s";
+
+/** Known when the request comes to be open for long: upgrades, tunnels, gRPC, event streams, large or unmeasured bodies. */
+const LONG_REQUEST: Predicate = anyOf(
+  requestHeader("upgrade", pattern(".+")),
+  requestHeader(":method", { exact: "CONNECT" }),
+  requestHeader("content-type", { prefix: "application/grpc" }),
+  requestHeader("accept", { contains: "text/event-stream" }),
+  requestHeader("content-length", pattern("[0-9]{7,}")),
+  requestHeader("transfer-encoding", pattern(".+")),
+);
+
+/**
+ * Known when the answer comes: from a megabyte on, and of unknown length unless it is what pages are made of, as a call to the gate for each
+ * of those would be one for each click.
+ */
+const LONG_ANSWER: Predicate = anyOf(
+  answerHeader("content-length", pattern("[0-9]{7,}")),
+  allOf(
+    not(answerHeader("content-length", pattern("[0-9]+"))),
+    not(answerHeader(":status", pattern("1..|204|304"))),
+    not(answerHeader("content-type", pattern("text/(html|css|javascript).*|application/(json|javascript|xhtml).*"))),
+  ),
+);
+
+const NO_BODIES = { requestBodyMode: "NONE", responseBodyMode: "NONE", requestTrailerMode: "SKIP" } as const;
+/** Waiting for the trailers, which mostly never come, keeps the stream to the gate open for as long as the request is. */
+const FROM_REQUEST: ProcessingMode = {
+  ...NO_BODIES,
+  requestHeaderMode: "SEND",
+  responseHeaderMode: "SKIP",
+  responseTrailerMode: "SEND",
+};
+const FROM_ANSWER: ProcessingMode = { ...FROM_REQUEST, requestHeaderMode: "SKIP", responseHeaderMode: "SEND" };
+
+/**
+ * HTTP filters that keep a stream to the gate open beside each request that lasts, by which the gate can end it at any time; no body and no
+ * header but those of `ATTRIBUTES` goes to the gate, other requests pass untouched. They stand right before the router. Of services
+ * that are strict, what lasts ends when the gate that holds it is gone, and does not begin without one.
+ */
+export function holdFilters(): readonly object[] {
+  const strict = clusterSays(SERVICE_NAMESPACE, STRICT_KEY);
+  return [
+    holdFilter("taskgate.hold", { when: allOf(LONG_REQUEST, not(strict)), mode: FROM_REQUEST, strict: false }),
+    holdFilter("taskgate.hold-strict", { when: allOf(LONG_REQUEST, strict), mode: FROM_REQUEST, strict: true }),
+    holdFilter("taskgate.hold-answer", {
+      when: allOf(LONG_ANSWER, not(LONG_REQUEST), not(strict)),
+      ...{ mode: FROM_ANSWER, strict: false },
+    }),
+    holdFilter("taskgate.hold-answer-strict", {
+      when: allOf(LONG_ANSWER, not(LONG_REQUEST), strict),
+      ...{ mode: FROM_ANSWER, strict: true },
+    }),
+  ];
+}
+
+interface HoldFilter {
+  readonly when: Predicate;
+  readonly mode: ProcessingMode;
+  readonly strict: boolean;
+}
+
+function holdFilter(name: string, { when, mode, strict }: HoldFilter): object {
+  const attributes = Object.values(ATTRIBUTES);
+  const processor = pack(ExternalProcessor, {
+    grpcService: { envoyGrpc: { clusterName: CONTROL_CLUSTER } },
+    failureModeAllow: !strict,
+    processingMode: mode,
+    messageTimeout: strict ? STRICT_WAIT : LENIENT_WAIT,
+    ...(mode.requestHeaderMode === "SEND" ? { requestAttributes: attributes } : { responseAttributes: attributes }),
+    // Nothing allowed is nothing sent; an empty list would be no rule.
+    forwardRules: { allowedHeaders: { patterns: [{ exact: "x-taskgate-none" }] } },
+    metadataOptions: {
+      forwardingNamespaces: { untyped: [JWT_NAMESPACE, RBAC_NAMESPACE, AUTHZ_NAMESPACE] },
+      receivingNamespaces: { untyped: [HOLD_NAMESPACE] },
+    },
+  });
+  const skip = { action: { name: "skip", typedConfig: pack(SkipFilter, {}) } };
+  return {
+    name,
+    typedConfig: pack(ExtensionWithMatcher, {
+      extensionConfig: { name: "envoy.filters.http.ext_proc", typedConfig: processor },
+      xdsMatcher: { matcherList: { matchers: [{ predicate: not(when), onMatch: skip }] } },
+    }),
+  };
+}

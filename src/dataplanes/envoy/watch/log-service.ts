@@ -1,0 +1,77 @@
+import type { sendUnaryData, ServerReadableStream } from "@grpc/grpc-js";
+import type { Route } from "../../../model/index.ts";
+import { grpcMethod } from "../proto/grpc-method.ts";
+import type { Book } from "./book.ts";
+import type { EndpointHealth } from "./endpoint-health.ts";
+import { type Common, type HttpEntry, LogAnswer, LogMessage, type TcpEntry } from "./entry-messages.ts";
+import { type Facts, factsOfConnection, factsOfRequest } from "./facts.ts";
+import { isGate, textOf } from "./log-address.ts";
+import { LOGS } from "./loggers.ts";
+import type { DialFailure, Tally } from "./tally.ts";
+
+export interface LogServiceDeps {
+  readonly book: Book;
+  readonly health: EndpointHealth;
+  readonly tally: Tally;
+  readonly routeOf: (cluster: string) => Route | undefined;
+}
+
+type Call = ServerReadableStream<LogMessage, Record<string, never>>;
+
+/**
+ * envoy.service.accesslog.v3.AccessLogService: entries of all Envoys, in batches. Nobody waits for it: what Envoy cannot send it drops, and
+ * counts by itself.
+ */
+export function logService(deps: LogServiceDeps) {
+  const path = { service: "envoy.service.accesslog.v3.AccessLogService", name: "StreamAccessLogs" };
+  const definition = { log: grpcMethod(path, { request: LogMessage, response: LogAnswer }, { request: true }) };
+  const log = (call: Call, answer: sendUnaryData<Record<string, never>>) => {
+    let name = "";
+    call.on("data", ({ identifier, http, tcp }: LogMessage) => {
+      name = identifier?.logName ?? name;
+      for (const entry of http?.entries ?? []) readRequest(deps, name, entry);
+      for (const entry of tcp?.entries ?? []) readConnection(deps, entry);
+    });
+    call.on("end", () => answer(null, {}));
+    call.on("error", () => undefined); // an Envoy that is gone says it so
+  };
+  return { definition, implementation: { log } };
+}
+
+function readRequest(deps: LogServiceDeps, log: string, entry: HttpEntry): void {
+  if (log === LOGS.tries) {
+    readFailedTry(deps, entry.common ?? {});
+    return;
+  }
+  const facts = factsOfRequest(entry);
+  deps.book.seen(facts);
+  if (facts.source === "app" && facts.status > 0) noteAnswer(deps, facts);
+}
+
+function readConnection(deps: LogServiceDeps, entry: TcpEntry): void {
+  const { common = {} } = entry;
+  const facts = factsOfConnection(entry);
+  deps.book.seen(facts);
+  if (common.flags?.upstreamConnectionFailure === true) readFailedTry(deps, common);
+  else noteAnswer(deps, facts);
+}
+
+function noteAnswer({ health, routeOf }: LogServiceDeps, { cluster, endpoint }: Facts): void {
+  const route = endpoint === null ? undefined : routeOf(cluster);
+  if (route !== undefined && endpoint !== null) health.answered(route.upstream, endpoint);
+}
+
+/** One try at an endpoint, whether or not another one followed. */
+function readFailedTry({ health, tally, routeOf }: LogServiceDeps, common: Common): void {
+  const { cluster = "", upstream, flags = {}, transportFailure = "" } = common;
+  const address = textOf(upstream);
+  const route = routeOf(cluster);
+  if (route === undefined || address === null || isGate(upstream)) return;
+  health.failed(route.upstream, address);
+  if (flags.upstreamConnectionFailure === true) tally.dialFailed(route.service, dialFailure(transportFailure));
+}
+
+function dialFailure(reason: string): DialFailure {
+  if (/tls|certificate|ssl/i.test(reason)) return "tls_failed";
+  return /timeout/i.test(reason) ? "connect_timeout" : "connect_failed";
+}

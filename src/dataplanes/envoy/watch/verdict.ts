@@ -1,0 +1,73 @@
+import type { Source } from "../../figures.ts";
+import type { Common, Flags, HttpEntry } from "./entry-messages.ts";
+import { isGate } from "./log-address.ts";
+import { TAGS } from "./loggers.ts";
+
+/** By what went wrong, the codes of docs/errors.md; the first that holds. */
+const BY_FLAG: readonly (readonly [flag: keyof Flags, code: string])[] = [
+  ["noClusterFound", "unknown_host"],
+  ["noRouteFound", "unknown_host"],
+  ["upstreamConnectionFailure", "unreachable"],
+  ["noHealthyUpstream", "unreachable"],
+  ["upstreamOverflow", "overloaded"],
+  ["overloadManager", "overloaded"],
+  ["upstreamRequestTimeout", "timeout"],
+  ["upstreamMaxStreamDurationReached", "timeout"],
+  ["upstreamProtocolError", "bad_answer"],
+  ["upstreamConnectionTermination", "bad_answer"],
+  ["upstreamRemoteReset", "bad_answer"],
+];
+
+/** Where no flag says more. */
+const BY_STATUS: Readonly<Record<number, string>> = Object.freeze({
+  400: "bad_request",
+  404: "unknown_host",
+  408: "request_timeout",
+  413: "body_too_large",
+  414: "target_too_long",
+  426: "bad_version",
+  429: "rate_limited",
+  431: "header_too_large",
+  502: "unreachable",
+  503: "overloaded",
+  504: "timeout",
+  505: "bad_version",
+});
+
+/** Whose answer it was, and of the gate's own why. Envoy's own answers are the gate's. */
+export function codeOf({ common = {}, answer = {} }: HttpEntry): { source: Source; code: string | null } {
+  const { details = "", code, headers } = answer;
+  const status = code?.value ?? 0;
+  if (isGate(common.upstream)) return { source: "gate", code: codeInStatus(headers?.["proxy-status"]) };
+  if (isJobs(details) || status === 0) return { source: "app", code: null };
+  return { source: "gate", code: ownCode(status, details, common) };
+}
+
+function ownCode(status: number, details: string, { tags = {}, flags = {} }: Common): string | null {
+  const told = tags[TAGS.code];
+  if (told !== undefined) return told;
+  if (status < 400) return null;
+  if (isOfCheck(details)) return BY_CHECK[status] ?? "unavailable";
+  return BY_FLAG.find(([flag]) => flags[flag] === true)?.[1] ?? BY_STATUS[status] ?? "internal";
+}
+
+const BY_CHECK: Readonly<Record<number, string>> = Object.freeze({ 401: "unauthenticated", 403: "denied" });
+
+/** Answered by the gate when it was asked about the request. What came of that it has told itself. */
+export function isOfCheck(details: string): boolean {
+  return details.startsWith("ext_authz");
+}
+
+/** The head of the answer was the job's, whatever became of the rest. */
+function isJobs(details: string): boolean {
+  return (
+    details === "via_upstream" ||
+    details.startsWith("upstream_reset_after_response_started") ||
+    details.startsWith("downstream_")
+  );
+}
+
+/** Of `Proxy-Status` as this gate writes it. */
+function codeInStatus(text: string | undefined): string | null {
+  return /^taskgate;.* details="([a-z0-9_]+)"/.exec(text ?? "")?.[1] ?? null;
+}

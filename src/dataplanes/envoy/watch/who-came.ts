@@ -1,0 +1,67 @@
+import type { Route, Session } from "../../../model/index.ts";
+import { decode } from "../proto/kit.ts";
+import { LogMetadata } from "./entry-messages.ts";
+import { JWT_NAMESPACE } from "./hold-filters.ts";
+import { CLAIMS_KEY, SESSION_POLICY, TAGS } from "./loggers.ts";
+
+/** What the gate decided about one request when Envoy asked. */
+export interface Decided {
+  readonly route: Route;
+  /** null: nobody said who they are. */
+  readonly session: Session | null;
+}
+
+export interface WhoCameDeps {
+  /** By the id that the answer to Envoy had; undefined: that was long ago, or another gate's. */
+  readonly decided: (use: string) => Decided | undefined;
+  /** The session that claims say which Envoy has verified; null: they are none, or of nobody who is there any more. */
+  readonly sessionOf: (claims: unknown) => Session | null;
+}
+
+/** What an entry or a held request says of who came: tags as `TAGS` names them, and all metadata for the first time. */
+export interface Shown {
+  readonly tags: Readonly<Record<string, string>>;
+  /** What the filter that verifies sessions has put down. */
+  claims(): unknown;
+}
+
+const MOST_SESSIONS = 10_000;
+
+/** Knows again who came: by what the gate decided, else by the session that Envoy verified. There is nothing to close. */
+export class WhoCame {
+  readonly #deps: WhoCameDeps;
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(deps: WhoCameDeps) {
+    this.#deps = deps;
+  }
+
+  /** null: nobody, or nobody knows. */
+  session({ tags, claims }: Shown): Session | null {
+    const use = tags[TAGS.use];
+    if (use !== undefined) return this.#deps.decided(use)?.session ?? null;
+    // A cookie of elsewhere may verify, too: what counts is that Envoy let the request pass by it.
+    if (tags[TAGS.policy]?.startsWith(SESSION_POLICY) !== true) return null;
+    const key = `${tags[TAGS.session] ?? ""} ${tags[TAGS.issued] ?? ""}`;
+    const known = this.#sessions.get(key);
+    if (known !== undefined) return known;
+    const session = this.#deps.sessionOf(claims());
+    if (session === null) return null;
+    if (this.#sessions.size >= MOST_SESSIONS) this.#sessions.clear();
+    this.#sessions.set(key, session);
+    return session;
+  }
+
+  /** The route that was decided about, where the gate was asked. */
+  route({ tags }: Pick<Shown, "tags">): Route | undefined {
+    const use = tags[TAGS.use];
+    return use === undefined ? undefined : this.#deps.decided(use)?.route;
+  }
+}
+
+/** The claims in core.v3.Metadata. */
+export function claimsIn(metadata: Uint8Array | null): unknown {
+  if (metadata === null) return null;
+  const { filterMetadata = {} } = decode(LogMetadata, metadata);
+  return filterMetadata[JWT_NAMESPACE]?.[CLAIMS_KEY] ?? null;
+}
