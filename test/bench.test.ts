@@ -46,6 +46,21 @@ test(
 );
 
 test(
+  "what a login costs is measured in turns, and compared with asking for none",
+  async () => {
+    const json = join(folder, "login.json");
+    const ran = await quick("login", "taskgate,taskgate-login", json);
+    expect(ran.code, ran.stderr).toBe(0);
+    const { rows } = JSON.parse(readFileSync(json, "utf8")) as { rows: readonly Row[] };
+    expect(rows.filter(({ name }) => name.startsWith("taskgate,")).map(({ ratio }) => ratio)).toEqual([1, 1]);
+    const ratios = rows.filter(({ name }) => name.startsWith("taskgate-login")).map(({ ratio }) => ratio);
+    expect(ratios).toHaveLength(3);
+    for (const ratio of ratios) expect(ratio).toBeGreaterThan(0);
+  },
+  SLOW_MACHINE_MS,
+);
+
+test(
   "WebSockets, raw TCP, large bodies and HTTP/2 get through a gate's bench",
   async () => {
     for (const suite of ["ws", "tcp", "body", "h2"]) {
