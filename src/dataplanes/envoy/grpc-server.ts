@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { chmod } from "node:fs/promises";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer } from "node:net";
 import { createSecureContext, type PeerCertificate } from "node:tls";
 import grpc from "@grpc/grpc-js";
@@ -79,6 +80,12 @@ export function peerOf(call: { getAuthContext(): { sslPeerCertificate?: PeerCert
   const kind = peers.get(call) ?? "loopback";
   if (kind !== "tls") return { kind };
   return { kind, names: certificateNames(call.getAuthContext().sslPeerCertificate?.subjectaltname ?? "") };
+}
+
+/** Ends a call whose other end reads nothing: a status would wait behind what is queued, and grpc-js has no other way. */
+export function cutCall(call: object): void {
+  const { stream } = (call as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call ?? {};
+  stream?.close(constants.NGHTTP2_CANCEL);
 }
 
 /**

@@ -1,0 +1,212 @@
+import grpc from "@grpc/grpc-js";
+import type { Problem } from "../../../model/index.ts";
+import type { Clock } from "../../../platform/clock.ts";
+import type { Logger } from "../../../platform/logger.ts";
+import type { GrpcService } from "../grpc-server.ts";
+import { LOCAL_FLEET } from "../names.ts";
+import type { ResourceChange } from "../resource.ts";
+import { type Admit, type AdsCall, AdsStream } from "./ads-stream.ts";
+import { Rejections } from "./rejections.ts";
+import { ResourceStore } from "./resource-store.ts";
+
+const MAX_STREAMS = 1024;
+/** What a stream does not say, do or take for so long is told; and after so long the stream is ended. */
+const STUCK_MS = 30_000;
+const DROP_MS = 120_000;
+const LOOK_MS = 1000;
+/** An Envoy that went away is told of for so long; one that another took the place of (a hot restart), for so long. */
+const FORGET_MS = 10 * 60_000;
+const FORGET_REPLACED_MS = 1000;
+
+const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+/** One Envoy, by its node id. */
+export interface EnvoyStatus {
+  readonly fleet: string;
+  readonly connected: boolean;
+  /** `1.40.0`. */
+  readonly version: string;
+  /** `seq` up to which it has taken all changes that concern it; 0: not all there was, yet. What it refused is a problem, and does not count. */
+  readonly applied: number;
+  /** Since when it has not answered or read, epoch ms; null: it is well. It is given up after two minutes. */
+  readonly stuckSince: number | null;
+}
+
+export interface XdsStatus {
+  readonly envoys: ReadonlyMap<string, EnvoyStatus>;
+  readonly problems: readonly Problem[];
+}
+
+export interface AdsServerDeps {
+  readonly admit: Admit;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Something of `status` changed. Called often: settle it. */
+  readonly changed: () => void;
+}
+
+interface Envoy {
+  readonly streams: Set<AdsStream>;
+  fleet: string;
+  version: string;
+  /** As it was when its last stream ended. */
+  applied: number;
+  /** Epoch ms. */
+  goneAt: number;
+}
+
+/** Tells Envoys what they are to have: the delta variant of the aggregated discovery service (ADS). Disposing ends all streams. */
+export class AdsServer implements Disposable {
+  readonly service: GrpcService;
+  readonly #deps: AdsServerDeps;
+  readonly #store = new ResourceStore();
+  readonly #rejections: Rejections;
+  readonly #streams = new Set<AdsStream>();
+  readonly #envoys = new Map<string, Envoy>();
+  #isSettled = false;
+  #looking: Disposable | null = null;
+
+  constructor(deps: AdsServerDeps) {
+    this.#deps = deps;
+    this.#rejections = new Rejections(deps.changed);
+    const method = {
+      requestSerialize: asIs,
+      requestDeserialize: asIs,
+      responseSerialize: asIs,
+      responseDeserialize: asIs,
+    };
+    this.service = {
+      definition: { delta: { path: PATH, requestStream: true, responseStream: true, ...method } },
+      implementation: { delta: (call: AdsCall) => this.#open(call) },
+    };
+  }
+
+  /** Takes a change, which makes the table's revision `seq`. Never throws: what is wrong with a resource is a problem of its subject. */
+  apply(change: ResourceChange, seq: number): void {
+    const events = this.#store.apply(change, seq);
+    for (const { type, id, fleet } of events) {
+      if (type.get(id, fleet) === undefined) this.#rejections.removed(type, id);
+    }
+    for (const stream of this.#streams) stream.hearOf(events);
+    this.#store.sweep(events);
+    for (const stream of this.#streams) stream.pump();
+    this.#deps.changed();
+  }
+
+  /** All that there is has been applied once: from now on Envoys lose what is gone. Before, what is not known yet is not gone. */
+  settled(): void {
+    this.#isSettled = true;
+    for (const stream of this.#streams) stream.pump();
+    this.#deps.changed();
+  }
+
+  status(): XdsStatus {
+    const envoys = new Map<string, EnvoyStatus>();
+    for (const [id, envoy] of this.#envoys) envoys.set(id, this.#statusOf(envoy));
+    return { envoys, problems: [...this.#rejections.problems(), ...this.#unencodable()] };
+  }
+
+  [Symbol.dispose](): void {
+    for (const stream of this.#streams) stream.end(grpc.status.UNAVAILABLE, "the gate stops");
+    this.#looking?.[Symbol.dispose]();
+  }
+
+  #open(call: AdsCall): void {
+    if (this.#streams.size >= MAX_STREAMS) {
+      const details = `there are ${MAX_STREAMS} streams already`;
+      call.emit("error", Object.assign(new Error(details), { code: grpc.status.RESOURCE_EXHAUSTED, details }));
+      return;
+    }
+    const { admit, clock, logger, changed } = this.#deps;
+    const stream = new AdsStream({
+      call,
+      store: this.#store,
+      rejections: this.#rejections,
+      admit,
+      clock,
+      logger,
+      isSettled: () => this.#isSettled,
+      entered: (entered) => this.#entered(entered),
+      changed,
+      ended: (ended) => this.#ended(ended),
+    });
+    this.#streams.add(stream);
+    this.#lookLater();
+  }
+
+  #entered(stream: AdsStream): void {
+    if (stream.who === null) return;
+    const { node, fleet } = stream.who;
+    const { version } = node;
+    const envoy = this.#envoys.get(node.id) ?? { streams: new Set(), fleet, version, applied: 0, goneAt: 0 };
+    Object.assign(envoy, { fleet, version });
+    envoy.streams.add(stream);
+    this.#envoys.set(node.id, envoy);
+    this.#deps.logger.info({ node: node.id, fleet, version }, "envoy connected");
+  }
+
+  #ended(stream: AdsStream): void {
+    this.#streams.delete(stream);
+    const envoy = this.#envoys.get(stream.who?.node.id ?? "");
+    if (envoy?.streams.delete(stream) !== true) return;
+    envoy.applied = stream.applied;
+    envoy.goneAt = this.#deps.clock.now();
+    this.#deps.logger.info({ node: stream.who?.node.id, fleet: envoy.fleet }, "envoy disconnected");
+    this.#deps.changed();
+  }
+
+  #statusOf({ streams, fleet, version, applied }: Envoy): EnvoyStatus {
+    if (streams.size === 0) return { fleet, connected: false, version, applied, stuckSince: null };
+    const now = this.#deps.clock.now();
+    let least = Infinity;
+    let stuckSince: number | null = null;
+    for (const stream of streams) {
+      const since = stream.waitsSince;
+      least = Math.min(least, stream.applied);
+      if (since !== null && now - since >= STUCK_MS) stuckSince = Math.min(since, stuckSince ?? Infinity);
+    }
+    return { fleet, connected: true, version, applied: least, stuckSince };
+  }
+
+  #lookLater(): void {
+    this.#looking ??= this.#deps.clock.after(LOOK_MS, () => {
+      this.#looking = null;
+      this.#look();
+      if (this.#streams.size > 0 || this.#envoys.size > 0) this.#lookLater();
+    });
+  }
+
+  /** Who is stuck, and who need not be told of any more. */
+  #look(): void {
+    const now = this.#deps.clock.now();
+    let isNews = false;
+    for (const stream of this.#streams) {
+      const waits = now - (stream.waitsSince ?? now);
+      isNews ||= waits >= STUCK_MS && waits < STUCK_MS + 2 * LOOK_MS;
+      if (waits < DROP_MS) continue;
+      this.#deps.logger.warn({ node: stream.who?.node.id, waitsMs: waits }, "envoy is stuck and given up");
+      stream.cut(`nothing was heard for ${Math.round(waits / 1000)} s`);
+    }
+    for (const [id, envoy] of this.#envoys) {
+      if (envoy.streams.size > 0 || now - envoy.goneAt < this.#forgetAfter(envoy)) continue;
+      this.#envoys.delete(id);
+      this.#rejections.forget(id);
+      isNews = true;
+    }
+    if (isNews) this.#deps.changed();
+  }
+
+  #forgetAfter({ fleet }: Envoy): number {
+    if (fleet !== LOCAL_FLEET) return FORGET_MS;
+    const isReplaced = [...this.#envoys.values()].some((other) => other.fleet === fleet && other.streams.size > 0);
+    return isReplaced ? FORGET_REPLACED_MS : FORGET_MS;
+  }
+
+  *#unencodable(): Generator<Problem, void> {
+    for (const { resource, message } of this.#store.unencodable) {
+      const { type, name, subject } = resource;
+      yield { subject, code: "envoy_refused", message: `No Envoy can be told of ${type} ${name}: ${message}` };
+    }
+  }
+}

@@ -1,0 +1,261 @@
+import grpc from "@grpc/grpc-js";
+import { GatewayError } from "../../../model/index.ts";
+import type { Clock } from "../../../platform/clock.ts";
+import type { Logger } from "../../../platform/logger.ts";
+import { cutCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
+import { decode, encode } from "../proto/kit.ts";
+import type { Node } from "../proto/tables/core.ts";
+import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
+import { comingRank, goingRank, passesLoad, ROOT_TYPES } from "./order.ts";
+import type { Rejections } from "./rejections.ts";
+import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
+import { type Part, Subscription } from "./subscription.ts";
+
+/** Resources in one response; one that is larger goes alone. Envoy has no bound of its own. */
+const MAX_RESPONSE_BYTES = 1024 * 1024;
+/** Types that one Envoy may ask for. */
+const MAX_TYPES = 64;
+const MAX_NODE_ID_LENGTH = 256;
+
+export type AdsCall = grpc.ServerDuplexStream<Buffer, Buffer>;
+
+/** Who an Envoy says it is. */
+export interface EnvoyNode {
+  readonly id: string;
+  readonly cluster: string;
+  /** `1.40.0`; empty: it does not say. */
+  readonly version: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** The fleet that it is of, or why it gets nothing. */
+export type Admission =
+  { readonly fleet: string } | { readonly refused: "unauthenticated" | "denied"; readonly message: string };
+
+export type Admit = (node: EnvoyNode, peer: GrpcPeer) => Admission;
+
+export interface AdsStreamDeps {
+  readonly call: AdsCall;
+  readonly store: ResourceStore;
+  readonly rejections: Rejections;
+  readonly admit: Admit;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Whether it is known what is gone. */
+  readonly isSettled: () => boolean;
+  /** It is known who this is. */
+  readonly entered: (stream: AdsStream) => void;
+  /** It took something, or was sent something. */
+  readonly changed: () => void;
+  readonly ended: (stream: AdsStream) => void;
+}
+
+/** One Envoy's stream: what it asks for, and in which order it is told. One message at a time is on its way to the socket. */
+export class AdsStream {
+  readonly #deps: AdsStreamDeps;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #byComing: readonly Subscription[] = [];
+  #byGoing: readonly Subscription[] = [];
+  #who: { readonly node: EnvoyNode; readonly fleet: string } | null = null;
+  #nonce = 0;
+  /** Since when a message waits for the connection, or for the Envoy to say who it is; epoch ms. */
+  #busySince: number | null;
+  /** Whether the Envoy had all that there was, once. */
+  #hasAll = false;
+  #isOver = false;
+
+  constructor(deps: AdsStreamDeps) {
+    this.#deps = deps;
+    const { call, clock } = deps;
+    this.#busySince = clock.now();
+    call.on("data", (bytes: Buffer) => this.#hear(bytes));
+    call.on("end", () => this.end(grpc.status.OK, "bye"));
+    call.on("cancelled", () => this.#over());
+    call.on("close", () => this.#over());
+  }
+
+  /** Null before the first request. */
+  get who(): { readonly node: EnvoyNode; readonly fleet: string } | null {
+    return this.#who;
+  }
+
+  /** `seq` up to which the Envoy has taken all that is for it, but what it refused; 0: it has not had all once. */
+  get applied(): number {
+    if (!this.#hasAll) return 0;
+    const isSettled = this.#deps.isSettled();
+    let oldest = this.#deps.store.seq + 1;
+    for (const each of this.#byComing) {
+      oldest = Math.min(oldest, each.oldestComing, isSettled ? each.oldestGoing : Infinity);
+    }
+    return oldest - 1;
+  }
+
+  /** Since when the Envoy owes an answer, or does not read, epoch ms. */
+  get waitsSince(): number | null {
+    let since = this.#busySince;
+    for (const { waitsSince } of this.#byComing) {
+      if (waitsSince !== null && (since === null || waitsSince < since)) since = waitsSince;
+    }
+    return since;
+  }
+
+  hearOf(events: readonly ResourceEvent[]): void {
+    for (const event of events) this.#subscriptions.get(event.type.url)?.changed(event);
+  }
+
+  /** Sends what may go now. */
+  pump(): void {
+    if (this.#busySince !== null || this.#isOver) return;
+    const next = this.#next();
+    if (next !== null) this.#send(next.subscription, next.part);
+  }
+
+  /** Ends the stream with a status. */
+  end(code: grpc.status, details: string): void {
+    if (this.#isOver) return;
+    if (code === grpc.status.OK) this.#deps.call.end();
+    else this.#deps.call.emit("error", Object.assign(new Error(details), { code, details }));
+    this.#over();
+  }
+
+  /** Ends the stream of an Envoy that may not even read why. */
+  cut(details: string): void {
+    this.end(grpc.status.DEADLINE_EXCEEDED, details);
+    cutCall(this.#deps.call);
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const subscription of this.#byComing) subscription.end();
+    this.#deps.ended(this);
+  }
+
+  #hear(bytes: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      const request = decode(DeltaDiscoveryRequest, bytes);
+      if (this.#who === null && !this.#enter(request.node)) return;
+      this.#subscription(request.typeUrl ?? "").hear(request);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#hasAll ||= this.#isLoaded();
+    this.#deps.changed();
+    this.pump();
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof GatewayError) this.end(grpc.status.RESOURCE_EXHAUSTED, error.message);
+    else if (error instanceof RangeError) this.end(grpc.status.INVALID_ARGUMENT, "this is no DeltaDiscoveryRequest");
+    else {
+      this.#deps.logger.error({ err: error }, "a request of an envoy failed");
+      this.end(grpc.status.INTERNAL, "the gate failed");
+    }
+  }
+
+  #isLoaded(): boolean {
+    const { store } = this.#deps;
+    const fleet = this.#who?.fleet ?? "";
+    const asked = ROOT_TYPES.every((url) => this.#subscriptions.has(url) || !store.hasAny(url, fleet));
+    return asked && this.#byComing.every(({ loaded }) => loaded);
+  }
+
+  #enter(said: Node | undefined): boolean {
+    const node = nodeOf(said);
+    if (node === null) {
+      this.end(grpc.status.INVALID_ARGUMENT, "the first request names no node: give the Envoy a node.id");
+      return false;
+    }
+    const admission = this.#deps.admit(node, peerOf(this.#deps.call));
+    if ("refused" in admission) {
+      const isUnknown = admission.refused === "unauthenticated";
+      this.end(isUnknown ? grpc.status.UNAUTHENTICATED : grpc.status.PERMISSION_DENIED, admission.message);
+      return false;
+    }
+    this.#busySince = null;
+    this.#who = { node, fleet: admission.fleet };
+    this.#deps.entered(this);
+    return true;
+  }
+
+  #subscription(url: string): Subscription {
+    const known = this.#subscriptions.get(url);
+    if (known !== undefined) return known;
+    const { store, rejections } = this.#deps;
+    if (url === "") throw new RangeError("a request without type");
+    if (this.#subscriptions.size >= MAX_TYPES || this.#who === null)
+      throw new GatewayError("too_large", "too many types of resources were asked for");
+    const { node, fleet } = this.#who;
+    const created = new Subscription(store.askedType(url), { store, rejections, fleet, node: node.id });
+    this.#subscriptions.set(url, created);
+    const all = [...this.#subscriptions.values()];
+    this.#byComing = all.toSorted((a, b) => comingRank(a.type.url) - comingRank(b.type.url));
+    this.#byGoing = all.toSorted((a, b) => goingRank(a.type.url) - goingRank(b.type.url));
+    return created;
+  }
+
+  #next(): { readonly subscription: Subscription; readonly part: Part } | null {
+    for (const subscription of this.#byComing) {
+      const part = this.#mayCome(subscription) ? subscription.nextComing(MAX_RESPONSE_BYTES) : null;
+      if (part !== null) return { subscription, part };
+    }
+    if (!this.#deps.isSettled()) return null;
+    for (const subscription of this.#byGoing) {
+      if (!subscription.canSend) continue;
+      const part = subscription.nextAbsent() ?? (this.#mayGo(subscription) ? subscription.nextGoing() : null);
+      if (part !== null) return { subscription, part };
+    }
+    return null;
+  }
+
+  /** What came before in types that it may refer to is taken. */
+  #mayCome(subscription: Subscription): boolean {
+    if (!subscription.canSend || !subscription.hasComing) return false;
+    for (const before of this.#byComing) {
+      if (before === subscription) return true;
+      if (!before.loaded && passesLoad(subscription.type.url, before.type.url)) continue;
+      if (before.oldestComing <= subscription.oldestComing) return false;
+    }
+    return true;
+  }
+
+  /** Whatever came before is taken, and what may refer to it is gone. */
+  #mayGo(subscription: Subscription): boolean {
+    if (!subscription.hasGoing) return false;
+    const seq = subscription.oldestGoing;
+    if (this.#byComing.some((each) => each.oldestComing <= seq)) return false;
+    for (const before of this.#byGoing) {
+      if (before === subscription) return true;
+      if (before.oldestGoing <= seq) return false;
+    }
+    return true;
+  }
+
+  #send(subscription: Subscription, part: Part): void {
+    const { call, clock } = this.#deps;
+    const nonce = String((this.#nonce += 1));
+    const names = part.kind === "gone" ? part.ids.map((id) => subscription.type.nameOf(id)) : [];
+    const head = encode(DeltaDiscoveryResponse, { typeUrl: subscription.type.url, nonce, removedResources: names });
+    const response = part.kind === "set" ? Buffer.concat([head, ...part.entries]) : head;
+    this.#busySince = clock.now();
+    subscription.sent(part, nonce, this.#busySince);
+    call.write(response, () => {
+      this.#busySince = null;
+      this.pump();
+    });
+  }
+}
+
+function nodeOf(said: Node = {}): EnvoyNode | null {
+  const { id = "", cluster = "", metadata = {} } = said;
+  if (id === "" || id.length > MAX_NODE_ID_LENGTH) return null;
+  return { id, cluster, metadata, version: versionOf(said) };
+}
+
+function versionOf({ userAgentBuildVersion, userAgentVersion = "" }: Node): string {
+  if (userAgentBuildVersion?.version === undefined) return userAgentVersion;
+  const { majorNumber = 0, minorNumber = 0, patch = 0 } = userAgentBuildVersion.version;
+  return `${majorNumber}.${minorNumber}.${patch}`;
+}

@@ -1,0 +1,34 @@
+const PREFIX = "type.googleapis.com/envoy.";
+const SECRET = `${PREFIX}extensions.transport_sockets.tls.v3.Secret`;
+const CLUSTER = `${PREFIX}config.cluster.v3.Cluster`;
+const ENDPOINTS = `${PREFIX}config.endpoint.v3.ClusterLoadAssignment`;
+const LISTENER = `${PREFIX}config.listener.v3.Listener`;
+const ROUTES = `${PREFIX}config.route.v3.RouteConfiguration`;
+const EXTENSION = `${PREFIX}config.core.v3.TypedExtensionConfig`;
+
+/** What is referred to comes before what refers to it, so that nothing leads to what an Envoy does not have yet: make before break. */
+const COMING = [SECRET, CLUSTER, ENDPOINTS, LISTENER, ROUTES, EXTENSION];
+/** And goes after it. An Envoy that has lost a cluster asks for its endpoints no more, and need not be told of them. */
+const GOING = [LISTENER, ROUTES, EXTENSION, CLUSTER, ENDPOINTS, SECRET];
+
+/** Those that an Envoy asks for by itself, all there are; others it asks for by names that stand in these. */
+export const ROOT_TYPES: readonly string[] = [CLUSTER, LISTENER];
+
+/** Types in which resources come. */
+export function comingRank(url: string): number {
+  const rank = COMING.indexOf(url);
+  return rank < 0 ? COMING.length : rank;
+}
+
+/** Types in which they go. */
+export function goingRank(url: string): number {
+  return GOING.indexOf(url);
+}
+
+/**
+ * Whether a first load of `before` does not hold back `url`: endpoints are told while clusters are still coming, since an Envoy waits for
+ * those of each cluster only so long.
+ */
+export function passesLoad(url: string, before: string): boolean {
+  return url === ENDPOINTS && before === CLUSTER;
+}

@@ -1,0 +1,99 @@
+import type { Problem } from "../../../model/index.ts";
+import type { ResourceType, StoredResource } from "./resource-type.ts";
+
+const MAX_MESSAGE = 500;
+
+export interface Refusal {
+  readonly type: ResourceType;
+  readonly id: number;
+  readonly resource: StoredResource;
+  /** Node id. */
+  readonly node: string;
+  readonly fleet: string;
+  /** What the Envoy says. */
+  readonly message: string;
+}
+
+interface Rejection extends Refusal {
+  /** Node ids of those that refused it and have taken no other since. */
+  readonly nodes: Set<string>;
+}
+
+/** Which resources Envoys refused, each told once however many did. */
+export class Rejections {
+  /** By number of the name, then version. */
+  readonly #all = new Map<ResourceType, Map<number, Map<string, Rejection>>>();
+  readonly #changed: () => void;
+
+  /** `changed` is called when `problems` are others. */
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  has(type: ResourceType, id: number, version: string): boolean {
+    return this.#all.size > 0 && this.#all.get(type)?.get(id)?.has(version) === true;
+  }
+
+  refused(refusal: Refusal): void {
+    const { type, id, resource, node } = refusal;
+    this.#drop(node, type, id, resource.version);
+    const ofType = entry(this.#all, type, () => new Map<number, Map<string, Rejection>>());
+    const versions = entry(ofType, id, () => new Map<string, Rejection>());
+    const isNews = !versions.has(resource.version);
+    entry(versions, resource.version, () => ({ ...refusal, nodes: new Set<string>() })).nodes.add(node);
+    if (isNews) this.#changed();
+  }
+
+  /** The Envoy took what the resource is now. */
+  accepted(type: ResourceType, id: number, node: string): void {
+    if (this.#all.size === 0 || this.#all.get(type)?.has(id) !== true) return;
+    this.#drop(node, type, id);
+  }
+
+  /** There is no such resource any more. */
+  removed(type: ResourceType, id: number): void {
+    const ofType = this.#all.get(type);
+    if (ofType?.delete(id) !== true) return;
+    if (ofType.size === 0) this.#all.delete(type);
+    this.#changed();
+  }
+
+  /** The Envoy is gone for good. */
+  forget(node: string): void {
+    for (const [type, ofType] of this.#all) for (const id of ofType.keys()) this.#drop(node, type, id);
+  }
+
+  *problems(): Generator<Problem, void> {
+    for (const ofType of this.#all.values()) {
+      for (const versions of ofType.values()) for (const rejection of versions.values()) yield problemOf(rejection);
+    }
+  }
+
+  #drop(node: string, type: ResourceType, id: number, except?: string): void {
+    const versions = this.#all.get(type)?.get(id);
+    for (const [version, { nodes }] of versions ?? []) {
+      if (version === except || !nodes.delete(node) || nodes.size > 0) continue;
+      versions?.delete(version);
+      if (versions?.size === 0) this.removed(type, id);
+      else this.#changed();
+    }
+  }
+}
+
+function problemOf({ type, id, resource, fleet, message }: Rejection): Problem {
+  const words = message.replaceAll(/[\p{C}\s]+/gu, " ").trim();
+  const shown = words.length > MAX_MESSAGE ? `${words.slice(0, MAX_MESSAGE)}…` : words;
+  return {
+    subject: resource.subject,
+    code: "envoy_refused",
+    message: `Envoy (fleet ${fleet}) refuses ${type.shortName} ${type.nameOf(id)}, and goes on with what it had: ${shown}`,
+  };
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const created = create();
+  map.set(key, created);
+  return created;
+}
