@@ -1,4 +1,5 @@
 /** What tables are made of, and what is done with them. How to add one: tables.ts. */
+export { toJson } from "./json.ts";
 export { allTables, decode, encode, field, map, message, raw, repeated, tableOf } from "./message.ts";
 export type { Message, Value } from "./message.ts";
 export { bool, bytes, double, enumeration, fixed32, float, int32, int64, string, uint32, uint64 } from "./scalars.ts";

@@ -69,9 +69,16 @@ export const BindConfig = message("envoy.config.core.v3.BindConfig", {
 });
 export type BindConfig = Value<typeof BindConfig>;
 
+export const EnvoyInternalAddress = message("envoy.config.core.v3.EnvoyInternalAddress", {
+  serverListenerName: string(1),
+  endpointId: string(2),
+});
+export type EnvoyInternalAddress = Value<typeof EnvoyInternalAddress>;
+
 export const Address = message("envoy.config.core.v3.Address", {
   socketAddress: field(1, SocketAddress),
   pipe: field(2, Pipe),
+  envoyInternalAddress: field(3, EnvoyInternalAddress),
 });
 export type Address = Value<typeof Address>;
 

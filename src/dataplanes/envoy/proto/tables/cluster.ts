@@ -157,6 +157,32 @@ export const PreconnectPolicy = message("envoy.config.cluster.v3.Cluster.Preconn
 });
 export type PreconnectPolicy = Value<typeof PreconnectPolicy>;
 
+export const LbSubsetSelector = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector", {
+  keys: repeated(string(1)),
+  singleHostPerSubset: bool(4),
+  fallbackPolicy: enumeration(2, {
+    NOT_DEFINED: 0,
+    NO_FALLBACK: 1,
+    ANY_ENDPOINT: 2,
+    DEFAULT_SUBSET: 3,
+    KEYS_SUBSET: 4,
+  }),
+  fallbackKeysSubset: repeated(string(3)),
+});
+export type LbSubsetSelector = Value<typeof LbSubsetSelector>;
+
+export const LbSubsetConfig = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig", {
+  fallbackPolicy: enumeration(1, { NO_FALLBACK: 0, ANY_ENDPOINT: 1, DEFAULT_SUBSET: 2 }),
+  defaultSubset: struct(2),
+  subsetSelectors: repeated(field(3, LbSubsetSelector)),
+  localityWeightAware: bool(4),
+  scaleLocalityWeight: bool(5),
+  panicModeAny: bool(6),
+  listAsAny: bool(7),
+  metadataFallbackPolicy: enumeration(8, { METADATA_NO_FALLBACK: 0, FALLBACK_LIST: 1 }),
+});
+export type LbSubsetConfig = Value<typeof LbSubsetConfig>;
+
 export const Cluster = message("envoy.config.cluster.v3.Cluster", {
   transportSocketMatches: repeated(field(43, TransportSocketMatch)),
   transportSocketMatcher: field(59, Matcher),
@@ -184,6 +210,7 @@ export const Cluster = message("envoy.config.cluster.v3.Cluster", {
   typedDnsResolverConfig: field(55, TypedExtensionConfig),
   waitForWarmOnInit: boolValue(54),
   outlierDetection: field(19, OutlierDetection),
+  lbSubsetConfig: field(22, LbSubsetConfig),
   cleanupInterval: duration(20),
   upstreamBindConfig: field(21, BindConfig),
   leastRequestLbConfig: field(37, LeastRequestLbConfig),

@@ -223,3 +223,5 @@ export const ExtensionWithMatcherPerRoute = message(
 export type ExtensionWithMatcherPerRoute = Value<typeof ExtensionWithMatcherPerRoute>;
 
 export const SkipFilter = message("envoy.extensions.filters.common.matcher.action.v3.SkipFilter", {});
+
+export const UpstreamCodec = message("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", {});

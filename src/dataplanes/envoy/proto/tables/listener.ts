@@ -126,6 +126,8 @@ export const ConnectionBalanceConfig = message("envoy.config.listener.v3.Listene
 });
 export type ConnectionBalanceConfig = Value<typeof ConnectionBalanceConfig>;
 
+export const InternalListenerConfig = message("envoy.config.listener.v3.Listener.InternalListenerConfig", {});
+
 export const Listener = message("envoy.config.listener.v3.Listener", {
   name: string(1),
   address: field(2, Address),
@@ -153,6 +155,7 @@ export const Listener = message("envoy.config.listener.v3.Listener", {
   tcpBacklogSize: uint32Value(24),
   maxConnectionsToAcceptPerSocketEvent: uint32Value(34),
   bindToPort: boolValue(26),
+  internalListener: field(27, InternalListenerConfig),
   enableMptcp: bool(30),
   ignoreGlobalConnLimit: bool(31),
   bypassOverloadManager: bool(35),
