@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { chmod } from "node:fs/promises";
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer } from "node:net";
+import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
 import { createSecureContext, type PeerCertificate } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import { GatewayError, hostPort } from "../../model/index.ts";
@@ -104,10 +104,15 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         ? grpc.experimental.createCertificateProviderServerCredentials(certificates, certificates, true)
         : grpc.ServerCredentials.createInsecure();
     const server = new grpc.Server(OPTIONS);
-    scope.defer(() => shutDown(server));
+    const sockets = new Set<Socket>();
+    scope.defer(() => shutDown(server, sockets));
     for (const service of services) server.addService(service.definition, knowingPeer(service.implementation, kind));
     const { injectConnection } = server.createConnectionInjector(credentials);
-    const listening = createServer({ noDelay: true, keepAlive: true }, injectConnection);
+    const listening = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+      injectConnection(socket);
+    });
     listening.maxConnections = MAX_CONNECTIONS;
     scope.defer(() => void listening.close());
     ports.push(await listen(listening, address));
@@ -157,7 +162,7 @@ async function listen(server: NetServer, address: GrpcAddress): Promise<number |
   return null;
 }
 
-async function shutDown(server: grpc.Server): Promise<void> {
+async function shutDown(server: grpc.Server, sockets: ReadonlySet<Socket>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const cut = setTimeout(() => {
     server.forceShutdown();
@@ -166,6 +171,8 @@ async function shutDown(server: grpc.Server): Promise<void> {
   server.tryShutdown(() => resolve(undefined));
   await promise;
   clearTimeout(cut);
+  // Of connections that were handed to it, it waits for none and ends none.
+  for (const socket of sockets) socket.destroy();
 }
 
 type CaListener = Parameters<grpc.experimental.CertificateProvider["addCaCertificateListener"]>[0];
