@@ -34,7 +34,7 @@ export function allowedOriginFields({ policy }: Route, head: RequestHead): Heade
   ];
 }
 
-type Frame = NonNullable<Extract<Decision, { kind: "allow" }>["frame"]>;
+export type Frame = NonNullable<Extract<Decision, { kind: "allow" }>["frame"]>;
 
 /** Of routes, which are many and change seldom. */
 const frames = new WeakMap<Route, { readonly frame: Frame | undefined }>();

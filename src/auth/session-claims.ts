@@ -81,7 +81,8 @@ export function principalOf({ realm, sub, groups = [], adm, act }: SessionClaims
   return { realm, name: sub, groups: named, admin: adm, ...(act === undefined ? {} : { scope: { actions: act } }) };
 }
 
-function isClaims(value: unknown): value is SessionClaims {
+/** Whether that is what a session says: every claim of its type, none missing and none too many. */
+export function isClaims(value: unknown): value is SessionClaims {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const claims = value as Record<string, unknown>;
   return (

@@ -52,7 +52,7 @@ export function audienceOf(service: string): string {
 
 /** Keeps at most 10,000 verified tokens. There is nothing to close. */
 export function createSessionReader(deps: SessionReaderDeps): SessionReader {
-  const { clock, lifetimeMs, renewMs, revocations, site } = deps;
+  const { clock, revocations, site } = deps;
   let keys = deps.verifiers();
   let verifier = createVerifier(keys, SESSION_TYP);
   const verified = new Lru<Verified>(MAX_VERIFIED);
@@ -64,12 +64,10 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
       verifier = createVerifier(keys, SESSION_TYP);
     }
     const claims = parseClaims(verifier.open(token));
-    if (claims === null || claims.exp <= claims.iat) return null;
-    const principal = deps.current(principalOf(claims));
-    if (principal === null) return null;
-    // A shorter lifetime in the config holds for what was signed before, too.
-    const lifetime = Math.min(claims.exp * 1000 - claims.iat * 1000, lifetimeMs);
-    const entry = { claims, session: makeSession(claims, principal, { lifetimeMs: lifetime, renewMs }) };
+    if (claims === null) return null;
+    const session = sessionFrom(claims, deps);
+    if (session === null) return null;
+    const entry = { claims, session };
     verified.set(token, entry);
     entryOf.set(entry.session, entry);
     return entry;
@@ -113,6 +111,18 @@ export function createSessionReader(deps: SessionReaderDeps): SessionReader {
       entryOf.set(entry.session, entry);
     },
   };
+}
+
+/** The session that verified claims stand for today; null: they end before they begin, or are nobody's any more. */
+export function sessionFrom(
+  claims: SessionClaims,
+  { current, lifetimeMs, renewMs }: Pick<SessionReaderDeps, "current" | "lifetimeMs" | "renewMs">,
+): Session | null {
+  if (claims.exp <= claims.iat) return null;
+  const principal = current(principalOf(claims));
+  // A shorter lifetime in the config holds for what was signed before, too.
+  const lifetime = Math.min(claims.exp * 1000 - claims.iat * 1000, lifetimeMs);
+  return principal && makeSession(claims, principal, { lifetimeMs: lifetime, renewMs });
 }
 
 /** The session that claims stand for. */

@@ -57,7 +57,8 @@ export function startDeciding(deps: AuthDeps, identities: Identities): Deciding 
   scope.use(cutWhatIsRevoked(identities, live));
   const lifetimeMs = config.session;
   const keys = rings.session;
-  const verification = scope.use(createVerification({ site, clock, revocations, forms: credentials.forms }));
+  const { forms } = credentials;
+  const verification = scope.use(createVerification({ site, clock, revocations, forms, current, lifetimeMs, renewMs }));
   const stamps = deps.verifiedByPlane === true ? createStamps(() => verification.revoked().before) : NO_STAMPS;
   const sessions = createSessions({ keys, assertions, revocations, clock, site, current, lifetimeMs, renewMs, stamps });
   const visits = createCodes<Visit>({ store, clock, kind: "visits" });

@@ -1,9 +1,12 @@
-import type { Site } from "../model/index.ts";
+import type { Route, Session, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CredentialForm } from "./authenticators/credential-forms.ts";
 import { OWN_AUTHORIZATION } from "./authenticators/token-fields.ts";
 import { hostCookieName } from "./cookies.ts";
+import { type Frame, frameOf } from "./cross-origin.ts";
 import type { RevokedUser, Revocations } from "./revocations.ts";
+import { isClaims } from "./session-claims.ts";
+import { type SessionReaderDeps, sessionFrom } from "./session-reader.ts";
 
 /** So many ids and users a data plane is told of. */
 const MAX_TOLD = 500;
@@ -26,19 +29,25 @@ export interface Verification {
   readonly credentialFields: readonly string[];
   /** `Authorization` may hold a credential other than a token of this gate. */
   readonly foreignAuthorization: boolean;
+  /** The session that verified claims stand for; null: they are none, or nobody's any more. */
+  sessionOf(claims: unknown): Session | null;
+  /** Who may show the pages of a route's service in a frame. */
+  frameOf(route: Route): Frame | undefined;
   /** What was void when something last was made void. */
   revoked(): Revoked;
   /** Called after every revocation. */
   observe(listener: () => void): Disposable;
 }
 
-/** Listens to revocations until it is disposed. */
-export function createVerification(deps: {
+export interface VerificationDeps extends Pick<SessionReaderDeps, "current" | "lifetimeMs" | "renewMs"> {
   readonly site: Site;
   readonly clock: Clock;
   readonly forms: readonly CredentialForm[];
   readonly revocations: Pick<Revocations, "ids" | "users" | "observe" | "observeUsers">;
-}): Verification & Disposable {
+}
+
+/** Listens to revocations until it is disposed. */
+export function createVerification(deps: VerificationDeps): Verification & Disposable {
   const { clock, forms, revocations, site } = deps;
   const startedAt = clock.now();
   /** When each id was heard of; those from before the start are not in it. */
@@ -71,6 +80,8 @@ export function createVerification(deps: {
     cookie: hostCookieName(site, "session"),
     credentialFields: fieldsOf(forms),
     foreignAuthorization: forms.some(({ form }) => form !== "token" && form !== "proxy"),
+    sessionOf: (claims) => (isClaims(claims) ? sessionFrom(claims, deps) : null),
+    frameOf: (route) => frameOf(site, route),
     revoked: () => (told ??= collect()),
     observe(listener) {
       const observing = new DisposableStack();

@@ -1,4 +1,4 @@
-import type { Decision, Match } from "../model/index.ts";
+import type { Decision, Match, Route } from "../model/index.ts";
 import type { Notice } from "./pages.ts";
 
 /** What the gate itself has to say, whatever the service. */
@@ -46,6 +46,18 @@ export const NOTICES = {
     title: "Not supported",
     message: "A gRPC service takes no protocol upgrades.",
   },
+  no_tunnel: {
+    status: 404,
+    code: "unknown_host",
+    title: "Nothing is here",
+    message: "CONNECT leads to services by their host, nowhere else.",
+  },
+  tunnel_refused: {
+    status: 403,
+    code: "forward_refused",
+    title: "Not allowed",
+    message: "No tunnel leads to this service.",
+  },
   internal: {
     status: 500,
     code: "internal",
@@ -88,6 +100,16 @@ const DENIED = {
   429: "Too many failed logins",
   503: "Not available just now",
 } as const;
+
+/** What no plane can carry to a service, and says so; null: it can. `version`: of the visitor's HTTP. */
+export function unableNotice(
+  { match, protocol }: Pick<Route, "match" | "protocol">,
+  { upgrades, version }: { readonly upgrades: boolean; readonly version: "1.0" | "1.1" | "2" | "3" },
+): Notice | null {
+  if (protocol === "tcp" || protocol === "tls") return rawNotice(match, protocol);
+  if (protocol === "grpc" && upgrades) return NOTICES.upgrade_grpc;
+  return protocol === "grpc" && version !== "2" && version !== "3" ? NOTICES.grpc_only : null;
+}
 
 /** What a service that does not speak HTTP says to who does. */
 export function rawNotice(match: Match, protocol: "tcp" | "tls"): Notice {

@@ -51,6 +51,11 @@ export class RouteIndex {
     return this.#ports;
   }
 
+  /** Names of the fields by which routes are found, in lower case: one of each route's, without which none takes it. */
+  get headerNames(): readonly string[] {
+    return [...this.#headerNames.keys()];
+  }
+
   hasService(service: string): boolean {
     return this.#services.has(service);
   }

@@ -8,7 +8,7 @@ import { failed, type Call, type Failure, type Outcome } from "./forward.ts";
 import { forwardHttp1 } from "./http1/attempt.ts";
 import { forwardHttp2 } from "./http2/attempt.ts";
 import { CODE } from "./http2/frames.ts";
-import { denial, NOTICES, rawNotice, refusal } from "../notices.ts";
+import { denial, NOTICES, refusal, unableNotice } from "../notices.ts";
 import type { Notice } from "../pages.ts";
 import type { Allowed } from "./request-fields.ts";
 import { parseHost } from "../parse-host.ts";
@@ -146,7 +146,7 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed,
     flow,
   };
   const upstream = context.upstreams.get(route.upstream);
-  const unable = unableNotice(call);
+  const unable = unableNotice(route, { upgrades: exchange.upgrade !== null, version: exchange.version });
   if (unable !== null) {
     sayNotice(exchange, flow, unable);
     return;
@@ -155,14 +155,6 @@ async function pass(context: PlaneContext, exchange: Exchange, { found, allowed,
   if (failure === null || exchange.left) return;
   if (failure === "refused") exchange.abort(CODE.refused);
   else sayNotice(exchange, flow, await failureNotice(call, failure));
-}
-
-/** What this plane cannot carry, and says so. */
-function unableNotice({ exchange, route }: Call): Notice | null {
-  if (route.protocol === "tcp" || route.protocol === "tls") return rawNotice(route.match, route.protocol);
-  if (route.protocol === "grpc" && exchange.upgrade !== null) return NOTICES.upgrade_grpc;
-  if (route.protocol === "grpc" && exchange.version !== "2") return NOTICES.grpc_only;
-  return null;
 }
 
 /** Tries endpoints for as long as nothing can have happened twice. null: the visitor has its answer, or left. */

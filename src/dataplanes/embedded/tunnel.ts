@@ -9,19 +9,6 @@ import { parseHost } from "../parse-host.ts";
 import { splice } from "./splice.ts";
 import type { Flow } from "./traffic.ts";
 
-const NO_TUNNEL: Notice = {
-  status: 404,
-  code: "unknown_host",
-  title: "Nothing is here",
-  message: "CONNECT leads to services by their host, nowhere else.",
-};
-const REFUSED: Notice = {
-  status: 403,
-  code: "forward_refused",
-  title: "Not allowed",
-  message: "No tunnel leads to this service.",
-};
-
 /** CONNECT to a service's host, with login: what `taskgate forward` does. Never throws. */
 export async function serveTunnel(context: PlaneContext, exchange: Exchange): Promise<void> {
   const flow = context.traffic.begin("forward", exchange);
@@ -46,9 +33,9 @@ async function openTunnel(context: PlaneContext, exchange: Exchange, flow: Flow)
   const { head, gone, fault } = exchange;
   if (fault !== null) return { ...NOTICES.bad_request, message: fault.message };
   const route = context.index.findHost(parseHost(head.host) ?? "");
-  if (route === null) return NO_TUNNEL;
+  if (route === null) return NOTICES.no_tunnel;
   flow.wanted = route;
-  if (route.protocol === "tls" || isGateService(route.service)) return REFUSED;
+  if (route.protocol === "tls" || isGateService(route.service)) return NOTICES.tunnel_refused;
   const checked = context.gatekeeper.check(route, head);
   const decision = checked.kind === "ask" ? await context.gatekeeper.admit(route, head, gone) : checked;
   if (exchange.left) return null;
@@ -77,7 +64,7 @@ async function join(
   { route, allowed, flow }: Entry,
 ): Promise<Notice | null> {
   const { head, gone, upgrade } = exchange;
-  if (upgrade === null) return NO_TUNNEL;
+  if (upgrade === null) return NOTICES.no_tunnel;
   const { session } = allowed;
   flow.enter(route, session, () => exchange.abort());
   const reached = await reachTarget(context, { route, flow }, gone);

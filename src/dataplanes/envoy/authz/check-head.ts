@@ -1,0 +1,67 @@
+import type { RequestHead } from "../../../model/index.ts";
+import { parseHost } from "../../parse-host.ts";
+import type { HeaderValue } from "../proto/tables/core.ts";
+import type { AttributeContextPeer, CheckRequest } from "../proto/tables/ext-authz.ts";
+
+/** What an Envoy asks about. */
+export interface Asked {
+  readonly head: RequestHead;
+  readonly version: "1.0" | "1.1" | "2" | "3";
+  /** Of the connection that the head came on, so that what is decided about it is looked up by the same words. */
+  readonly requestId: string | undefined;
+  /** What is wrong with the head itself; null: nothing. */
+  readonly fault: string | null;
+}
+
+const VERSIONS: Readonly<Record<string, Asked["version"]>> = { "HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/3": "3" };
+
+/** Reads the head as the Envoy has it: after its own mutations, which take out what no visitor may say. */
+export function readCheck({ attributes }: CheckRequest, secure: boolean): Asked {
+  const http = attributes?.request?.http;
+  const fields = joinFields(http?.headerMap?.headers ?? []);
+  const said = (name: string): string => fields.get(name) ?? "";
+  const own = (name: string): string | undefined => (isField(name) ? fields.get(name) : undefined);
+  const method = said(":method");
+  const host = said(":authority").toLowerCase();
+  const path = method === "CONNECT" ? "/" : said(":path");
+  return {
+    head: {
+      method,
+      host,
+      path,
+      peer: peerOf(attributes?.source),
+      secure,
+      header: own,
+      names: () => [...fields.keys()].filter(isField),
+    },
+    version: VERSIONS[http?.protocol ?? ""] ?? "1.1",
+    requestId: own("x-request-id"),
+    fault: faultOf(method, host, path),
+  };
+}
+
+function joinFields(list: readonly HeaderValue[]): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const { key = "", value = "", rawValue } of list) {
+    const text = rawValue === undefined ? value : Buffer.from(rawValue).toString("latin1");
+    const before = fields.get(key);
+    fields.set(key, before === undefined ? text : `${before}${key === "cookie" ? "; " : ", "}${text}`);
+  }
+  return fields;
+}
+
+function isField(name: string): boolean {
+  return !name.startsWith(":");
+}
+
+function faultOf(method: string, host: string, path: string): string | null {
+  if (parseHost(host) === null) return "Exactly one valid Host is needed.";
+  if (path.includes("#")) return "A request target has no fragment.";
+  if (path.startsWith("/") || (path === "*" && method === "OPTIONS")) return null;
+  return "The request target is neither a path nor an http URL.";
+}
+
+/** IPv4 as such, also where the listener is an IPv6 one. */
+function peerOf(source: AttributeContextPeer | undefined): string {
+  return (source?.address?.socketAddress?.address ?? "unknown").replace(/^::ffff:(?=\d+\.)/, "");
+}

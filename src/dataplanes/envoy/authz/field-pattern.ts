@@ -1,0 +1,50 @@
+import { IDENTITY_FAMILIES, IDENTITY_HEADERS } from "../../../model/index.ts";
+
+/** Any sign that some program reads as `-` in a field's name. */
+const SIGN = "[^a-z0-9]";
+
+/**
+ * Regular expression (RE2) for the names of fields that no visitor may send: those that `isIdentityField` is true of, in every spelling, but
+ * for `kept`, which the gate itself reads, in exactly theirs. Names come in lower case.
+ */
+export function fieldPattern(kept: readonly string[]): string {
+  const families = IDENTITY_FAMILIES.map((family) => familyPattern(family, kept));
+  const names = new Set([...IDENTITY_HEADERS, "proxy-authorization", ...kept.filter((name) => !isOfFamily(name))]);
+  const exact = [...names].map((name) => (kept.includes(name) ? otherSpellings(name) : anySpelling(name)));
+  return [...families, ...exact.filter((pattern) => pattern !== "")].join("|");
+}
+
+function isOfFamily(name: string): boolean {
+  return IDENTITY_FAMILIES.some((family) => name.startsWith(family));
+}
+
+function familyPattern(family: string, kept: readonly string[]): string {
+  const ends = kept.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
+  if (ends.length === 0) return `${anySpelling(family)}.*`;
+  const others = otherSpellings(family);
+  return [...(others === "" ? [] : [`(?:${others}).*`]), `${family}${allBut(ends)}`].join("|");
+}
+
+function anySpelling(name: string): string {
+  return name.replaceAll("-", SIGN);
+}
+
+/** Every spelling but the one with `-` throughout; empty: there is no other. */
+function otherSpellings(name: string): string {
+  const parts = name.split("-");
+  return parts
+    .slice(1)
+    .map((_, at) => `${parts.slice(0, at + 1).join("-")}[^a-z0-9-]${parts.slice(at + 1).join(SIGN)}`)
+    .join("|");
+}
+
+/** All texts but these words. */
+function allBut(words: readonly string[]): string {
+  const firsts = [...new Set(words.map((word) => word.slice(0, 1)))].filter((first) => first !== "");
+  const onward = firsts.map((first) => {
+    const rest = words.filter((word) => word.startsWith(first)).map((word) => word.slice(1));
+    return `${first === "-" ? "-" : first}${allBut(rest)}`;
+  });
+  const away = firsts.length === 0 ? ".+" : `[^${firsts.join("").replace("-", "\\-")}].*`;
+  return `(?:${[away, ...onward].join("|")})${words.includes("") ? "" : "?"}`;
+}

@@ -1,0 +1,78 @@
+import type { HeaderFields, RequestHead } from "../../../model/index.ts";
+import { formFor, type Notice, renderNotice } from "../../pages.ts";
+import type { CheckResponse } from "../proto/tables/ext-authz.ts";
+import type { HeaderValueOption } from "../proto/tables/core.ts";
+import type { Allowed } from "./decide.ts";
+import { OWN_FIELD } from "./answer-script.ts";
+import { CLUSTER_HEADER } from "../resources/cluster-name.ts";
+import { TOLD } from "./session-filter.ts";
+
+/** Codes of google.rpc.Code. */
+const OK = 0;
+const PERMISSION_DENIED = 7;
+/** A job that gets this from an Envoy alone: who asks came with a limited credential. */
+export const SCOPED_FIELD = "x-tg-scoped";
+
+/** Fields that an answer may have more than one of. */
+const MANY: ReadonlySet<string> = new Set(["set-cookie", "vary", "www-authenticate"]);
+/** Envoy says these itself. */
+const FRAMING: ReadonlySet<string> = new Set(["content-length", "grpc-status", "grpc-message"]);
+
+/** A request passes: what is changed in it, and in its answer. `metadata` is for the filters that come after. */
+export function passing(
+  { route, decision, cluster }: Allowed,
+  metadata: Readonly<Record<string, string>>,
+): CheckResponse {
+  const { session, set, strip, respond } = decision;
+  const told = new Set(set.map(([name]) => name.toLowerCase()));
+  const untold = Object.values(TOLD).filter((name) => !told.has(name));
+  const scoped: HeaderFields = session?.principal.scope === undefined ? [] : [[SCOPED_FIELD, "1"]];
+  return {
+    status: { code: OK },
+    okResponse: {
+      headers: [...set, ...scoped, [CLUSTER_HEADER, cluster] as const].map(option),
+      headersToRemove: [...new Set([...strip, ...untold])].filter((name) => !told.has(name)),
+      responseHeadersToAdd: respond.map(option),
+    },
+    dynamicMetadata: { ...metadata, service: route.service },
+  };
+}
+
+/** What the gate itself answers. */
+export interface Answer {
+  readonly status: number;
+  readonly fields: HeaderFields;
+  readonly body: string;
+}
+
+export function answering(
+  { status, fields, body }: Answer,
+  { code, secret }: { readonly code: string | null; readonly secret: string },
+): CheckResponse {
+  // prettier-ignore
+  return {
+    status: { code: PERMISSION_DENIED },
+    deniedResponse: { status: { code: status }, headers: [...fields, [OWN_FIELD, secret] as const].map(option), body },
+    ...(code !== null && { dynamicMetadata: { code } }),
+  };
+}
+
+/** A notice in the form that was asked for. Of gRPC's form Envoy makes the rest: status and message. */
+export function answerOf(notice: Notice, head: RequestHead, version: string): Answer {
+  const form = formFor(head, version);
+  const { status, fields, body } = renderNotice(notice, form);
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    if (!FRAMING.has(name)) pairs.push([name, fields[at + 1] ?? ""]);
+  }
+  return form === "grpc"
+    ? { status: notice.status, fields: pairs, body: `${notice.title}: ${notice.message}` }
+    : { status, fields: pairs, body };
+}
+
+function option([name, value]: readonly [string, string]): HeaderValueOption {
+  const key = name.toLowerCase();
+  const appendAction = MANY.has(key) ? "APPEND_IF_EXISTS_OR_ADD" : "OVERWRITE_IF_EXISTS_OR_ADD";
+  return { header: { key, value }, appendAction };
+}
