@@ -105,7 +105,11 @@ export class OpenFlows {
     let code = grpc.status.OK;
     call.on("status", (status) => (code = status.code));
     const said = (): string => (code === grpc.status.OK ? "whole" : "cut");
-    return ofStream(call, { said, leave: () => client.close(), event: "status" });
+    const leave = (): void => {
+      call.cancel();
+      client.close();
+    };
+    return ofStream(call, { said, leave, event: "status" });
   }
 
   async connect(headers: Headers): Promise<OpenFlow> {

@@ -127,9 +127,9 @@ function bytesOf(bytes: Uint8Array | string): Uint8Array {
   return typeof bytes === "string" ? Buffer.from(bytes, "base64") : bytes;
 }
 
-/** `TOOK DONE`, in ms; of a connection that was there before, `TOOK -`. */
+/** `TOOK DONE`, in µs; of a connection that was there before, `TOOK -`. */
 function connectMsOf(tag: string | undefined): number | null {
   if (tag === undefined) return null;
   const [took = "", done = ""] = tag.split(" ");
-  return /^\d+$/.test(took) && /^\d+$/.test(done) ? Number(took) : null;
+  return /^\d+$/.test(took) && /^\d+$/.test(done) ? Number(took) / 1000 : null;
 }

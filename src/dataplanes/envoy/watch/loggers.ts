@@ -31,7 +31,7 @@ export const TAGS = Object.freeze({
   code: "c",
   /** Under what the gate holds it. */
   hold: "h",
-  /** How long connecting to the endpoint took, and when that was done, in ms from the request's first byte: `-` where it was before. */
+  /** How long connecting to the endpoint took, and when that was done, in µs from the request's first byte: `-` where it was before. */
   connect: "t",
 });
 
@@ -57,7 +57,7 @@ const REQUEST_TAGS: readonly CustomTag[] = [
   metadataTag(TAGS.use, AUTHZ_NAMESPACE, ["use"]),
   metadataTag(TAGS.code, AUTHZ_NAMESPACE, ["code"]),
   metadataTag(TAGS.hold, HOLD_NAMESPACE, ["id"]),
-  { tag: TAGS.connect, value: "%COMMON_DURATION(US_CX_BEG:US_CX_END:ms)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:ms)%" },
+  { tag: TAGS.connect, value: "%COMMON_DURATION(US_CX_BEG:US_CX_END:us)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:us)%" },
 ];
 
 function common(logName: string, customTags: readonly CustomTag[]): CommonGrpcAccessLogConfig {
