@@ -26,7 +26,11 @@ export function sessionFilter(cookie: string, keys: Entries<SessionKey>): object
       session: {
         fromCookies: [cookie],
         payloadInMetadata: CLAIMS,
-        localJwks: { inlineString: JSON.stringify({ keys: [...keys].map(([kid, key]) => jwkOf(kid, key)) }) },
+        localJwks: {
+          inlineString: JSON.stringify({
+            keys: keys.size === 0 ? [NOBODYS] : [...keys].map(([kid, key]) => jwkOf(kid, key)),
+          }),
+        },
         forward: true,
         jwtCacheConfig: { jwtCacheSize: CACHED, jwtMaxTokenSize: MAX_TOKEN_BYTES },
         claimToHeaders: Object.entries(TOLD).map(([claimName, headerName]) => ({ claimName, headerName })),
@@ -40,6 +44,16 @@ export function sessionFilter(cookie: string, keys: Entries<SessionKey>): object
     ],
   });
 }
+
+/** Until there are keys: Envoy takes no empty set. Nobody has its other half. */
+const NOBODYS = {
+  kty: "OKP",
+  crv: "Ed25519",
+  x: "Pxwmi1MJwHRUxPocXy7Gnd7B6ZTIeir1V7C42RV3jh4",
+  kid: "none",
+  alg: "EdDSA",
+  use: "sig",
+};
 
 function jwkOf(kid: string, { publicKey }: SessionKey): object {
   const { kty, crv, x } = createPublicKey(publicKey).export({ format: "jwk" });
