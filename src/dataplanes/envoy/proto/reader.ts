@@ -27,8 +27,10 @@ export class Reader {
 
   /** The low 32 bits, unsigned, of an integer of up to 64 bits. */
   uint32(): number {
-    let value = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
+    let value = this.#byte();
+    if (value < 0x80) return value;
+    value &= 0x7f;
+    for (let shift = 7; shift < 70; shift += 7) {
       const byte = this.#byte();
       if (shift < 32) value |= (byte & 0x7f) << shift;
       if (byte < 0x80) return value >>> 0;

@@ -55,7 +55,6 @@ export const FilterStateValue = message("envoy.extensions.filters.common.set_fil
   objectKey: string(1),
   factoryKey: string(6),
   formatString: field(2, SubstitutionFormatString),
-  readOnly: bool(3),
   sharedWithUpstream: enumeration(4, { NONE: 0, ONCE: 1, TRANSITIVE: 2 }),
   skipIfEmpty: bool(5),
 });

@@ -117,7 +117,6 @@ export const UpstreamTlsContext = message("envoy.extensions.transport_sockets.tl
   autoSniSanValidation: bool(7),
   allowRenegotiation: bool(3),
   maxSessionKeys: uint32Value(4),
-  enforceRsaKeyUsage: boolValue(5),
 });
 export type UpstreamTlsContext = Value<typeof UpstreamTlsContext>;
 
