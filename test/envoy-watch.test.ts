@@ -243,7 +243,7 @@ describe("what is over, through a real Envoy", () => {
 
   test("says which endpoints cannot be reached, and which can again", async () => {
     const key = endpointKey("local/gone/web", `127.0.0.1:${String(gonePort)}`);
-    for (const _ of [1, 2]) expect((await ask(envoy.port, GONE)).status).toBe(503);
+    for (let count = 0; count < 2; count += 1) expect((await ask(envoy.port, GONE)).status).toBe(503);
     await until(() => Promise.resolve(gate.watch.endpoints.get(key) === "unhealthy"), "it to be unhealthy", 5000);
     const { upstreams } = gate.watch.figures;
     expect(upstreams[SLOT.connectFailed]).toBe(2);
