@@ -1,0 +1,85 @@
+import type { Address, Route } from "../../../model/index.ts";
+import { Cluster } from "../proto/tables/cluster.ts";
+import { clusterName, clusterNames, isRaw, routeIdOf } from "./cluster-name.ts";
+import { translateCluster } from "./cluster.ts";
+import type { BookDeps, Turn } from "./translator.ts";
+import { namesAddresses } from "./upstream-socket.ts";
+import { usableEndpoints } from "./usable-endpoints.ts";
+
+const NO_ADDRESSES: readonly Address[] = Object.freeze([]);
+
+/** What Envoys know of where routes lead: one cluster of each, whose endpoints are by the upstream's name. */
+export class ClusterBook {
+  readonly #deps: BookDeps;
+  /** Ids of routes by host to raw services: they have another name than the rest. */
+  readonly #raw = new Set<string>();
+  /** By cluster: ids of routes by header, which their clusters do not spell. */
+  readonly #byHeaders = new Map<string, string>();
+  /** By upstream: ids of routes whose clusters follow from its endpoints, too. */
+  readonly #byAddress = new Map<string, Set<string>>();
+
+  constructor(deps: BookDeps) {
+    this.#deps = deps;
+  }
+
+  routeId(cluster: string): string | undefined {
+    return this.#byHeaders.get(cluster) ?? routeIdOf(cluster, this.#deps.settings.listener);
+  }
+
+  set(route: Route, turn: Turn): void {
+    const { settings, fleets } = this.#deps;
+    const name = clusterName(route, settings.site);
+    this.#note(route, name, turn);
+    const body = translateCluster(route, this.#addresses(route, turn), settings);
+    const whose = fleets.of(route.upstream);
+    for (const fleet of fleets.any) if (!whose.includes(fleet)) turn.changes.remove(Cluster, { name, fleet });
+    for (const fleet of whose) turn.changes.set(Cluster, { name, fleet, body, subject: route.id });
+  }
+
+  remove(id: string, { changes }: Turn): void {
+    const { settings, fleets } = this.#deps;
+    const [usual = "", raw = usual] = clusterNames(id, settings.site);
+    const name = this.#raw.delete(id) ? raw : usual;
+    this.#byHeaders.delete(name);
+    for (const [upstream, ids] of this.#byAddress)
+      if (ids.delete(id) && ids.size === 0) this.#byAddress.delete(upstream);
+    for (const fleet of fleets.any) changes.remove(Cluster, { name, fleet });
+  }
+
+  /** An upstream has other endpoints. */
+  endpointsChanged(upstream: string, turn: Turn): void {
+    for (const id of this.#byAddress.get(upstream) ?? []) {
+      const route = turn.table.routes.get(id);
+      if (route !== undefined) this.set(route, turn);
+    }
+  }
+
+  #note(route: Route, name: string, turn: Turn): void {
+    const { id, match, protocol } = route;
+    if (match.by === "headers") this.#byHeaders.set(name, id);
+    if (match.by === "host" && isRaw(protocol) !== this.#raw.has(id)) {
+      // It had its other name, if it was there.
+      this.remove(id, turn);
+      if (isRaw(protocol)) this.#raw.add(id);
+    }
+    this.#noteAddresses(route);
+  }
+
+  #noteAddresses({ id, upstream, ...route }: Route): void {
+    const wanted = namesAddresses(route) ? upstream : null;
+    for (const [other, ids] of this.#byAddress) {
+      if (other !== wanted && ids.delete(id) && ids.size === 0) this.#byAddress.delete(other);
+    }
+    if (wanted === null) return;
+    const ids = this.#byAddress.get(wanted);
+    if (ids === undefined) this.#byAddress.set(wanted, new Set([id]));
+    else ids.add(id);
+  }
+
+  #addresses(route: Route, { table, rules }: Turn): readonly Address[] {
+    const endpoints = namesAddresses(route) ? table.endpoints.get(route.upstream) : undefined;
+    return endpoints === undefined
+      ? NO_ADDRESSES
+      : usableEndpoints(endpoints, rules).list.map(({ address }) => address);
+  }
+}

@@ -1,0 +1,81 @@
+import { hash } from "node:crypto";
+import { matchKey, type Match, type Route, type Site } from "../../../model/index.ts";
+
+/** Set on every request by the listener, and by the gate where it decides: the cluster that the request goes to. */
+export const CLUSTER_HEADER = "x-tg-cluster";
+/** Before the Host of a request in the cluster's name. */
+export const HOST_PREFIX = "tg/";
+export const SERVER_NAME_PREFIX = "sni/";
+
+/**
+ * Cluster of a route. Public: both the listener and the gate spell it. That of a host has the port as browsers write it, so that Host need not
+ * be changed to find it. Hosts of raw services have a cluster that no Host leads to: only the gate sends somebody there.
+ */
+export function clusterName({ match, protocol }: Pick<Route, "match" | "protocol">, site: Site): string {
+  if (match.by !== "host") return nameOf(match);
+  return isRaw(protocol) ? `raw/${match.host}` : `${HOST_PREFIX}${match.host}${portOf(site)}`;
+}
+
+/** Whether nothing but bytes goes to services of this protocol. */
+export function isRaw(protocol: Route["protocol"]): boolean {
+  return protocol === "tcp" || protocol === "tls";
+}
+
+/** Clusters that the route of this id can have, the usual one first: of those that are gone nothing else is known. */
+export function clusterNames(id: string, site: Site): readonly string[] {
+  const [by = "", first = "", second = "", ...rest] = id.split(" ");
+  switch (by) {
+    case "host":
+      return [`${HOST_PREFIX}${second}${portOf(site)}`, `raw/${second}`];
+    case "path":
+      return [`path/${second}${rest.join(" ")}`];
+    case "serverName":
+      return [`${SERVER_NAME_PREFIX}${second}`];
+    case "port":
+      return [`port/${first}`];
+    default:
+      return [headersName(id)];
+  }
+}
+
+/** Id of the route that a cluster is of, as far as its name says; undefined: it does not. */
+export function routeIdOf(cluster: string, listener: string): string | undefined {
+  const slash = cluster.indexOf("/");
+  const rest = cluster.slice(slash + 1);
+  switch (cluster.slice(0, slash)) {
+    case "tg":
+    case "raw":
+      return matchKey({ by: "host", listener, host: rest.replace(/:\d+$/, "") });
+    case "path": {
+      const [host = ""] = rest.split("/", 1);
+      return matchKey({ by: "path", listener, host, prefix: rest.slice(host.length), strip: false });
+    }
+    case "sni":
+      return matchKey({ by: "serverName", listener, name: rest });
+    case "port":
+      return matchKey({ by: "port", port: Number(rest) });
+    default:
+      return undefined;
+  }
+}
+
+function nameOf(match: Exclude<Match, { by: "host" }>): string {
+  switch (match.by) {
+    case "path":
+      return `path/${match.host}${match.prefix}`;
+    case "serverName":
+      return `${SERVER_NAME_PREFIX}${match.name}`;
+    case "port":
+      return `port/${String(match.port)}`;
+    case "headers":
+      return headersName(matchKey(match));
+  }
+}
+
+function headersName(id: string): string {
+  return `headers/${hash("sha256", id, "hex").slice(0, 32)}`;
+}
+
+function portOf({ secure, port }: Site): string {
+  return port === (secure ? 443 : 80) ? "" : `:${String(port)}`;
+}

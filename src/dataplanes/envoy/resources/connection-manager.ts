@@ -1,0 +1,77 @@
+import { Router } from "../proto/tables/http-filters.ts";
+import { HttpConnectionManager, type HttpFilter } from "../proto/tables/connection-manager.ts";
+import type { NetworkFilter } from "../proto/tables/listener.ts";
+import { earlyMutations } from "./early-mutations.ts";
+import { extension, FROM_GATE, seconds } from "./envoy-json.ts";
+import { localReplies } from "./local-replies.ts";
+import { ROUTES } from "./route-configuration.ts";
+import type { TranslateSettings } from "./settings.ts";
+import { stickyCookieOfHosts, stickyReader } from "./sticky-subsets.ts";
+
+/** Windows of one visitor's HTTP/2 and HTTP/3: what a slow job makes Envoy hold for one stream, and for all of a connection. */
+const STREAM_WINDOW = 256 * 1024;
+const CONNECTION_WINDOW = 1024 * 1024;
+/** Protocols that an HTTP/1.1 visitor may switch to, and over extended CONNECT (RFC 8441) any other. */
+const UPGRADES = ["websocket"];
+
+/** What takes HTTP in. `http3`: for QUIC, else HTTP/1.1 and HTTP/2, which it tells apart by ALPN or the first bytes. */
+export function connectionManager(settings: TranslateSettings, { http3 }: { readonly http3: boolean }): NetworkFilter {
+  const { limits, requestId, accessLog } = settings;
+  return extension("envoy.filters.network.http_connection_manager", HttpConnectionManager, {
+    statPrefix: "http",
+    codecType: http3 ? "HTTP3" : "AUTO",
+    rds: { configSource: FROM_GATE, routeConfigName: ROUTES },
+    httpFilters: [...settings.filters, stickyReader(stickyCookieOfHosts(settings.site)), router(settings)],
+    accessLog: [...accessLog.http],
+    commonHttpProtocolOptions: {
+      idleTimeout: seconds(limits.keepAlive),
+      maxHeadersCount: limits.headerFields,
+      headersWithUnderscoresAction: "ALLOW",
+    },
+    httpProtocolOptions: { acceptHttp10: true, enableTrailers: true },
+    http2ProtocolOptions: {
+      allowConnect: true,
+      maxConcurrentStreams: limits.http2Streams,
+      initialStreamWindowSize: STREAM_WINDOW,
+      initialConnectionWindowSize: CONNECTION_WINDOW,
+      maxOutboundControlFrames: limits.http2ControlFrames,
+      // As many at once, and as many again every half a minute (CVE-2023-44487).
+      streamResetBurst: limits.http2Resets,
+      streamResetRate: Math.max(1, Math.round(limits.http2Resets / 30)),
+    },
+    ...(http3 && {
+      http3ProtocolOptions: {
+        allowExtendedConnect: true,
+        quicProtocolOptions: {
+          maxConcurrentStreams: limits.http2Streams,
+          initialStreamWindowSize: STREAM_WINDOW,
+          initialConnectionWindowSize: CONNECTION_WINDOW,
+        },
+      },
+    }),
+    maxRequestHeadersKb: Math.ceil(limits.headerBytes / 1024),
+    requestHeadersTimeout: seconds(limits.headerTime),
+    streamIdleTimeout: seconds(limits.idleTime),
+    serverHeaderTransformation: "PASS_THROUGH",
+    // The visitor's address is that of its connection, or what a PROXY header said of it.
+    useRemoteAddress: true,
+    skipXffAppend: true,
+    earlyHeaderMutationExtensions: [earlyMutations(settings.early)],
+    generateRequestId: true,
+    preserveExternalRequestId: requestId === "keep",
+    // A job sees the path that its visitor sent, and no part of the gate resolves it: what was authorised is what is routed.
+    normalizePath: false,
+    mergeSlashes: false,
+    pathWithEscapedSlashesAction: "KEEP_UNCHANGED",
+    stripTrailingHostDot: true,
+    upgradeConfigs: UPGRADES.map((upgradeType) => ({ upgradeType })),
+    localReplyConfig: localReplies(settings),
+  });
+}
+
+function router({ accessLog }: TranslateSettings): HttpFilter {
+  return extension("envoy.filters.http.router", Router, {
+    suppressEnvoyHeaders: true,
+    ...(accessLog.upstream.length > 0 && { upstreamLog: [...accessLog.upstream] }),
+  });
+}

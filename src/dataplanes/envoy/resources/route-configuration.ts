@@ -1,0 +1,91 @@
+import type { HeaderValueOption } from "../proto/tables/core.ts";
+import {
+  PreviousHosts,
+  PreviousPriorities,
+  type Route as EnvoyRoute,
+  type RouteAction,
+  type RouteConfiguration,
+  type VirtualHost,
+} from "../proto/tables/route.ts";
+import { CLUSTER_HEADER } from "./cluster-name.ts";
+import { extension, seconds } from "./envoy-json.ts";
+import type { TranslateSettings } from "./settings.ts";
+import { STICKY_ORDER } from "./sticky-subsets.ts";
+
+/** The one route configuration, of all listeners. */
+export const ROUTES = "http";
+
+/** `hosts`: virtual hosts of services that need one, in order of name. */
+export function translateRoutes(settings: TranslateSettings, hosts: readonly VirtualHost[]): RouteConfiguration {
+  return {
+    name: ROUTES,
+    virtualHosts: [
+      ...hosts,
+      {
+        name: "default",
+        domains: ["*"],
+        routes: routesTo({ clusterHeader: CLUSTER_HEADER }, settings),
+        includeRequestAttemptCount: true,
+      },
+    ],
+    requestHeadersToAdd: forwardingFields(settings),
+    requestHeadersToRemove: [CLUSTER_HEADER, "x-envoy-external-address"],
+    ignorePortInHostMatching: true,
+    // Clusters come and go on their own: who asks for one that is not there is told so.
+    validateClusters: false,
+  };
+}
+
+/** All that may be asked for at a host, to the cluster that `to` says. */
+export function routesTo(to: RouteAction, settings: TranslateSettings, match: EnvoyRoute = {}): EnvoyRoute[] {
+  const action = { ...routeAction(settings), ...to };
+  return [
+    {
+      ...match,
+      match: { connectMatcher: {} },
+      route: { ...action, upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] },
+    },
+    { ...match, match: { prefix: "/" }, route: action },
+    { ...match, match: { path: "*" }, route: action },
+  ];
+}
+
+/** What holds wherever a request goes. There is no overall deadline but that of gRPC's own clients. */
+export function routeAction({ limits }: TranslateSettings): RouteAction {
+  return {
+    clusterNotFoundResponseCode: "SERVICE_UNAVAILABLE",
+    metadataMatch: STICKY_ORDER,
+    // Only endpoints of services that ask for it have a name.
+    autoHostRewrite: true,
+    timeout: "0s",
+    maxStreamDuration: { grpcTimeoutHeaderMax: "0s" },
+    retryPolicy: {
+      // Where nothing that was sent can have happened twice.
+      retryOn: "connect-failure,refused-stream,reset-before-request",
+      numRetries: limits.tries,
+      retryHostPredicate: [extension("envoy.retry_host_predicates.previous_hosts", PreviousHosts, {})],
+      hostSelectionRetryMaxAttempts: 3,
+      // The last try is the gate, which says why.
+      retryPriority: extension("envoy.retry_priorities.previous_priorities", PreviousPriorities, {
+        updateFrequency: limits.tries,
+      }),
+      retryBackOff: { baseInterval: seconds(1), maxInterval: seconds(10) },
+    },
+  };
+}
+
+/** Who came, by what, and to where, as the gate saw it. RFC 7239 §6: an address with a port may stand there, and an IPv6 one needs its brackets. */
+function forwardingFields({ site, via }: TranslateSettings): HeaderValueOption[] {
+  const proto = site.secure ? "https" : "http";
+  return [
+    set("x-forwarded-for", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+    set("x-forwarded-host", "%REQ(:authority)%"),
+    set("x-forwarded-port", String(site.port)),
+    set("forwarded", `for="%DOWNSTREAM_REMOTE_ADDRESS%";host="%REQ(:authority)%";proto=${proto}`),
+    { header: { key: "via", value: `%PROTOCOL% ${via}` }, appendAction: "APPEND_IF_EXISTS_OR_ADD" },
+  ];
+}
+
+export function set(key: string, value: string): HeaderValueOption {
+  return { header: { key, value }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" };
+}

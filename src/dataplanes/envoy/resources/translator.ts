@@ -1,0 +1,105 @@
+import type { Certificate, Problem, RouteTable, TableDiff } from "../../../model/index.ts";
+import { ownAddresses } from "../../forbidden-target.ts";
+import { Listener } from "../proto/tables/listener.ts";
+import { RouteConfiguration } from "../proto/tables/route.ts";
+import { Secret } from "../proto/tables/tls.ts";
+import type { Resource, ResourceChange } from "../resource.ts";
+import { ChangeList } from "./change-list.ts";
+import { ClusterBook } from "./cluster-book.ts";
+import { certificateName, certificateSecret } from "./downstream-tls.ts";
+import { EndpointBook } from "./endpoint-book.ts";
+import { Fleets } from "./fleets.ts";
+import { MAIN_LISTENER, translateListener } from "./listener.ts";
+import { ProblemList } from "./problem-list.ts";
+import { ROUTES, translateRoutes } from "./route-configuration.ts";
+import type { TranslateSettings } from "./settings.ts";
+import { AUTHORITIES, authoritiesSecret } from "./upstream-socket.ts";
+import type { UsableRules } from "./usable-endpoints.ts";
+
+/** One call of `translate`. */
+export interface Turn {
+  readonly table: RouteTable;
+  readonly changes: ChangeList;
+  readonly rules: UsableRules;
+}
+
+/** What all books need. */
+export interface BookDeps {
+  readonly settings: TranslateSettings;
+  readonly fleets: Fleets;
+  readonly problems: ProblemList;
+}
+
+/** Subject of what is nobody's service. */
+const ENVOY = "envoy";
+
+/**
+ * Turns tables into what Envoys are told. Pure but for what it remembers of the few things that a diff does not say: work is for what the diff
+ * names, and memory for what takes more than one entry of the table.
+ */
+export class Translator {
+  readonly #settings: TranslateSettings;
+  readonly #deps: BookDeps;
+  readonly #clusters: ClusterBook;
+  readonly #endpoints: EndpointBook;
+
+  constructor(settings: TranslateSettings) {
+    this.#settings = settings;
+    this.#deps = { settings, fleets: new Fleets(settings.fleets), problems: new ProblemList() };
+    this.#clusters = new ClusterBook(this.#deps);
+    this.#endpoints = new EndpointBook(this.#deps);
+  }
+
+  /** What was left out, and why: all that stands. */
+  get problems(): readonly Problem[] {
+    return this.#deps.problems.all;
+  }
+
+  /** Id of the route that a cluster is of; undefined: it is of none. */
+  routeId(cluster: string): string | undefined {
+    return this.#clusters.routeId(cluster);
+  }
+
+  /** What is there whatever the table holds. */
+  start(): readonly Resource[] {
+    const changes = new ChangeList();
+    for (const fleet of this.#settings.fleets) {
+      const body = translateListener(fleet, this.#settings);
+      changes.set(Listener, { name: MAIN_LISTENER, fleet: fleet.name, body, subject: ENVOY });
+    }
+    this.#setRoutes(changes);
+    changes.set(Secret, { name: AUTHORITIES, fleet: null, body: authoritiesSecret(), subject: ENVOY });
+    return changes.take().set;
+  }
+
+  /** What a diff that leads to this table changes. Never throws for a bad entry: that is left out, with a problem. */
+  translate(table: RouteTable, diff: TableDiff): ResourceChange {
+    const changes = new ChangeList();
+    const rules = { ...this.#settings.dialRules, ownAddresses: ownAddresses() };
+    const turn: Turn = { table, changes, rules };
+    for (const id of diff.routes.removed) this.#clusters.remove(id, turn);
+    for (const route of diff.routes.set) this.#clusters.set(route, turn);
+    const touched = [...diff.endpoints.set.map(({ upstream }) => upstream), ...diff.upstreams.set.map(({ id }) => id)];
+    for (const upstream of new Set(touched)) {
+      this.#endpoints.set(upstream, turn);
+      this.#clusters.endpointsChanged(upstream, turn);
+    }
+    for (const upstream of diff.endpoints.removed) this.#endpoints.remove(upstream, turn);
+    return changes.take();
+  }
+
+  /** Certificates that the listeners show, in order: as many as the settings say. */
+  secrets(certificates: readonly Certificate[]): ResourceChange {
+    const changes = new ChangeList();
+    for (const [index, certificate] of certificates.entries()) {
+      const body = certificateSecret(index, certificate);
+      changes.set(Secret, { name: certificateName(index), fleet: null, body, subject: ENVOY });
+    }
+    return changes.take();
+  }
+
+  #setRoutes(changes: ChangeList): void {
+    const body = translateRoutes(this.#settings, []);
+    changes.set(RouteConfiguration, { name: ROUTES, fleet: null, body, subject: ENVOY });
+  }
+}
