@@ -162,23 +162,21 @@ async function listen(server: NetServer, address: GrpcAddress): Promise<number |
   return null;
 }
 
+/** grpc-js itself waits for no connection that was handed to it, and cuts none. */
 async function shutDown(server: grpc.Server, sockets: ReadonlySet<Socket>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
+  server.tryShutdown(() => undefined);
+  const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
   const cut = setTimeout(() => {
-    server.forceShutdown();
-    resolve(undefined);
+    for (const socket of sockets) socket.destroy();
   }, GRACE_MS);
-  server.tryShutdown(() => resolve(undefined));
-  await promise;
+  await Promise.all(closed);
   clearTimeout(cut);
-  // Of connections that were handed to it, it waits for none and ends none.
-  for (const socket of sockets) socket.destroy();
 }
 
 type CaListener = Parameters<grpc.experimental.CertificateProvider["addCaCertificateListener"]>[0];
 type IdentityListener = Parameters<grpc.experimental.CertificateProvider["addIdentityCertificateListener"]>[0];
 
-/** What grpc-js asks for certificates, and is told of new ones by. */
+/** What grpc-js asks for certificates, and is told of new ones by. A listener of its is not ready before the next tick. */
 class Certificates implements grpc.experimental.CertificateProvider {
   readonly #authorities = new Set<CaListener>();
   readonly #identities = new Set<IdentityListener>();
@@ -198,7 +196,7 @@ class Certificates implements grpc.experimental.CertificateProvider {
 
   addCaCertificateListener(listener: CaListener): void {
     this.#authorities.add(listener);
-    this.#tellAuthority(listener);
+    process.nextTick(() => this.#tellAuthority(listener));
   }
 
   removeCaCertificateListener(listener: CaListener): void {
@@ -207,7 +205,7 @@ class Certificates implements grpc.experimental.CertificateProvider {
 
   addIdentityCertificateListener(listener: IdentityListener): void {
     this.#identities.add(listener);
-    this.#tellIdentity(listener);
+    process.nextTick(() => this.#tellIdentity(listener));
   }
 
   removeIdentityCertificateListener(listener: IdentityListener): void {

@@ -6,12 +6,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import grpc from "@grpc/grpc-js";
 import { createLogger } from "../../../platform/logger.ts";
 import { createManualClock } from "../../../store/testing/manual-clock.ts";
+import { heldBytes } from "../../testing/memory.ts";
 import { startGrpcServer } from "../grpc-server.ts";
 import { AdsServer } from "./ads-server.ts";
 import type { Admit } from "./ads-stream.ts";
 import { cluster, endpoints, remove, set, small } from "./testing/resources.ts";
 import { SimulatedEnvoy, type SimulatedOptions } from "./testing/simulated-envoy.ts";
 
+const byCluster: Admit = ({ cluster: fleet }) => ({ fleet });
 const logger = createLogger({ level: "silent" });
 let scope: AsyncDisposableStack;
 let folder: string;
@@ -24,7 +26,7 @@ beforeEach(async () => {
 afterEach(() => scope.disposeAsync());
 
 async function start(options: { readonly admit?: Admit; readonly isSettled?: boolean } = {}) {
-  const { admit = ({ cluster: fleet }) => ({ fleet }), isSettled = true } = options;
+  const { admit = byCluster, isSettled = true } = options;
   const clock = createManualClock(1_000_000);
   const ads = new AdsServer({ admit, clock, logger, changed: () => undefined });
   const unix = join(folder, `${Math.random().toString(36).slice(2)}.sock`);
@@ -253,5 +255,392 @@ describe("order", () => {
     ads.settled();
     await one.until(() => one.received.length === 4);
     expect(told(one).slice(2).sort()).toEqual(["cluster -a -old", "endpoints -none"]);
+  });
+});
+
+describe("what an Envoy refuses", () => {
+  const many = (count: number, timeout: string) => Array.from({ length: count }, (_, at) => cluster(`c${at}`, timeout));
+  const refusing =
+    (bad: readonly string[], message = "no good") =>
+    (_: unknown, names: readonly string[]) =>
+      names.some((name) => bad.includes(name)) ? message : null;
+
+  test("one bad resource of many is found, is a problem of whose it is, and all others get through", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(...many(100, "1s")), 1);
+    const bad: string[] = [];
+    const one = envoy({ refuses: refusing(bad) }).subscribe("cluster");
+    await one.until(() => one.held.cluster.size === 100);
+    const before = new Map(one.held.cluster);
+    one.received.length = 0;
+    bad.push("c42");
+    ads.apply(set(...many(100, "2s")), 2);
+    await one.until(
+      () => [...one.held.cluster].filter(([name, version]) => before.get(name) !== version).length === 99,
+    );
+    await quiet();
+    expect(one.held.cluster.get("c42")).toBe(before.get("c42"));
+    expect(one.received.length).toBeLessThan(20);
+    expect(ads.status().problems).toEqual([
+      {
+        subject: "local/c42",
+        code: "envoy_refused",
+        message: "Envoy (fleet local) refuses Cluster c42, and goes on with what it had: no good",
+      },
+    ]);
+    expect(ads.status().envoys.get("e1")).toMatchObject({ applied: 2 });
+  });
+
+  test("names in its reasons are tried alone, so that the others wait one round only", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(...many(10, "1s")), 1);
+    const one = envoy({ refuses: refusing(["c3", "c5"], "Error adding cluster(s) c3: bad, c5: bad") }).subscribe(
+      "cluster",
+    );
+    await one.until(() => one.received.length === 4);
+    await quiet();
+    expect(told(one).slice(1)).toEqual(["cluster +c0 +c1 +c2 +c4 +c6 +c7 +c8 +c9", "cluster +c5", "cluster +c3"]);
+    expect(
+      ads
+        .status()
+        .problems.map(({ subject }) => subject)
+        .sort(),
+    ).toEqual(["local/c3", "local/c5"]);
+  });
+
+  test("it is not told of it again until it changes; the problem stands until it takes it, and changes with what it says", async () => {
+    const { ads, envoy } = await start();
+    const refusal: { text: string | null } = { text: "first" };
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ refuses: () => refusal.text }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    await quiet();
+    ads.apply(set(cluster("a")), 2);
+    await quiet();
+    expect(one.received.length).toBe(1);
+    refusal.text = "second";
+    ads.apply(set(cluster("a", "2s")), 3);
+    await quiet();
+    expect(ads.status().problems.map(({ message }) => message)).toEqual([
+      "Envoy (fleet local) refuses Cluster a, and goes on with what it had: second",
+    ]);
+    refusal.text = null;
+    ads.apply(set(cluster("a", "3s")), 4);
+    await one.until(() => one.has("cluster", "a"));
+    await quiet();
+    expect(ads.status().problems).toEqual([]);
+  });
+
+  test("what changed while it was refused is sent again, not held back", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ isSilent: true }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    ads.apply(set(cluster("a", "2s")), 2);
+    one.ack(one.received[0]!, "bad");
+    await one.until(() => one.received.length === 2);
+    one.ack(one.received[1]!);
+    await quiet();
+    expect(ads.status().problems).toEqual([]);
+    expect(ads.status().envoys.get("e1")).toMatchObject({ applied: 2 });
+  });
+
+  test("the problem ends with the resource", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ refuses: refusing(["a"]) }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    await quiet();
+    expect(ads.status().problems).toHaveLength(1);
+    ads.apply(remove(cluster("a")), 2);
+    expect(ads.status().problems).toEqual([]);
+  });
+
+  test("many that refuse the same are one problem, others keep what they have, and who comes later finds out at once", async () => {
+    const { ads, envoy } = await start();
+    const old = ["a", "b", "c"].map((id) => envoy({ id, refuses: refusing(["c42"]) }).subscribe("cluster"));
+    const young = envoy({ id: "young" }).subscribe("cluster");
+    await quiet();
+    ads.apply(set(...many(100, "1s")), 1);
+    for (const each of old) await each.until(() => each.held.cluster.size === 99);
+    await young.until(() => young.held.cluster.size === 100);
+    await quiet();
+    expect(ads.status().problems).toHaveLength(1);
+    const late = envoy({ id: "late", refuses: refusing(["c42"]) }).subscribe("cluster");
+    await late.until(() => late.held.cluster.size === 99);
+    await quiet();
+    expect(late.received.map(({ names }) => names.length)).toEqual([99, 1]);
+    expect(ads.status().problems).toHaveLength(1);
+    expect(young.has("cluster", "c42")).toBe(true);
+  });
+
+  test("control characters and length of what an Envoy says are bounded", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ refuses: () => `\u001b[31m${"x".repeat(9000)}\n` }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    await quiet();
+    const [problem] = ads.status().problems;
+    expect(problem?.message.length).toBeLessThan(700);
+    expect(problem?.message).not.toContain("\u001b");
+  });
+
+  test("what cannot be encoded is a problem of whose it is; what was there before stays", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy().subscribe("cluster");
+    await one.until(() => one.has("cluster", "a"));
+    const bad = { ...cluster("a"), body: { name: "a", noSuchField: 1 } };
+    ads.apply(set(bad, cluster("b")), 2);
+    await one.until(() => one.has("cluster", "a", "b"));
+    expect(ads.status().problems).toMatchObject([{ subject: "local/a", code: "envoy_refused" }]);
+    ads.apply(set(cluster("a")), 3);
+    expect(ads.status().problems).toEqual([]);
+  });
+
+  test("a removal that it refuses is not repeated", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ isSilent: true }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    one.ack(one.received[0]!);
+    await quiet();
+    ads.apply(remove(cluster("a")), 2);
+    await one.until(() => one.received.length === 2);
+    one.ack(one.received[1]!, "will not");
+    await quiet();
+    expect(told(one)).toEqual(["cluster +a", "cluster -a"]);
+  });
+});
+
+describe("an Envoy that comes back", () => {
+  test("gets only what differs, and what is gone is taken from it", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("same"), cluster("other"), cluster("gone"), endpoints("same", 1), endpoints("other", 1)), 1);
+    const one = envoy({ followsClusters: true }).subscribe("cluster");
+    await one.until(() => one.has("endpoints", "same", "other"));
+    one.disconnect();
+    await quiet();
+    ads.apply({ set: [cluster("other", "2s"), cluster("new")], removed: [cluster("gone")] }, 2);
+    one.received.length = 0;
+    one.connect();
+    await one.until(() => one.has("cluster", "new") && !one.has("cluster", "gone"));
+    await quiet();
+    expect(told(one).sort()).toEqual(["cluster +other +new", "cluster -gone", "endpoints -gone", "endpoints -new"]);
+  });
+
+  test("to another gate that has the same gets nothing at all", async () => {
+    const first = await start();
+    const content = set(cluster("a"), endpoints("a", 1), small("listener", "l"));
+    first.ads.apply(content, 7);
+    const one = first.envoy({ followsClusters: true }).subscribe("cluster").subscribe("listener");
+    await one.until(() => one.has("endpoints", "a") && one.has("listener", "l"));
+    one.disconnect();
+    const second = await start();
+    second.ads.apply(content, 3);
+    const again = second.envoy({ followsClusters: true });
+    for (const type of ["cluster", "endpoints", "listener"] as const) {
+      for (const [name, version] of one.held[type]) again.held[type].set(name, version);
+    }
+    again.subscribe("cluster").subscribe("endpoints", "a").subscribe("listener");
+    await quiet();
+    expect(again.received).toEqual([]);
+    expect(second.ads.status().envoys.get("e1")).toMatchObject({ applied: 3 });
+  });
+
+  test("is told of as gone for a while; the one that a hot restart replaces, for a second", async () => {
+    const { ads, envoy, clock } = await start();
+    const [old, edge] = [envoy({ id: "old" }), envoy({ id: "edge", cluster: "edge" })];
+    old.subscribe("cluster");
+    edge.subscribe("cluster");
+    envoy({ id: "new" }).subscribe("cluster");
+    await quiet();
+    expect([...ads.status().envoys.keys()].sort()).toEqual(["edge", "new", "old"]);
+    old.disconnect();
+    edge.disconnect();
+    await quiet();
+    expect(ads.status().envoys.get("old")).toMatchObject({ connected: false, fleet: "local", version: "1.40.0" });
+    clock.advance(2000);
+    expect([...ads.status().envoys.keys()].sort()).toEqual(["edge", "new"]);
+    clock.advance(11 * 60_000);
+    expect(ads.status().envoys.has("edge")).toBe(false);
+  });
+});
+
+describe("flow", () => {
+  test("one response of a type is outstanding; what changes meanwhile comes in one, as it is then", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ isSilent: true }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    for (let at = 2; at < 50; at += 1) ads.apply(set(cluster("a", `${at}s`), cluster(`b${at % 3}`, `${at}s`)), at);
+    ads.apply(remove(cluster("b0")), 50);
+    await quiet();
+    expect(one.received.length).toBe(1);
+    expect(ads.status().envoys.get("e1")?.applied).toBe(0);
+    one.ack(one.received[0]!);
+    await one.until(() => one.received.length === 2);
+    expect(one.received[1]?.names.toSorted()).toEqual(["a", "b1", "b2"]);
+    one.ack(one.received[1]!);
+    await quiet();
+    expect(ads.status().envoys.get("e1")?.applied).toBe(50);
+  });
+
+  test("what it applied is the oldest that it has not taken, less one", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a"), small("listener", "l")), 1);
+    const one = envoy({ isSilent: true }).subscribe("cluster").subscribe("listener");
+    const applied = () => ads.status().envoys.get("e1")?.applied;
+    await one.until(() => one.received.length === 1);
+    expect(applied()).toBe(0);
+    one.ack(one.received[0]!);
+    await one.until(() => one.received.length === 2);
+    expect(applied()).toBe(0);
+    one.ack(one.received[1]!);
+    await quiet();
+    expect(applied()).toBe(1);
+    ads.apply({ set: [], removed: [] }, 2);
+    expect(applied()).toBe(2);
+    ads.apply(set(cluster("b")), 3);
+    ads.apply({ set: [], removed: [] }, 4);
+    await quiet();
+    expect(applied()).toBe(2);
+    ads.apply(set(cluster("b", "2s")), 5);
+    one.ack(one.received[2]!);
+    await one.until(() => one.received.length === 4);
+    expect(applied()).toBe(4);
+    one.ack(one.received[3]!);
+    await quiet();
+    expect(applied()).toBe(5);
+  });
+
+  test("answers to anything but the last response are none", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(cluster("a")), 1);
+    const one = envoy({ isSilent: true }).subscribe("cluster");
+    await one.until(() => one.received.length === 1);
+    one.ack({ ...one.received[0]!, nonce: "77" });
+    one.ack({ ...one.received[0]!, nonce: "0" }, "bad");
+    ads.apply(set(cluster("a", "2s")), 2);
+    await quiet();
+    expect(one.received.length).toBe(1);
+    expect(ads.status().problems).toEqual([]);
+  });
+
+  test("a large first load comes in parts of a MiB", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(...Array.from({ length: 30_000 }, (_, at) => cluster(`c${at}`))), 1);
+    const one = envoy().subscribe("cluster");
+    await one.until(() => one.held.cluster.size === 30_000);
+    expect(one.received.length).toBeGreaterThan(2);
+    expect(Math.max(...one.received.map(({ bytes }) => bytes))).toBeLessThan(1024 * 1024 + 4096);
+  });
+
+  test("a hundred Envoys, one of which reads nothing and one of which answers nothing: all others are up to date, in no more memory", async () => {
+    const { ads, envoy, clock } = await start();
+    ads.apply(set(...Array.from({ length: 2000 }, (_, at) => [cluster(`c${at}`), endpoints(`c${at}`, 1)]).flat()), 1);
+    const well = Array.from({ length: 98 }, (_, at) =>
+      envoy({ id: `well-${at}`, followsClusters: true }).subscribe("cluster"),
+    );
+    for (const each of well) await each.until(() => each.held.endpoints.size === 2000);
+    const silent = envoy({ id: "silent", cluster: "edge", isSilent: true }).subscribe("cluster");
+    const deaf = envoy({ id: "deaf" }).subscribe("cluster");
+    deaf.pause();
+    await quiet();
+    const before = heldBytes();
+    let seq = 1;
+    for (; seq < 100; seq += 1) {
+      ads.apply(set(...Array.from({ length: 20 }, (_, at) => endpoints(`c${(seq * 20 + at) % 2000}`, seq))), seq);
+      if (seq % 10 === 0) await turn();
+    }
+    ads.apply(set(endpoints("c0", 9)), seq);
+    await well[0]!.until(() => ads.status().envoys.get("well-0")?.applied === seq);
+    for (const each of well)
+      await each.until(() => each.held.endpoints.get("c0") === well[0]!.held.endpoints.get("c0"));
+    await quiet();
+    expect(heldBytes() - before).toBeLessThan(8 * 1024 * 1024);
+    const { envoys } = ads.status();
+    expect(well.filter((_, at) => envoys.get(`well-${at}`)?.applied === seq).length).toBe(98);
+    expect(envoys.get("silent")).toMatchObject({ applied: 0, stuckSince: null });
+    const since = clock.now();
+    clock.advance(40_000);
+    expect(ads.status().envoys.get("silent")).toMatchObject({ connected: true, stuckSince: since });
+    clock.advance(90_000);
+    await silent.until(() => silent.status !== null);
+    expect(silent.status?.code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    expect(ads.status().envoys.get("silent")).toMatchObject({ connected: false });
+    expect(ads.status().envoys.get("well-0")).toMatchObject({ connected: true, stuckSince: null });
+  });
+
+  test("an Envoy that reads nothing is given up, and what waits for it is let go", async () => {
+    const { ads, envoy, clock } = await start();
+    ads.apply(set(...Array.from({ length: 30_000 }, (_, at) => cluster(`c${at}`))), 1);
+    const deaf = envoy();
+    deaf.pause();
+    deaf.subscribe("cluster");
+    await deaf.until(() => ads.status().envoys.get("e1")?.connected === true);
+    clock.advance(130_000);
+    expect(ads.status().envoys.get("e1")).toMatchObject({ connected: false });
+    deaf.resume();
+    await deaf.until(() => deaf.status !== null);
+    expect(deaf.status?.code).not.toBe(grpc.status.OK);
+  });
+
+  test("names of resources that come and go leave nothing behind", async () => {
+    const { ads, envoy } = await start();
+    const one = envoy({ followsClusters: true }).subscribe("cluster");
+    const round = async (at: number) => {
+      const some = Array.from({ length: 500 }, (_, index) => cluster(`r${at}-${index}`));
+      ads.apply(set(...some), at * 2 + 1);
+      await one.until(() => one.held.cluster.size === 500);
+      ads.apply(remove(...some), at * 2 + 2);
+      await one.until(() => one.held.cluster.size === 0);
+      await quiet();
+    };
+    for (let at = 0; at < 4; at += 1) await round(at);
+    const before = heldBytes();
+    for (let at = 4; at < 24; at += 1) await round(at);
+    expect(heldBytes() - before).toBeLessThan(1024 * 1024);
+  });
+});
+
+describe("what is no request", () => {
+  test.each([
+    ["garbage", Buffer.from([0x0a, 0xff, 0x01])],
+    ["a request without a node", Buffer.from([])],
+  ])("%s ends the stream with why", async (_, bytes) => {
+    const { unix } = await start();
+    const client = new grpc.Client(`unix:${unix}`, grpc.credentials.createInsecure());
+    scope.defer(() => client.close());
+    const path = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+    const call = client.makeBidiStreamRequest(
+      path,
+      (value: Buffer) => value,
+      (value: Buffer) => value,
+    );
+    const { promise, resolve } = Promise.withResolvers<grpc.StatusObject>();
+    call
+      .on("error", () => undefined)
+      .on("data", () => undefined)
+      .on("status", resolve);
+    call.write(bytes);
+    expect(await promise).toMatchObject({ code: grpc.status.INVALID_ARGUMENT });
+  });
+
+  test("types without end are too many", async () => {
+    const { envoy } = await start();
+    const one = envoy();
+    for (let at = 0; at < 65; at += 1) one.send({ typeUrl: `type.googleapis.com/some.Thing${at}` });
+    await one.until(() => one.status !== null);
+    expect(one.status).toMatchObject({ code: grpc.status.RESOURCE_EXHAUSTED });
+  });
+
+  test("a gate that stops says so", async () => {
+    const { ads, envoy } = await start();
+    const one = envoy().subscribe("cluster");
+    await quiet();
+    ads[Symbol.dispose]();
+    await one.until(() => one.status !== null);
+    expect(one.status).toMatchObject({ code: grpc.status.UNAVAILABLE });
   });
 });

@@ -186,7 +186,7 @@ export class AdsServer implements Disposable {
       isNews ||= waits >= STUCK_MS && waits < STUCK_MS + 2 * LOOK_MS;
       if (waits < DROP_MS) continue;
       this.#deps.logger.warn({ node: stream.who?.node.id, waitsMs: waits }, "envoy is stuck and given up");
-      stream.cut(`nothing was heard for ${Math.round(waits / 1000)} s`);
+      stream.giveUp(`nothing was heard for ${Math.round(waits / 1000)} s`);
     }
     for (const [id, envoy] of this.#envoys) {
       if (envoy.streams.size > 0 || now - envoy.goneAt < this.#forgetAfter(envoy)) continue;

@@ -118,10 +118,11 @@ export class AdsStream {
     this.#over();
   }
 
-  /** Ends the stream of an Envoy that may not even read why. */
-  cut(details: string): void {
+  /** Gives up an Envoy, which may not even read why. */
+  giveUp(details: string): void {
+    const readsNothing = this.#busySince !== null;
     this.end(grpc.status.DEADLINE_EXCEEDED, details);
-    cutCall(this.#deps.call);
+    if (readsNothing) cutCall(this.#deps.call);
   }
 
   #over(): void {

@@ -126,7 +126,7 @@ export class SimulatedEnvoy implements Disposable {
     this.send({ typeUrl: TYPES[response.type], responseNonce: response.nonce, errorDetail });
   }
 
-  /** Resolves once `holds` does; it is asked after every message. */
+  /** Resolves once `holds` does; it is asked after every message, and now and then. */
   async until(holds: () => boolean, what = holds.toString()): Promise<void> {
     if (holds()) return;
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
@@ -134,11 +134,13 @@ export class SimulatedEnvoy implements Disposable {
       if (holds()) resolve(undefined);
     };
     this.#waiting.add(check);
+    const polling = setInterval(check, 20);
     const timer = setTimeout(() => reject(new Error(`${this.#options.id} waited in vain: ${what}`)), 10_000);
     try {
       await promise;
     } finally {
       clearTimeout(timer);
+      clearInterval(polling);
       this.#waiting.delete(check);
     }
   }
