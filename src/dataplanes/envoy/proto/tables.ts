@@ -1,10 +1,10 @@
 /**
  * Loads every table, so that Any finds what it names: whoever decodes what an Envoy sends, or encodes what others built, imports this file.
  *
- * To add a message: look up its .proto in Envoy's API (envoyproxy/data-plane-api; what is not too new is in node_modules/@grpc/grpc-js-xds/deps),
- * write it into the file of its area in tables/ as its neighbours are, fields with their JSON names and the numbers there, and `field(4, X)`
- * for a message X. A getter names a message that comes later or is the same. Fields that nobody here needs may be left out; those that Envoy
- * deprecated should be. official.test.ts holds it against the .proto, or, where that is newer than the package, wants it in its short list.
+ * To add a message or a field: look it up in Envoy's API (envoyproxy/data-plane-api; what is older is in node_modules/@grpc/grpc-js-xds/deps)
+ * and write it into its area's file in tables/ as its neighbours are: JSON names, the .proto's numbers, `field(4, X)` for a message X, and a
+ * getter where X comes later or is the message itself. What nobody here needs is left out. Then `npx vitest run src/dataplanes/envoy/proto`
+ * holds it against the .proto, or wants it in testing/newer.ts; test/envoy-tables.test.ts holds it against Envoy itself.
  */
 import "./tables/core.ts";
 import "./tables/address.ts";
