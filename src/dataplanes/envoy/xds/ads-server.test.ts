@@ -76,6 +76,19 @@ describe("subscriptions", () => {
     expect(told(one)).toEqual(["endpoints +a", "endpoints +a"]);
   });
 
+  test("that there is nothing of all there are is said once, and not before it is known", async () => {
+    const { ads, envoy } = await start({ isSettled: false });
+    const one = envoy().subscribe("cluster");
+    await quiet();
+    expect(told(one)).toEqual([]);
+    ads.settled();
+    await one.until(() => one.received.length === 1);
+    ads.apply(set(cluster("a")), 1);
+    await one.until(() => one.has("cluster", "a"));
+    expect(told(one)).toEqual(["cluster", "cluster +a"]);
+    await one.until(() => ads.status().envoys.get("e1")?.applied === 1);
+  });
+
   test("a name that is not there is said to be gone at once, and comes when it does", async () => {
     const { ads, envoy } = await start();
     const one = envoy().subscribe("endpoints", "later");

@@ -6,7 +6,7 @@ import { cutCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
 import { decode, encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
 import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
-import { comingRank, goingRank, passesLoad, ROOT_TYPES } from "./order.ts";
+import { comingRank, goingRank, passes, ROOT_TYPES } from "./order.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
 import { type Part, Subscription } from "./subscription.ts";
@@ -216,7 +216,7 @@ export class AdsStream {
     if (!subscription.canSend || !subscription.hasComing) return false;
     for (const before of this.#byComing) {
       if (before === subscription) return true;
-      if (!before.loaded && passesLoad(subscription.type.url, before.type.url)) continue;
+      if (passes(subscription.type.url, before.type.url)) continue;
       if (before.oldestComing <= subscription.oldestComing) return false;
     }
     return true;

@@ -26,9 +26,9 @@ export function goingRank(url: string): number {
 }
 
 /**
- * Whether a first load of `before` does not hold back `url`: endpoints are told while clusters are still coming, since an Envoy waits for
- * those of each cluster only so long.
+ * Whether what comes of `before` does not hold back `url`: endpoints are told while clusters are still coming. An Envoy takes clusters (its
+ * ACK) only once it has the endpoints of each, and waits for them only so long.
  */
-export function passesLoad(url: string, before: string): boolean {
+export function passes(url: string, before: string): boolean {
   return url === ENDPOINTS && before === CLUSTER;
 }

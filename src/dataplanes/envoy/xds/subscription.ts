@@ -23,6 +23,8 @@ export type Part =
     }
   | { readonly kind: "gone"; readonly ids: readonly number[] };
 
+const EMPTY: Part = Object.freeze({ kind: "set", ids: [], entries: [], versions: [] });
+
 /** A response that is on its way, or was neither taken nor refused yet. */
 interface Outstanding {
   readonly nonce: string;
@@ -58,6 +60,8 @@ export class Subscription {
   readonly #going = new Lane();
   #isFirst = true;
   #isWildcard = false;
+  /** Asked for all there is, of which there is nothing: an Envoy that starts waits to hear so. */
+  #owesEmpty = false;
   /** Asked for by name. */
   readonly #named = new IdSet();
   /** What the Envoy has, as far as it was told. */
@@ -110,22 +114,11 @@ export class Subscription {
     return this.#gone.size > 0;
   }
 
-  get hasAbsent(): boolean {
-    return this.#absent.size > 0;
-  }
-
   /** Takes what the Envoy says. Throws `too_large` where it asks for too much. */
   hear(request: DeltaDiscoveryRequest): void {
     this.#hearVerdict(request);
-    const versions = new Map(this.#isFirst ? Object.entries(request.initialResourceVersions ?? {}) : []);
-    const { resourceNamesSubscribe: names = [], resourceNamesUnsubscribe: unwanted = [] } = request;
-    // A first request without names is one for all: that is how it was before there was "*".
-    if ((this.#isFirst && names.length === 0) || names.includes(WILDCARD)) this.#subscribeAll(versions);
-    for (const name of names) if (name !== WILDCARD) this.#subscribe(name, versions.get(name));
-    for (const name of unwanted) {
-      if (name === WILDCARD) this.#unsubscribeAll();
-      else this.#unsubscribe(name);
-    }
+    this.#hearNames(request);
+    this.#owesEmpty ||= this.#isFirst && this.#isWildcard && this.#changed.size === 0 && this.#held.size === 0;
     this.#isFirst = false;
     this.#noteLoad();
   }
@@ -155,8 +148,9 @@ export class Subscription {
     return collectGone(this.#gone);
   }
 
+  /** Names that are not there, or that there is nothing at all: what can only be said once it is known. */
   nextAbsent(): Part | null {
-    return collectGone(this.#absent);
+    return this.#owesEmpty ? EMPTY : collectGone(this.#absent);
   }
 
   /** A part is on its way under this nonce, now (epoch ms). */
@@ -169,6 +163,7 @@ export class Subscription {
       if (kind === "set") this.#hold(id);
       else this.#absent.delete(id);
     }
+    this.#owesEmpty = false;
     const isLast = waiting.size === 0;
     if (isLast) this.#laneOf(kind).sentAll();
     this.#outstanding = { nonce, kind, ids, versions, isLast, at: now };
@@ -177,6 +172,18 @@ export class Subscription {
   /** Gives back what is held of the type, once the stream is over. */
   end(): void {
     for (const set of [this.#named, this.#held]) for (const id of set) this.type.release(id);
+  }
+
+  #hearNames(request: DeltaDiscoveryRequest): void {
+    const versions = new Map(this.#isFirst ? Object.entries(request.initialResourceVersions ?? {}) : []);
+    const { resourceNamesSubscribe: names = [], resourceNamesUnsubscribe: unwanted = [] } = request;
+    // A first request without names is one for all: that is how it was before there was "*".
+    if ((this.#isFirst && names.length === 0) || names.includes(WILDCARD)) this.#subscribeAll(versions);
+    for (const name of names) if (name !== WILDCARD) this.#subscribe(name, versions.get(name));
+    for (const name of unwanted) {
+      if (name === WILDCARD) this.#unsubscribeAll();
+      else this.#unsubscribe(name);
+    }
   }
 
   /** Only the last response can be spoken of: there is never more than one. */
