@@ -67,6 +67,7 @@ export function buildBootstrap(options: BootstrapOptions): object {
         typed_config: { "@type": `${API}.extensions.bootstrap.internal_listener.v3.InternalListener` },
       },
     ],
+    layered_runtime: { layers: [{ name: "taskgate", static_layer: RUNTIME }] },
     overload_manager: {
       resource_monitors: [
         {
@@ -87,6 +88,9 @@ export function buildBootstrap(options: BootstrapOptions): object {
     },
   };
 }
+
+/** Patterns of what is revoked, and of names that no job may see, are larger than what Envoy thinks anybody would write. */
+const RUNTIME = { "re2.max_program_size.error_level": 1_000_000, "re2.max_program_size.warn_level": 1_000_000 };
 
 /** Beginnings of the names of what it keeps figures of. */
 const STATS = [

@@ -38,6 +38,7 @@ beforeAll(async () => {
     ...{ socketPath, apiSocket, logger: silentLogger, site: { gateHost: "taskgate.localhost" } },
     address: { host: "127.0.0.1", port: 0, tls: { ...GATE, clientAuthority: ENVOY.certificate } },
     find: (head) => (head.host.startsWith(`${HOST}:`) ? route : null),
+    ownSecret: "own",
     isAdmin: (identity) => identity.name === "root",
     explain(question) {
       asked.push(question);
@@ -72,7 +73,7 @@ test("says why a job does not answer, in the form that was asked for", async () 
   const page = await ask({ host: `${HOST}:7080`, accept: "text/html", "x-request-id": "r1" });
   expect([page.status, page.headers["x-taskgate-error"], page.headers["retry-after"]]).toEqual([503, "starting", "1"]);
   expect(page.body).toContain("<h1>nb is starting</h1>");
-  expect(page.headers["x-request-id"]).toBe("r1");
+  expect(page.headers).toMatchObject({ "x-request-id": "r1", "x-tg-own": "own" });
   const json = await ask({ host: `${HOST}:7080`, accept: "application/json" }, { method: "POST", body: "ignored" });
   expect(JSON.parse(json.body)).toMatchObject({ error: { code: "starting" } });
   expect((await ask({ host: `${HOST}:7080` }, { method: "HEAD" })).body).toBe("");

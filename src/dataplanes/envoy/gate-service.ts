@@ -19,6 +19,8 @@ import type { Explain } from "../dataplane.ts";
 import { NOTICES } from "../notices.ts";
 import { formFor, type Notice, renderNotice } from "../pages.ts";
 import { parseHost } from "../parse-host.ts";
+import { OWN_FIELD } from "./authz/answer-script.ts";
+import { SCOPED_FIELD } from "./authz/verdict.ts";
 import type { GrpcTls } from "./grpc-server.ts";
 
 export interface GateServiceDeps {
@@ -33,6 +35,8 @@ export interface GateServiceDeps {
   /** The route of a request that came here in the place of its job. */
   find(head: RequestHead): Route | null;
   isAdmin(identity: Identity, groups: readonly Identity[]): boolean;
+  /** By which Envoys know an answer for the gate's own; they take it out. See `AuthzDeps.ownSecret`. */
+  readonly ownSecret: string;
   readonly logger: Logger;
 }
 
@@ -43,9 +47,8 @@ export interface GateService extends AsyncDisposable {
   renewTls(tls: GrpcTls): void;
 }
 
-/** Names that Envoys alone set here: they take out what visitors sent under them. */
+/** Envoys alone set it here: they take out what visitors sent under that name. */
 const ATTEMPTS = "x-envoy-attempt-count";
-const SCOPED = "x-tg-scoped";
 
 /** More than a data plane lets through and adds. */
 const HEADER_BYTES = 2 * 1024 * 1024;
@@ -162,6 +165,7 @@ async function serveRequest(deps: GateServiceDeps, asked: Asked, answered: Answe
   const session = route === null ? null : sessionOf(deps, asked.headers, route);
   const failure = Number(asked.headers[ATTEMPTS] ?? 1) > 1 ? "connect_failed" : "no_endpoint";
   const explanation = await deps.explain({ route, head, session, failure: route === null ? null : failure });
+  answered.setHeader(OWN_FIELD, deps.ownSecret);
   sayNotice(asked, answered, head, explanation);
 }
 
@@ -198,7 +202,7 @@ function headOf(asked: Asked): RequestHead {
 /** Who was let in, by what the job would be told of them. Whoever has a token for less than all they may is nobody here. */
 function sessionOf(deps: GateServiceDeps, headers: IncomingHttpHeaders, route: Route): Session | null {
   const user = headers["x-taskgate-user"];
-  if (typeof user !== "string" || headers[SCOPED] !== undefined) return null;
+  if (typeof user !== "string" || headers[SCOPED_FIELD] !== undefined) return null;
   try {
     const identity = parseUser(decodeURIComponent(user), "");
     const listed = headers["x-taskgate-groups"];

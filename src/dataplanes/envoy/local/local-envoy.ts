@@ -177,7 +177,7 @@ export class LocalEnvoy implements AsyncDisposable {
       ...["--service-node", `local-${String(epoch)}`, "--concurrency", String(threads)],
       ...["--base-id", String(files.baseId), "--restart-epoch", String(epoch)],
       ...["--socket-path", files.restartSocket, "--socket-mode", "600"],
-      ...["--drain-strategy", "immediate", "--drain-time-s", graceS, "--parent-shutdown-time-s", graceS],
+      ...["--file-flush-interval-msec", "500", "--drain-strategy", "immediate", "--drain-time-s", graceS, "--parent-shutdown-time-s", graceS],
     ];
   }
 

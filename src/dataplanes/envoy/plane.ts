@@ -1,0 +1,345 @@
+import { createHmac } from "node:crypto";
+import type { AccessLogConfig, LimitsConfig } from "../../config/schema.ts";
+import {
+  type Certificate,
+  type Gatekeeper,
+  GatewayError,
+  type Identity,
+  type Problem,
+  type Route,
+  type RouteTable,
+  type Session,
+  type Site,
+  type TableDiff,
+} from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { DataPlane, Explain, PlaneStatus } from "../dataplane.ts";
+import type { PlaneFigures } from "../figures.ts";
+import type { DialRules } from "../forbidden-target.ts";
+import { StatusBoard } from "../status-board.ts";
+import { type Authz, createAuthz, type Verification } from "./authz/authz.ts";
+import { earlyMutations, httpFilters } from "./authz/filters.ts";
+import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
+import { type GateService, startGateService } from "./gate-service.ts";
+import { type GrpcServer, type GrpcTls, startGrpcServer } from "./grpc-server.ts";
+import type { LocalEnvoy } from "./local/local-envoy.ts";
+import { LOCAL_FLEET } from "./names.ts";
+import type { FleetSettings } from "./resources/settings.ts";
+import { Translator } from "./resources/translator.ts";
+import { holdFilters } from "./watch/hold-filters.ts";
+import { accessLogs } from "./watch/loggers.ts";
+import { startWatch, type Watch } from "./watch/watch.ts";
+import { AdsServer } from "./xds/ads-server.ts";
+import type { Admit } from "./xds/ads-stream.ts";
+
+/** Certificates of visitors' side, kept current. */
+export interface CertificateSource {
+  /** The first is for who names no server that another one is for. Always as many. */
+  readonly certificates: readonly Certificate[];
+  readonly problems: readonly Problem[];
+  onChange(call: () => void): void;
+}
+
+/** Envoys that run elsewhere. */
+export interface RemoteFleet extends FleetSettings {
+  /** One of these names is in the certificate of each of its Envoys. */
+  readonly clients: readonly string[];
+}
+
+export interface EnvoyPlaneDeps {
+  readonly site: Site;
+  readonly limits: LimitsConfig;
+  /** The same in every life of the gate. Never logged. */
+  readonly secret: string;
+  /** Id of the table's listener. */
+  readonly listener: string;
+  readonly dialRules: DialRules;
+  readonly requestId: "keep" | "replace";
+  readonly accessLog: AccessLogConfig;
+  /** Addresses and networks whose connections begin with a PROXY header. */
+  readonly proxiesFrom: readonly string[];
+  /** null: visitors speak without TLS. */
+  readonly certificates: CertificateSource | null;
+  /** The Envoy of this machine, not yet started: owned by the plane from now on. null: there is none. */
+  readonly local: LocalFleet | null;
+  readonly fleets: readonly RemoteFleet[];
+  /** What they connect to; null: there are none. */
+  readonly remote: RemoteAddresses | null;
+  /** Where the gate's own page and API are. */
+  readonly apiSocket: string;
+  readonly gatekeeper: Gatekeeper;
+  readonly verification: Verification &
+    ServiceMetadataDeps & {
+      /** The session that claims say which an Envoy has verified; null: they are none, or it is void. */
+      sessionOf(claims: unknown): Session | null;
+    };
+  readonly explain: Explain;
+  isAdmin(identity: Identity, groups: readonly Identity[]): boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface LocalFleet {
+  readonly listen: FleetSettings["listen"];
+  readonly controlSocket: string;
+  readonly gateSocket: string;
+  /** Makes it; `changed` is to be called when its problems change. */
+  create(changed: () => void): LocalEnvoy;
+}
+
+export interface RemoteAddresses {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly gateAddress: { readonly host: string; readonly port: number };
+  /** null: both are loopback. */
+  readonly tls: GrpcTls | null;
+}
+
+const NAME = "envoy";
+/** Of what is there before any table, as Envoys are told; those of tables are one higher there. */
+const FIRST_SEQ = 1;
+const READY_MS = 15_000;
+
+/** The data plane of Envoys: tells them what there is, answers what they ask, and looks after the one of this machine. */
+export class EnvoyPlane implements DataPlane {
+  readonly name = NAME;
+  readonly #deps: EnvoyPlaneDeps;
+  readonly #board: StatusBoard;
+  readonly #ads: AdsServer;
+  readonly #authz: Authz;
+  readonly #translator: Translator;
+  readonly #ownSecret: string;
+  readonly #local: LocalEnvoy | null;
+  readonly #running = new AsyncDisposableStack();
+  #watch: Watch | null = null;
+  #grpc: GrpcServer | null = null;
+  #gate: GateService | null = null;
+  #table: RouteTable | null = null;
+
+  constructor(deps: EnvoyPlaneDeps) {
+    const { site, clock, secret, explain, gatekeeper, verification, logger } = deps;
+    this.#deps = deps;
+    this.#board = new StatusBoard(clock, () => this.#status());
+    const changed = (): void => this.#board.changed();
+    this.#ads = new AdsServer({ admit: createAdmit(deps.fleets), clock, logger, changed });
+    const ownSecret = derive(secret, "own answers");
+    this.#ownSecret = ownSecret;
+    const { frameOf, foreignAuthorization } = verification;
+    this.#authz = createAuthz({
+      ...{ gatekeeper, verification, explain, site, ownSecret, clock, logger, frameOf, foreignAuthorization },
+    });
+    const { credentialFields } = verification;
+    const filters = { credentialFields, ownSecret, secure: site.secure };
+    const { limits, listener, dialRules, requestId, proxiesFrom, certificates } = deps;
+    this.#translator = new Translator({
+      ...{ site, limits, secret, listener, dialRules, requestId, proxiesFrom },
+      fleets: [...localFleet(deps), ...deps.fleets],
+      certificates: certificates?.certificates.length ?? 0,
+      // In a listener: another one with every start of the gate would end what is open.
+      via: `taskgate-${derive(secret, "via").slice(0, 12)}`,
+      early: earlyMutations(filters),
+      filters: [...httpFilters(filters), ...holdFilters()],
+      accessLog: accessLogs(),
+      metadata: (route) => serviceMetadata(verification, route),
+    });
+    this.#local = deps.local?.create(changed) ?? null;
+    certificates?.onChange(() => {
+      this.#tellCertificates();
+      changed();
+    });
+  }
+
+  /** Serves Envoys, and starts the one of this machine. Throws where an address is taken, or that Envoy cannot be started. */
+  async start(): Promise<void> {
+    const { local, remote, accessLog, gatekeeper, clock, logger, limits, verification } = this.#deps;
+    const watch = this.#running.use(
+      await startWatch({
+        ...{ gatekeeper, clock, logger, accessLog, failures: limits.ejectAfter },
+        routeOf: (cluster) => this.#routeOf(cluster),
+        decided: (use) => this.#authz.decided(use),
+        sessionOf: (claims) => verification.sessionOf(claims),
+        changed: () => this.#board.changed(),
+        used: () => this.#board.used(),
+      }),
+    );
+    this.#watch = watch;
+    this.#ads.apply({ set: [...this.#translator.start(), ...this.#authz.resources()], removed: [] }, FIRST_SEQ);
+    this.#tellCertificates();
+    this.#running.use(verification.observe(() => this.#tellVerification()));
+    const tls = remote?.tls ?? null;
+    this.#grpc = this.#running.use(
+      await startGrpcServer({
+        addresses: [
+          ...(local === null ? [] : [{ unix: local.controlSocket }]),
+          ...(remote === null ? [] : [remote.address]),
+        ],
+        ...(tls !== null && { tls }),
+        services: [this.#ads.service, this.#authz.service, ...watch.services],
+        logger,
+      }),
+    );
+    this.#running.use(this.#ads); // ends its streams before the server that carries them
+    this.#gate = this.#running.use(await this.#startGateService());
+    if (this.#local !== null) {
+      this.#running.use(this.#local);
+      await this.#local.start();
+    }
+  }
+
+  /**
+   * Resolves when the local Envoy listens. Throws `conflict` where its port was taken meanwhile, `unavailable` where it does not come to it
+   * within 15 s.
+   */
+  async ready(): Promise<void> {
+    if (this.#local === null) return;
+    const { clock } = this.#deps;
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    using scope = new DisposableStack();
+    scope.use(
+      this.#board.observe(({ instances, problems }) => {
+        if ([...instances.values()].some(({ connected, applied }) => connected && applied >= 0)) resolve(undefined);
+        const refused = problems.find(({ subject, code }) => subject === "envoy" && code === "envoy_refused");
+        if (refused !== undefined) reject(new GatewayError("conflict", `listen.address: ${refused.message}`));
+      }),
+    );
+    scope.use(clock.after(READY_MS, () => reject(new GatewayError("unavailable", "Envoy does not begin to listen"))));
+    await promise;
+  }
+
+  apply(table: RouteTable, diff: TableDiff): void {
+    this.#table = table;
+    this.#authz.apply(table, diff);
+    const change = this.#translator.translate(table, diff);
+    const verified = verifiesByOthers(diff) ? this.#authz.resources() : [];
+    this.#ads.apply({ set: [...verified, ...change.set], removed: change.removed }, this.#seq);
+    this.#watch?.apply(diff);
+    this.#board.changed();
+  }
+
+  /** All sources were heard once: what is in no table now is gone. Before, Envoys that ran on while there was no gate keep what they have. */
+  settled(): void {
+    this.#ads.settled();
+  }
+
+  observe(listener: (status: PlaneStatus) => void): Disposable {
+    return this.#board.observe(listener);
+  }
+
+  figures(): Promise<PlaneFigures> {
+    if (this.#watch === null) throw new Error("the plane was not started");
+    return Promise.resolve(this.#watch.figures);
+  }
+
+  /** New certificates for what Envoys elsewhere connect to. */
+  renewTls(tls: GrpcTls): void {
+    this.#grpc?.renewTls(tls);
+    this.#gate?.renewTls(tls);
+  }
+
+  /** Another process of the local Envoy takes over. */
+  async restart(): Promise<void> {
+    await this.#local?.restart();
+  }
+
+  /** Of the local Envoy alone: those elsewhere go on without a gate. */
+  async drain(deadline: number): Promise<void> {
+    await this.#local?.drain(deadline);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#board[Symbol.dispose]();
+    await this.#running.disposeAsync();
+  }
+
+  get #seen(): Pick<PlaneStatus, "endpoints" | "lastUsed"> {
+    return this.#watch ?? { endpoints: new Map(), lastUsed: new Map() };
+  }
+
+  get #seq(): number {
+    return FIRST_SEQ + (this.#table?.revision.seq ?? 0);
+  }
+
+  #startGateService(): Promise<GateService> {
+    const { local, remote, site, apiSocket, explain, logger } = this.#deps;
+    return startGateService({
+      ...{ site, apiSocket, explain, logger, ownSecret: this.#ownSecret },
+      socketPath: local?.gateSocket ?? null,
+      address: remote === null ? null : { ...remote.gateAddress, tls: remote.tls },
+      find: (head) => this.#authz.find(head),
+      isAdmin: (identity, groups) => this.#deps.isAdmin(identity, groups),
+    });
+  }
+
+  #routeOf(cluster: string): Route | undefined {
+    const id = this.#translator.routeId(cluster);
+    return id === undefined ? undefined : this.#table?.routes.get(id);
+  }
+
+  #tellVerification(): void {
+    this.#ads.apply({ set: this.#authz.resources(), removed: [] }, this.#seq);
+  }
+
+  #tellCertificates(): void {
+    const { certificates } = this.#deps;
+    if (certificates !== null) this.#ads.apply(this.#translator.secrets(certificates.certificates), this.#seq);
+  }
+
+  #status(): PlaneStatus {
+    const { envoys, problems } = this.#ads.status();
+    const instances = new Map<string, { readonly applied: number; readonly connected: boolean }>();
+    const isLocalHere = [...envoys.values()].some(({ fleet, connected }) => fleet === LOCAL_FLEET && connected);
+    for (const [id, { fleet, connected, applied }] of envoys) {
+      if (connected || fleet !== LOCAL_FLEET) instances.set(id, { connected, applied: applied - FIRST_SEQ });
+    }
+    if (this.#local !== null && !isLocalHere) instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ });
+    return {
+      instances,
+      endpoints: this.#seen.endpoints,
+      lastUsed: this.#seen.lastUsed,
+      problems: [...problems, ...this.#problems],
+    };
+  }
+
+  get #problems(): readonly Problem[] {
+    const { certificates } = this.#deps;
+    return [...this.#translator.problems, ...(this.#local?.problems ?? []), ...(certificates?.problems ?? [])];
+  }
+}
+
+function localFleet({ local }: EnvoyPlaneDeps): FleetSettings[] {
+  return local === null ? [] : [{ name: LOCAL_FLEET, listen: local.listen }];
+}
+
+/** Whether sessions are verified by something else than before: by other keys, or among other fields that name a service. */
+function verifiesByOthers({ rest, routes }: TableDiff): boolean {
+  return (
+    rest ||
+    routes.set.some(({ match }) => match.by === "headers") ||
+    routes.removed.some((id) => id.startsWith("headers "))
+  );
+}
+
+/** Who is of which fleet: the local one by its socket, others by their certificates. */
+function createAdmit(fleets: readonly RemoteFleet[]): Admit {
+  const byName = new Map(fleets.map((fleet) => [fleet.name, fleet]));
+  return ({ cluster }, peer) => {
+    if (peer.kind === "unix") return { fleet: LOCAL_FLEET };
+    const fleet = byName.get(cluster);
+    if (fleet === undefined) return { refused: "denied", message: `there is no fleet ${cluster}` };
+    if (peer.kind === "loopback" || fleet.clients.some((name) => peer.names.includes(name))) return { fleet: cluster };
+    return { refused: "denied", message: `the certificate names none of the clients of fleet ${cluster}` };
+  };
+}
+
+function derive(secret: string, purpose: string): string {
+  return createHmac("sha256", secret).update(`envoy ${purpose}`).digest("base64url");
+}
+
+/** A plane that serves; dispose of it. Throws what `EnvoyPlane.start` throws, and nothing of it is left then. */
+export async function startEnvoyPlane(deps: EnvoyPlaneDeps): Promise<EnvoyPlane> {
+  await using scope = new AsyncDisposableStack();
+  const plane = scope.use(new EnvoyPlane(deps));
+  await plane.start();
+  scope.move();
+  return plane;
+}

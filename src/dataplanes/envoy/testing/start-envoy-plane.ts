@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { envoyProgram } from "../../../../testbed/envoy.ts";
+import { AccessLogConfig, LimitsConfig, RequestIdConfig } from "../../../config/schema.ts";
+import { systemClock } from "../../../platform/clock.ts";
+import { silentLogger } from "../../../platform/logger.ts";
+import { freePort } from "../../testing/apps.ts";
+import type { StartPlane } from "../../testing/rig.ts";
+import { buildBootstrap } from "../bootstrap.ts";
+import { envoyFiles, makeEnvoyFolder } from "../local/envoy-files.ts";
+import { type EnvoyProgram, findEnvoy } from "../local/find-envoy.ts";
+import { LocalEnvoy } from "../local/local-envoy.ts";
+import { LOCAL_FLEET } from "../names.ts";
+import { type EnvoyPlaneDeps, startEnvoyPlane } from "../plane.ts";
+
+let found: Promise<EnvoyProgram> | null = null;
+
+/** A real Envoy of its own for each plane, at a free port of the loopback: what every suite about this plane attacks. */
+export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, observe, tls, proxyFrom }) => {
+  found ??= envoyProgram().then((path) => findEnvoy({ configured: path, environment: {} }));
+  const program = await found;
+  await using scope = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), "taskgate-"));
+  scope.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const files = envoyFiles(join(folder, "envoy"));
+  makeEnvoyFolder(files);
+  const port = await freePort();
+  const address = "127.0.0.1";
+  const site = {
+    ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
+    ...{ secure: tls !== null, port, dial: address },
+  };
+  const allLimits = { ...LimitsConfig.parse({}), ...limits };
+  const bootstrap = buildBootstrap({
+    fleet: LOCAL_FLEET,
+    admin: { unix: files.adminSocket },
+    control: { unix: files.controlSocket },
+    gate: { unix: files.gateSocket },
+    tls: null,
+    connections: allLimits.connections,
+  });
+  const plane = scope.use(
+    await startEnvoyPlane({
+      ...{ site, gatekeeper, explain, listener: "main", secret: "secret of a test", limits: allLimits },
+      ...{ proxiesFrom: proxyFrom, clock: systemClock, logger: silentLogger },
+      dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
+      requestId: RequestIdConfig.parse(observe.requestId),
+      accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
+      certificates: null,
+      local: {
+        ...{ listen: { ip: address, port }, controlSocket: files.controlSocket, gateSocket: files.gateSocket },
+        create: (changed) =>
+          new LocalEnvoy({
+            ...{ program, files, bootstrap, address, port, threads: 1, graceMs: 1000, logBytes: 1_000_000, changed },
+            ...{ clock: systemClock, logger: silentLogger },
+          }),
+      },
+      ...{ fleets: [], remote: null, apiSocket: join(folder, "api.sock") },
+      verification: NOBODY_VERIFIED,
+      isAdmin: () => false,
+    }),
+  );
+  plane.settled();
+  await plane.ready();
+  const running = scope.move();
+  return { plane, site, port, address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+};
+
+/** The gate is asked about everybody. */
+const NOBODY_VERIFIED: EnvoyPlaneDeps["verification"] = {
+  cookie: "taskgate-session",
+  credentialFields: [],
+  foreignAuthorization: false,
+  revoked: () => ({ ids: [], users: [], before: 0 }),
+  observe: () => ({ [Symbol.dispose]: () => undefined }),
+  sessionOf: () => null,
+  frameOf: () => undefined,
+};
