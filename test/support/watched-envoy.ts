@@ -197,7 +197,12 @@ function listener(name: string, portValue: number, typedConfig: object): object 
 function cluster(name: string, address: object, http2: boolean): object {
   const protocol = http2 ? { http2ProtocolOptions: {} } : { httpProtocolOptions: {} };
   return {
-    ...{ name, type: "STATIC", connectTimeout: "1s" },
+    ...{
+      name,
+      type: "STATIC",
+      connectTimeout: "1s",
+      circuitBreakers: { thresholds: [{ maxRequests: 1e6, maxConnections: 1e6 }] },
+    },
     typedExtensionProtocolOptions: { [HTTP_OPTIONS]: { "@type": TYPE + HTTP_OPTIONS, explicitHttpConfig: protocol } },
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
   };
