@@ -55,6 +55,7 @@ const READERS: Readers = {
   frame: (value, what) => readWord(value, what, FRAME),
   writeAction: line,
   assertion: (value, what) => readChoice(value, what, ["none", "session", "fresh"] as const),
+  unheld: (value, what) => readChoice(value, what, ["keep", "close"] as const),
   cull: (value, what) => readWord(value, what, CULL),
 };
 const NAMES = Object.keys(READERS);

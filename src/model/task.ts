@@ -56,6 +56,11 @@ export interface Policy {
   readonly writeAction?: string;
   /** What the job is given to verify who asks: as old as the session (the default), fresh within a minute, or nothing. */
   readonly assertion?: "none" | "session" | "fresh";
+  /**
+   * What becomes of what is open through a plane that goes on without its gate (Envoy) when the gate that could end it is gone: it stays and
+   * is listed (the default), or it is closed, and nothing that lasts is let in while there is no gate.
+   */
+  readonly unheld?: "keep" | "close";
   /** How long nobody may use it before its task is stopped (`2h`), or `never`; absent: as configured. */
   readonly cull?: string;
 }

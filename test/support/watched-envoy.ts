@@ -163,7 +163,7 @@ function bootstrap(led: readonly Led[], [http, tcp]: readonly [number, number], 
       clusters: [
         ...led.map(({ cluster: name, port, strict, http2 }) => ({
           ...cluster(name, { socketAddress: { address: "127.0.0.1", portValue: port } }, http2 === true),
-          metadata: { filterMetadata: { taskgate: { strict: strict === true } } },
+          metadata: { filterMetadata: { taskgate: strict === true ? { unheld: "close" } : {} } },
         })),
         cluster(CONTROL_CLUSTER, { pipe: { path: control } }, true),
       ],

@@ -64,6 +64,7 @@ const Policy = z.strictObject({
   frame: z.string().min(1).max(4096).optional(),
   writeAction: z.string().min(1).max(512).optional(),
   assertion: z.enum(["none", "session", "fresh"]).optional(),
+  unheld: z.enum(["keep", "close"]).optional(),
 });
 
 /** `IP:PORT`, checked where it is read. */

@@ -16,7 +16,11 @@ export const KEY = Object.freeze({
   prefix: "prefix",
   /** `yes`: the job is told its own address as Host. */
   rewritesHost: "rewritesHost",
+  /** `UNHELD_CLOSE`: what lasts ends with the gate that could end it. */
+  unheld: "unheld",
 });
+
+export const UNHELD_CLOSE = "close";
 
 export const MODE = Object.freeze({ public: "public", self: "self" });
 
@@ -42,6 +46,7 @@ export function serviceMetadata(deps: ServiceMetadataDeps, route: Route): Readon
     ...frameMetadata(frame),
     ...(match.by === "path" && match.strip && match.prefix !== "/" && { [KEY.prefix]: match.prefix }),
     ...(policy.rewriteHost === true && { [KEY.rewritesHost]: "yes" }),
+    ...(policy.unheld === "close" && { [KEY.unheld]: UNHELD_CLOSE }),
   };
 }
 

@@ -1,9 +1,10 @@
+import { KEY, UNHELD_CLOSE } from "../authz/service-metadata.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
 import { ExternalProcessor, type ProcessingMode } from "../proto/tables/ext-proc.ts";
 import { ExtensionWithMatcher, SkipFilter } from "../proto/tables/http-filters.ts";
 import type { Predicate } from "../proto/tables/xds-matcher.ts";
-import { allOf, answerHeader, anyOf, clusterSays, not, pattern, requestHeader } from "./predicates.ts";
+import { allOf, answerHeader, anyOf, not, pattern, requestHeader, serviceSays } from "./predicates.ts";
 
 /** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
 export const HOLD_NAMESPACE = "taskgate.hold";
@@ -11,9 +12,6 @@ export const HOLD_NAMESPACE = "taskgate.hold";
 export const JWT_NAMESPACE = "envoy.filters.http.jwt_authn";
 export const RBAC_NAMESPACE = "envoy.filters.http.rbac";
 export const AUTHZ_NAMESPACE = "envoy.filters.http.ext_authz";
-/** What a cluster's metadata say of its service, and the key by which it wants what is open to end with the gate that could end it. */
-export const SERVICE_NAMESPACE = "taskgate";
-export const STRICT_KEY = "strict";
 
 /** What the gate hears of a request that it holds, by these names. */
 export const ATTRIBUTES = Object.freeze({
@@ -73,7 +71,7 @@ const FROM_ANSWER: ProcessingMode = { ...FROM_REQUEST, requestHeaderMode: "SKIP"
  * that are strict, what lasts ends when the gate that holds it is gone, and does not begin without one.
  */
 export function holdFilters(): readonly object[] {
-  const strict = clusterSays(SERVICE_NAMESPACE, STRICT_KEY);
+  const strict = serviceSays(KEY.unheld, UNHELD_CLOSE);
   return [
     holdFilter("taskgate.hold", { when: allOf(LONG_REQUEST, not(strict)), mode: FROM_REQUEST, strict: false }),
     holdFilter("taskgate.hold-strict", { when: allOf(LONG_REQUEST, strict), mode: FROM_REQUEST, strict: true }),

@@ -1,13 +1,14 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
 import type { RequestHead } from "../../../model/index.ts";
+import { CLAIMS } from "../authz/cel.ts";
 import { grpcMethod } from "../proto/grpc-method.ts";
 import type { Json, Struct } from "../proto/kit.ts";
 import { ProcessingRequest, ProcessingResponse } from "../proto/tables/ext-proc.ts";
 import type { Book, BookDeps } from "./book.ts";
 import { kindOf } from "./facts.ts";
 import { ATTRIBUTES, AUTHZ_NAMESPACE, HOLD_NAMESPACE, JWT_NAMESPACE, RBAC_NAMESPACE } from "./hold-filters.ts";
-import { CLAIMS_KEY, POLICY_KEY, TAGS } from "./loggers.ts";
+import { POLICY_KEY, TAGS } from "./loggers.ts";
 
 type Call = ServerDuplexStream<ProcessingRequest, ProcessingResponse>;
 
@@ -124,7 +125,7 @@ class HeldStream {
 
 function shownIn(metadata: Readonly<Record<string, Struct>>) {
   const { [JWT_NAMESPACE]: jwt = {}, [RBAC_NAMESPACE]: rbac = {}, [AUTHZ_NAMESPACE]: authz = {} } = metadata;
-  const claims = jwt[CLAIMS_KEY];
+  const claims = jwt[CLAIMS];
   const { sid, iat } = isObject(claims) ? claims : {};
   const tags: Record<string, string> = {};
   const put = (tag: string, value: Json | undefined) => {

@@ -1,3 +1,4 @@
+import { CLAIMS } from "../authz/cel.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
 import {
@@ -11,8 +12,6 @@ import { AUTHZ_NAMESPACE, HOLD_NAMESPACE, JWT_NAMESPACE, RBAC_NAMESPACE } from "
 /** Logs, by what their entries are about. */
 export const LOGS = Object.freeze({ requests: "requests", connections: "connections", tries: "failed-tries" });
 
-/** Claims of a session are in the payload by this name (`payload_in_metadata` of the filter that verifies it). */
-export const CLAIMS_KEY = "session";
 /** Names the rule by which Envoy let a request pass without asking; those of sessions begin with `SESSION_POLICY`. */
 export const POLICY_KEY = "shadow_effective_policy_id";
 export const SESSION_POLICY = "a-";
@@ -51,8 +50,8 @@ function metadataTag(tag: string, key: string, path: readonly string[]): CustomT
 }
 
 const REQUEST_TAGS: readonly CustomTag[] = [
-  metadataTag(TAGS.session, JWT_NAMESPACE, [CLAIMS_KEY, "sid"]),
-  metadataTag(TAGS.issued, JWT_NAMESPACE, [CLAIMS_KEY, "iat"]),
+  metadataTag(TAGS.session, JWT_NAMESPACE, [CLAIMS, "sid"]),
+  metadataTag(TAGS.issued, JWT_NAMESPACE, [CLAIMS, "iat"]),
   metadataTag(TAGS.policy, RBAC_NAMESPACE, [POLICY_KEY]),
   metadataTag(TAGS.use, AUTHZ_NAMESPACE, ["use"]),
   metadataTag(TAGS.code, AUTHZ_NAMESPACE, ["code"]),

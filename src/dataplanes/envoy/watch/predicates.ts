@@ -1,3 +1,4 @@
+import { is, ofService } from "../authz/cel.ts";
 import { pack } from "../proto/kit.ts";
 import { HttpRequestHeaderMatchInput, HttpResponseHeaderMatchInput } from "../proto/tables/matcher.ts";
 import {
@@ -37,26 +38,13 @@ export function pattern(regex: string): XdsStringMatcher {
   return { safeRegex: { googleRe2: {}, regex } };
 }
 
-/** Whether the cluster's metadata, in the namespace, has `true` by the key. Its expression is written as a tree: Envoy has no parser of CEL. */
-export function clusterSays(namespace: string, key: string): Predicate {
+/** Whether `serviceMetadata` says this of the service that the request is led to. */
+export function serviceSays(key: string, value: string): Predicate {
+  const expr = is(ofService(key), value) as Expr;
   return {
     singlePredicate: {
       input: { name: "cel", typedConfig: pack(HttpAttributesCelMatchInput, {}) },
-      customMatch: {
-        name: "cel",
-        typedConfig: pack(CelMatcher, { exprMatch: { parsedExpr: { expr: metadataIsTrue(namespace, key) } } }),
-      },
+      customMatch: { name: "cel", typedConfig: pack(CelMatcher, { exprMatch: { parsedExpr: { expr } } }) },
     },
   };
-}
-
-/** `xds.cluster_metadata.filter_metadata[NAMESPACE][KEY] == true` */
-function metadataIsTrue(namespace: string, key: string): Expr {
-  let id = 0;
-  const text = (stringValue: string): Expr => ({ id: ++id, constExpr: { stringValue } });
-  const call = (name: string, ...args: Expr[]): Expr => ({ id: ++id, callExpr: { function: name, args } });
-  const select = (operand: Expr, field: string): Expr => ({ id: ++id, selectExpr: { operand, field } });
-  const all = select(select({ id: ++id, identExpr: { name: "xds" } }, "cluster_metadata"), "filter_metadata");
-  const found = call("_[_]", call("_[_]", all, text(namespace)), text(key));
-  return call("_==_", found, { id: ++id, constExpr: { boolValue: true } });
 }

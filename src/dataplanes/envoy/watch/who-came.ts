@@ -1,8 +1,9 @@
 import type { Route, Session } from "../../../model/index.ts";
 import { decode } from "../proto/kit.ts";
 import { LogMetadata } from "./entry-messages.ts";
+import { CLAIMS } from "../authz/cel.ts";
 import { JWT_NAMESPACE } from "./hold-filters.ts";
-import { CLAIMS_KEY, SESSION_POLICY, TAGS } from "./loggers.ts";
+import { SESSION_POLICY, TAGS } from "./loggers.ts";
 
 /** What the gate decided about one request when Envoy asked. */
 export interface Decided {
@@ -63,5 +64,5 @@ export class WhoCame {
 export function claimsIn(metadata: Uint8Array | null): unknown {
   if (metadata === null) return null;
   const { filterMetadata = {} } = decode(LogMetadata, metadata);
-  return filterMetadata[JWT_NAMESPACE]?.[CLAIMS_KEY] ?? null;
+  return filterMetadata[JWT_NAMESPACE]?.[CLAIMS] ?? null;
 }
