@@ -1,6 +1,6 @@
 import type { Address, Route } from "../../../model/index.ts";
 import { Cluster } from "../proto/tables/cluster.ts";
-import { clusterName, clusterNames, isRaw, routeIdOf } from "./cluster-name.ts";
+import { clusterName, clusterOfId, hasCluster, routeIdOf } from "./cluster-name.ts";
 import { translateCluster } from "./cluster.ts";
 import type { BookDeps, Turn } from "./translator.ts";
 import { namesAddresses } from "./upstream-socket.ts";
@@ -11,8 +11,8 @@ const NO_ADDRESSES: readonly Address[] = Object.freeze([]);
 /** What Envoys know of where routes lead: one cluster of each, whose endpoints are by the upstream's name. */
 export class ClusterBook {
   readonly #deps: BookDeps;
-  /** Ids of routes by host to raw services: they have another name than the rest. */
-  readonly #raw = new Set<string>();
+  /** Ids of routes that have no cluster. */
+  readonly #none = new Set<string>();
   /** By cluster: ids of routes by header, which their clusters do not spell. */
   readonly #byHeaders = new Map<string, string>();
   /** By upstream: ids of routes whose clusters follow from its endpoints, too. */
@@ -28,8 +28,11 @@ export class ClusterBook {
 
   set(route: Route, turn: Turn): void {
     const { settings, fleets } = this.#deps;
+    if (!hasCluster(route)) return this.#setNone(route.id, turn);
+    this.#none.delete(route.id);
     const name = clusterName(route, settings.site);
-    this.#note(route, name, turn);
+    if (route.match.by === "headers") this.#byHeaders.set(name, route.id);
+    this.#noteAddresses(route);
     const body = translateCluster(route, this.#addresses(route, turn), settings);
     const whose = fleets.of(route.upstream);
     for (const fleet of fleets.any) if (!whose.includes(fleet)) turn.changes.remove(Cluster, { name, fleet });
@@ -37,13 +40,20 @@ export class ClusterBook {
   }
 
   remove(id: string, { changes }: Turn): void {
+    if (this.#none.delete(id)) return;
     const { settings, fleets } = this.#deps;
-    const [usual = "", raw = usual] = clusterNames(id, settings.site);
-    const name = this.#raw.delete(id) ? raw : usual;
+    const name = clusterOfId(id, settings.site);
     this.#byHeaders.delete(name);
-    for (const [upstream, ids] of this.#byAddress)
+    for (const [upstream, ids] of this.#byAddress) {
       if (ids.delete(id) && ids.size === 0) this.#byAddress.delete(upstream);
+    }
     for (const fleet of fleets.any) changes.remove(Cluster, { name, fleet });
+  }
+
+  #setNone(id: string, turn: Turn): void {
+    if (this.#none.has(id)) return;
+    this.remove(id, turn);
+    this.#none.add(id);
   }
 
   /** An upstream has other endpoints. */
@@ -52,17 +62,6 @@ export class ClusterBook {
       const route = turn.table.routes.get(id);
       if (route !== undefined) this.set(route, turn);
     }
-  }
-
-  #note(route: Route, name: string, turn: Turn): void {
-    const { id, match, protocol } = route;
-    if (match.by === "headers") this.#byHeaders.set(name, id);
-    if (match.by === "host" && isRaw(protocol) !== this.#raw.has(id)) {
-      // It had its other name, if it was there.
-      this.remove(id, turn);
-      if (isRaw(protocol)) this.#raw.add(id);
-    }
-    this.#noteAddresses(route);
   }
 
   #noteAddresses({ id, upstream, ...route }: Route): void {

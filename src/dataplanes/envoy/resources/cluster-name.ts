@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { matchKey, type Match, type Route, type Site } from "../../../model/index.ts";
+import { matchKey, type Route, type Site } from "../../../model/index.ts";
 
 /** Set on every request by the listener, and by the gate where it decides: the cluster that the request goes to. */
 export const CLUSTER_HEADER = "x-tg-cluster";
@@ -7,13 +7,33 @@ export const CLUSTER_HEADER = "x-tg-cluster";
 export const HOST_PREFIX = "tg/";
 export const SERVER_NAME_PREFIX = "sni/";
 
+/** Of CONNECT, in the place of all others: bytes go to the address that the gate names, never to what a service falls back to. */
+export const TUNNEL_CLUSTER = "tunnel";
+/** Set by the gate where it lets a tunnel pass: `IP:PORT` of its endpoint. */
+export const TUNNEL_HEADER = "x-tg-tunnel";
+
 /**
  * Cluster of a route. Public: both the listener and the gate spell it. That of a host has the port as browsers write it, so that Host need not
- * be changed to find it. Hosts of raw services have a cluster that no Host leads to: only the gate sends somebody there.
+ * be changed to find it. Hosts of services that do not speak HTTP have none.
  */
-export function clusterName({ match, protocol }: Pick<Route, "match" | "protocol">, site: Site): string {
-  if (match.by !== "host") return nameOf(match);
-  return isRaw(protocol) ? `raw/${match.host}` : `${HOST_PREFIX}${match.host}${portOf(site)}`;
+export function clusterName({ match }: Pick<Route, "match">, site: Site): string {
+  switch (match.by) {
+    case "host":
+      return `${HOST_PREFIX}${match.host}${portOf(site)}`;
+    case "path":
+      return `path/${match.host}${match.prefix}`;
+    case "serverName":
+      return `${SERVER_NAME_PREFIX}${match.name}`;
+    case "port":
+      return `port/${String(match.port)}`;
+    case "headers":
+      return headersName(matchKey(match));
+  }
+}
+
+/** Whether a route has a cluster: raw services have one by port and server name alone. */
+export function hasCluster({ match, protocol }: Pick<Route, "match" | "protocol">): boolean {
+  return !isRaw(protocol) || match.by === "port" || match.by === "serverName";
 }
 
 /** Whether nothing but bytes goes to services of this protocol. */
@@ -21,20 +41,20 @@ export function isRaw(protocol: Route["protocol"]): boolean {
   return protocol === "tcp" || protocol === "tls";
 }
 
-/** Clusters that the route of this id can have, the usual one first: of those that are gone nothing else is known. */
-export function clusterNames(id: string, site: Site): readonly string[] {
-  const [by = "", first = "", second = "", ...rest] = id.split(" ");
+/** Cluster of the route of this id, if it has one: of what is gone nothing else is known. */
+export function clusterOfId(id: string, site: Site): string {
+  const [by = "", first = "", second = "", prefix = ""] = id.split(" ");
   switch (by) {
     case "host":
-      return [`${HOST_PREFIX}${second}${portOf(site)}`, `raw/${second}`];
+      return `${HOST_PREFIX}${second}${portOf(site)}`;
     case "path":
-      return [`path/${second}${rest.join(" ")}`];
+      return `path/${second}${prefix}`;
     case "serverName":
-      return [`${SERVER_NAME_PREFIX}${second}`];
+      return `${SERVER_NAME_PREFIX}${second}`;
     case "port":
-      return [`port/${first}`];
+      return `port/${first}`;
     default:
-      return [headersName(id)];
+      return headersName(id);
   }
 }
 
@@ -44,7 +64,6 @@ export function routeIdOf(cluster: string, listener: string): string | undefined
   const rest = cluster.slice(slash + 1);
   switch (cluster.slice(0, slash)) {
     case "tg":
-    case "raw":
       return matchKey({ by: "host", listener, host: rest.replace(/:\d+$/, "") });
     case "path": {
       const [host = ""] = rest.split("/", 1);
@@ -56,19 +75,6 @@ export function routeIdOf(cluster: string, listener: string): string | undefined
       return matchKey({ by: "port", port: Number(rest) });
     default:
       return undefined;
-  }
-}
-
-function nameOf(match: Exclude<Match, { by: "host" }>): string {
-  switch (match.by) {
-    case "path":
-      return `path/${match.host}${match.prefix}`;
-    case "serverName":
-      return `${SERVER_NAME_PREFIX}${match.name}`;
-    case "port":
-      return `port/${String(match.port)}`;
-    case "headers":
-      return headersName(matchKey(match));
   }
 }
 

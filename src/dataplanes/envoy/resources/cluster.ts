@@ -4,7 +4,7 @@ import { UpstreamProtocolOptions, type Cluster } from "../proto/tables/cluster.t
 import { UpstreamCodec } from "../proto/tables/http-filters.ts";
 import { clusterName, isRaw } from "./cluster-name.ts";
 import { healthChecks, outlierDetection } from "./cluster-health.ts";
-import { extension, FROM_GATE, seconds } from "./envoy-json.ts";
+import { BUFFER_BYTES, extension, FROM_GATE, seconds } from "./envoy-json.ts";
 import { assignmentName } from "./load-assignment.ts";
 import { originRewriter } from "./origin-rewriter.ts";
 import type { TranslateSettings } from "./settings.ts";
@@ -14,10 +14,9 @@ import { namesAddresses, upstreamSocket } from "./upstream-socket.ts";
 
 const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** Envoy's own way to say that there is no bound. */
-const UNBOUNDED = 1_000_000_000;
+export const UNBOUNDED = 1_000_000_000;
 /** How long a connection that nobody uses is kept to a job: less than what common servers keep them (5 s), so that none dies under a request. */
 const KEPT_MS = 4000;
-const BUFFER_BYTES = 256 * 1024;
 
 /**
  * The cluster of one route. Nothing of it follows from endpoints, but for services whose certificates must name their addresses:

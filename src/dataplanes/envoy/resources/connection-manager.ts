@@ -3,7 +3,7 @@ import { HttpConnectionManager, type HttpFilter } from "../proto/tables/connecti
 import type { NetworkFilter } from "../proto/tables/listener.ts";
 import { earlyMutations } from "./early-mutations.ts";
 import { extension, FROM_GATE, seconds } from "./envoy-json.ts";
-import { localReplies } from "./local-replies.ts";
+import { localReplies } from "./notice-replies.ts";
 import { ROUTES } from "./route-configuration.ts";
 import type { TranslateSettings } from "./settings.ts";
 import { stickyCookieOfHosts, stickyReader } from "./sticky-subsets.ts";
@@ -65,7 +65,7 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     pathWithEscapedSlashesAction: "KEEP_UNCHANGED",
     stripTrailingHostDot: true,
     upgradeConfigs: UPGRADES.map((upgradeType) => ({ upgradeType })),
-    localReplyConfig: localReplies(settings),
+    localReplyConfig: localReplies(),
   });
 }
 

@@ -1,6 +1,9 @@
 import { pack, type Message } from "../proto/kit.ts";
 import type { ConfigSource } from "../proto/tables/config-source.ts";
 
+/** What one connection may hold each way before whoever sends is made to wait. */
+export const BUFFER_BYTES = 256 * 1024;
+
 /** "0.25s". */
 export function seconds(ms: number): `${number}s` {
   return `${ms / 1000}s`;

@@ -1,32 +1,117 @@
-import { isIPv6 } from "node:net";
-import type { FilterChain, Listener, ListenerFilter } from "../proto/tables/listener.ts";
-import { TlsInspector } from "../proto/tables/listener.ts";
+import { HttpConnectionManager } from "../proto/tables/connection-manager.ts";
+import { Router } from "../proto/tables/http-filters.ts";
+import {
+  ProxyProtocol,
+  TlsInspector,
+  type FilterChain,
+  type Listener,
+  type ListenerFilter,
+} from "../proto/tables/listener.ts";
+import type { Matcher, OnMatch, XdsStringMatcher } from "../proto/tables/xds-matcher.ts";
 import { connectionManager } from "./connection-manager.ts";
-import { extension, seconds } from "./envoy-json.ts";
+import { quicSocket, tlsSocket } from "./downstream-tls.ts";
+import { BUFFER_BYTES, extension, seconds } from "./envoy-json.ts";
+import { bySource, byServerName, byTransport, chain } from "./matchers.ts";
+import { tlsNeeded } from "./notice-replies.ts";
+import { PASS_THROUGH, passThroughChain, tcpProxy } from "./raw-filters.ts";
 import type { FleetSettings, TranslateSettings } from "./settings.ts";
 
-export const MAIN_LISTENER = "main";
-/** What one connection may hold each way before whoever sends is made to wait. */
-const BUFFER_BYTES = 256 * 1024;
+export const MAIN = "main";
+export const QUIC = "main-quic";
+/** Where connections go on that came through a proxy: in there they begin with a PROXY header. */
+export const PROXIED = "main-proxied";
+/** A proxy takes no part in what it passes on. */
+const NO_POLICY = Object.freeze({});
 
-/** The one port of a fleet. Nothing of it follows from the table: a change would end connections. */
-export function translateListener(fleet: FleetSettings, settings: TranslateSettings): Listener {
-  return {
-    name: MAIN_LISTENER,
-    address: listenAddress(fleet.listen),
-    perConnectionBufferLimitBytes: BUFFER_BYTES,
+/** The one port of a fleet, and what goes with it. Nothing of it follows from the table: a change would end connections. */
+export function translateListeners(fleet: FleetSettings, settings: TranslateSettings): Listener[] {
+  const { certificates, proxiesFrom } = settings;
+  const main: Listener = {
+    name: MAIN,
+    address: addressOf(fleet, "TCP"),
+    ...common(settings),
     listenerFilters: [TLS_INSPECTOR],
-    listenerFiltersTimeout: seconds(settings.limits.headerTime),
-    filterChains: [plainChain(settings)],
+    filterChainMatcher: matcher(settings),
+    filterChains: chains(settings),
+  };
+  if (proxiesFrom.length === 0) return certificates > 0 ? [main, quicListener(fleet, settings)] : [main];
+  return [
+    {
+      ...main,
+      filterChainMatcher: bySource(proxiesFrom, chain(PROXIED), matcher(settings)),
+      filterChains: [...chains(settings), { name: PROXIED, filters: [tcpProxy(PROXIED, NO_POLICY, settings)] }],
+    },
+    {
+      name: PROXIED,
+      internalListener: {},
+      ...common(settings),
+      listenerFilters: [PROXY_PROTOCOL, TLS_INSPECTOR],
+      filterChainMatcher: matcher(settings),
+      filterChains: chains(settings),
+    },
+  ];
+}
+
+export function addressOf({ listen: { ip, port } }: FleetSettings, protocol: "TCP" | "UDP") {
+  return { socketAddress: { protocol, address: ip, portValue: port } };
+}
+
+/** HTTP/3, where there is TLS. Behind a proxy there is none: nothing would say who came. */
+function quicListener(fleet: FleetSettings, settings: TranslateSettings): Listener {
+  return {
+    name: QUIC,
+    address: addressOf(fleet, "UDP"),
+    udpListenerConfig: { quicOptions: {}, downstreamSocketConfig: { preferGro: true } },
+    filterChains: [
+      {
+        name: "http3",
+        transportSocket: quicSocket(settings.certificates),
+        filters: [connectionManager(settings, { http3: true })],
+      },
+    ],
   };
 }
 
-const TLS_INSPECTOR: ListenerFilter = extension("envoy.filters.listener.tls_inspector", TlsInspector, {});
-
-function plainChain(settings: TranslateSettings): FilterChain {
-  return { name: "plain", filters: [connectionManager(settings, { http3: false })] };
+function common({ limits }: TranslateSettings): Listener {
+  return { perConnectionBufferLimitBytes: BUFFER_BYTES, listenerFiltersTimeout: seconds(limits.headerTime) };
 }
 
-export function listenAddress({ ip, port }: FleetSettings["listen"]) {
-  return { socketAddress: { address: ip, portValue: port, ...(ip === "::" && isIPv6(ip) && { ipv4Compat: true }) } };
+const TLS_INSPECTOR: ListenerFilter = extension("envoy.filters.listener.tls_inspector", TlsInspector, {});
+const PROXY_PROTOCOL: ListenerFilter = extension("envoy.filters.listener.proxy_protocol", ProxyProtocol, {});
+
+/** Whose TLS it is. Names of the gate's own are the gate's, but for those below `tls.`; without TLS of its own none is. */
+function matcher({ certificates, site }: TranslateSettings): Matcher {
+  const passed = chain(PASS_THROUGH);
+  if (certificates === 0) return byTransport({ tls: passed, plain: chain("plain") });
+  const ours = chain("tls");
+  const cases: { is: XdsStringMatcher; then: OnMatch }[] = [
+    { is: { suffix: `.tls.${site.domain}` }, then: passed },
+    ...[...new Set([site.domain, site.gateHost, site.pathHost])].flatMap((name) => [
+      { is: { exact: name }, then: ours },
+      { is: { suffix: `.${name}` }, then: ours },
+    ]),
+    { is: { safeRegex: { googleRe2: {}, regex: ".+" } }, then: passed },
+  ];
+  return byTransport({ tls: { matcher: byServerName(cases, ours) }, plain: chain("plain") });
+}
+
+function chains(settings: TranslateSettings): FilterChain[] {
+  const { certificates } = settings;
+  const http = connectionManager(settings, { http3: false });
+  if (certificates === 0) return [{ name: "plain", filters: [http] }, passThroughChain(settings)];
+  return [
+    { name: "tls", transportSocket: tlsSocket(certificates), filters: [http] },
+    { name: "plain", filters: [onlyTls(settings)] },
+    passThroughChain(settings),
+  ];
+}
+
+/** Says to who speaks HTTP without TLS that this is not spoken here. */
+function onlyTls({ accessLog }: TranslateSettings) {
+  return extension("envoy.filters.network.http_connection_manager", HttpConnectionManager, {
+    statPrefix: "plain",
+    routeConfig: { name: "tls-needed", virtualHosts: [tlsNeeded()] },
+    httpFilters: [extension("envoy.filters.http.router", Router, {})],
+    accessLog: [...accessLog.http],
+  });
 }

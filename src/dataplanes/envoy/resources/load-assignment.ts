@@ -2,6 +2,7 @@ import { type Endpoint, type Endpoints, type Upstream } from "../../../model/ind
 import { hostOf } from "../../host-of.ts";
 import { stickyId } from "../../sticky-cookie.ts";
 import type { ClusterLoadAssignment, LbEndpoint } from "../proto/tables/endpoint.ts";
+import { isRaw } from "./cluster-name.ts";
 import { HOST_KEY } from "./origin-rewriter.ts";
 import { ANY_REPLICA, OWN_METADATA, STICKY_KEY, SUBSET_METADATA } from "./sticky-subsets.ts";
 import { addressOf, GATE_ADDRESS } from "./endpoint-address.ts";
@@ -28,7 +29,8 @@ export function translateAssignment(input: AssignmentInput): ClusterLoadAssignme
     clusterName: name,
     endpoints: [
       { lbEndpoints: endpoints.map((endpoint) => lbEndpoint(endpoint, input)) },
-      { priority: 1, lbEndpoints: [gateEndpoint(input.upstream)] },
+      // Whoever speaks raw bytes must not come to speak them to the gate, which believes what Envoy says of visitors.
+      ...(isRaw(input.upstream.protocol) ? [] : [{ priority: 1, lbEndpoints: [gateEndpoint(input.upstream)] }]),
     ],
     policy: { overprovisioningFactor: OVERPROVISIONING },
   };

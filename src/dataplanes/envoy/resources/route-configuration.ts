@@ -7,8 +7,9 @@ import {
   type RouteConfiguration,
   type VirtualHost,
 } from "../proto/tables/route.ts";
-import { CLUSTER_HEADER } from "./cluster-name.ts";
+import { CLUSTER_HEADER, TUNNEL_CLUSTER } from "./cluster-name.ts";
 import { extension, seconds } from "./envoy-json.ts";
+import { set } from "./header-options.ts";
 import type { TranslateSettings } from "./settings.ts";
 import { STICKY_ORDER } from "./sticky-subsets.ts";
 
@@ -30,6 +31,11 @@ export function translateRoutes(settings: TranslateSettings, hosts: readonly Vir
     ],
     requestHeadersToAdd: forwardingFields(settings),
     requestHeadersToRemove: [CLUSTER_HEADER, "x-envoy-external-address"],
+    ...(settings.certificates > 0 &&
+      settings.proxiesFrom.length === 0 && {
+        // Where the same is spoken over QUIC; a job has no say in it.
+        responseHeadersToAdd: [set("alt-svc", `h3=":${String(settings.site.port)}"; ma=86400`)],
+      }),
     ignorePortInHostMatching: true,
     // Clusters come and go on their own: who asks for one that is not there is told so.
     validateClusters: false,
@@ -43,7 +49,12 @@ export function routesTo(to: RouteAction, settings: TranslateSettings, match: En
     {
       ...match,
       match: { connectMatcher: {} },
-      route: { ...action, upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] },
+      route: {
+        cluster: TUNNEL_CLUSTER,
+        timeout: "0s",
+        ...(action.idleTimeout !== undefined && { idleTimeout: action.idleTimeout }),
+        upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }],
+      },
     },
     { ...match, match: { prefix: "/" }, route: action },
     { ...match, match: { path: "*" }, route: action },
@@ -84,8 +95,4 @@ function forwardingFields({ site, via }: TranslateSettings): HeaderValueOption[]
     set("forwarded", `for="%DOWNSTREAM_REMOTE_ADDRESS%";host="%REQ(:authority)%";proto=${proto}`),
     { header: { key: "via", value: `%PROTOCOL% ${via}` }, appendAction: "APPEND_IF_EXISTS_OR_ADD" },
   ];
-}
-
-export function set(key: string, value: string): HeaderValueOption {
-  return { header: { key, value }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" };
 }

@@ -1,15 +1,18 @@
 import type { Certificate, Problem, RouteTable, TableDiff } from "../../../model/index.ts";
 import { ownAddresses } from "../../forbidden-target.ts";
+import { Cluster } from "../proto/tables/cluster.ts";
 import { Listener } from "../proto/tables/listener.ts";
 import { RouteConfiguration } from "../proto/tables/route.ts";
 import { Secret } from "../proto/tables/tls.ts";
 import type { Resource, ResourceChange } from "../resource.ts";
 import { ChangeList } from "./change-list.ts";
 import { ClusterBook } from "./cluster-book.ts";
+import { fixedClusters } from "./fixed-clusters.ts";
 import { certificateName, certificateSecret } from "./downstream-tls.ts";
 import { EndpointBook } from "./endpoint-book.ts";
 import { Fleets } from "./fleets.ts";
-import { MAIN_LISTENER, translateListener } from "./listener.ts";
+import { translateListeners } from "./listener.ts";
+import { PortBook } from "./port-book.ts";
 import { ProblemList } from "./problem-list.ts";
 import { ROUTES, translateRoutes } from "./route-configuration.ts";
 import type { TranslateSettings } from "./settings.ts";
@@ -42,12 +45,14 @@ export class Translator {
   readonly #deps: BookDeps;
   readonly #clusters: ClusterBook;
   readonly #endpoints: EndpointBook;
+  readonly #ports: PortBook;
 
   constructor(settings: TranslateSettings) {
     this.#settings = settings;
     this.#deps = { settings, fleets: new Fleets(settings.fleets), problems: new ProblemList() };
     this.#clusters = new ClusterBook(this.#deps);
     this.#endpoints = new EndpointBook(this.#deps);
+    this.#ports = new PortBook(this.#deps);
   }
 
   /** What was left out, and why: all that stands. */
@@ -64,8 +69,12 @@ export class Translator {
   start(): readonly Resource[] {
     const changes = new ChangeList();
     for (const fleet of this.#settings.fleets) {
-      const body = translateListener(fleet, this.#settings);
-      changes.set(Listener, { name: MAIN_LISTENER, fleet: fleet.name, body, subject: ENVOY });
+      for (const body of translateListeners(fleet, this.#settings)) {
+        changes.set(Listener, { name: body.name ?? "", fleet: fleet.name, body, subject: ENVOY });
+      }
+    }
+    for (const body of fixedClusters(this.#settings)) {
+      changes.set(Cluster, { name: body.name ?? "", fleet: null, body, subject: ENVOY });
     }
     this.#setRoutes(changes);
     changes.set(Secret, { name: AUTHORITIES, fleet: null, body: authoritiesSecret(), subject: ENVOY });
@@ -77,8 +86,10 @@ export class Translator {
     const changes = new ChangeList();
     const rules = { ...this.#settings.dialRules, ownAddresses: ownAddresses() };
     const turn: Turn = { table, changes, rules };
-    for (const id of diff.routes.removed) this.#clusters.remove(id, turn);
-    for (const route of diff.routes.set) this.#clusters.set(route, turn);
+    for (const book of [this.#clusters, this.#ports]) {
+      for (const id of diff.routes.removed) book.remove(id, turn);
+      for (const route of diff.routes.set) book.set(route, turn);
+    }
     const touched = [...diff.endpoints.set.map(({ upstream }) => upstream), ...diff.upstreams.set.map(({ id }) => id)];
     for (const upstream of new Set(touched)) {
       this.#endpoints.set(upstream, turn);

@@ -157,6 +157,13 @@ export const PreconnectPolicy = message("envoy.config.cluster.v3.Cluster.Preconn
 });
 export type PreconnectPolicy = Value<typeof PreconnectPolicy>;
 
+export const OriginalDstLbConfig = message("envoy.config.cluster.v3.Cluster.OriginalDstLbConfig", {
+  useHttpHeader: bool(1),
+  httpHeaderName: string(2),
+  upstreamPortOverride: uint32Value(3),
+});
+export type OriginalDstLbConfig = Value<typeof OriginalDstLbConfig>;
+
 export const LbSubsetSelector = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector", {
   keys: repeated(string(1)),
   singleHostPerSubset: bool(4),
@@ -211,6 +218,7 @@ export const Cluster = message("envoy.config.cluster.v3.Cluster", {
   waitForWarmOnInit: boolValue(54),
   outlierDetection: field(19, OutlierDetection),
   lbSubsetConfig: field(22, LbSubsetConfig),
+  originalDstLbConfig: field(34, OriginalDstLbConfig),
   cleanupInterval: duration(20),
   upstreamBindConfig: field(21, BindConfig),
   leastRequestLbConfig: field(37, LeastRequestLbConfig),

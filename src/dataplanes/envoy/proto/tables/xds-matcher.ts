@@ -1,5 +1,6 @@
 import { bool, bytes, double, enumeration, field, int64, map, message, repeated, string, uint64 } from "../kit.ts";
 import type { Value } from "../kit.ts";
+import { XdsCidrRange } from "./address.ts";
 import { XdsTypedExtensionConfig } from "./core.ts";
 
 /** xds.type.matcher.v3 with inputs and CEL, and the expressions of google.api.expr.v1alpha1. */
@@ -254,3 +255,17 @@ export const DynamicMetadataInput = message("envoy.extensions.matching.common_in
   path: repeated(field(2, DynamicMetadataInputPathSegment)),
 });
 export type DynamicMetadataInput = Value<typeof DynamicMetadataInput>;
+
+export const SourceIPInput = message("envoy.extensions.matching.common_inputs.network.v3.SourceIPInput", {});
+
+export const IPRangeMatcher = message("xds.type.matcher.v3.IPMatcher.IPRangeMatcher", {
+  ranges: repeated(field(1, XdsCidrRange)),
+  onMatch: field(2, OnMatch),
+  exclusive: bool(3),
+});
+export type IPRangeMatcher = Value<typeof IPRangeMatcher>;
+
+export const IPMatcher = message("xds.type.matcher.v3.IPMatcher", {
+  rangeMatchers: repeated(field(1, IPRangeMatcher)),
+});
+export type IPMatcher = Value<typeof IPMatcher>;

@@ -54,6 +54,7 @@ const GATE_ENTRANCE: Json = {
 };
 
 function withAssignment(cluster: Json, assignments: ReadonlyMap<string, Json>): Json {
+  if (cluster.type !== "EDS") return cluster;
   const { edsClusterConfig, ...rest } = cluster;
   const name = (edsClusterConfig as Json | undefined)?.serviceName as string;
   const assignment = assignments.get(name) ?? { clusterName: name };

@@ -1,0 +1,115 @@
+import { NOTICES, refusal } from "../../notices.ts";
+import { renderNotice, type Form, type Notice } from "../../pages.ts";
+import type { AccessLogFilter } from "../proto/tables/access-log.ts";
+import type { LocalReplyConfig, ResponseMapper } from "../proto/tables/connection-manager.ts";
+import type { HeaderMatcher, VirtualHost } from "../proto/tables/route.ts";
+import { set } from "./header-options.ts";
+
+/** What Envoy answers by itself, and what the gate would say in its place. */
+interface Reply {
+  readonly status: number;
+  /** Of Envoy's response flags, one of these; absent: any or none. */
+  readonly flags?: readonly string[];
+  readonly notice: Notice;
+}
+
+const TOO_BUSY = { status: 503, code: "overloaded", title: "Too busy", retryAfterSeconds: 1 } as const;
+
+/** First come, first served. */
+const REPLIES: readonly Reply[] = [
+  {
+    status: 503,
+    flags: ["UAEX"],
+    notice: {
+      ...{ status: 503, code: "gate_unreachable", title: "Not available just now", retryAfterSeconds: 2 },
+      message: "Whether you may come in cannot be found out just now: the gate does not answer. Try again in a moment.",
+    },
+  },
+  { status: 503, flags: ["UO"], notice: { ...TOO_BUSY, message: "This service is working on as many requests as it may." } }, // prettier-ignore
+  { status: 503, flags: ["OM"], notice: { ...TOO_BUSY, message: "The gate is working on as many requests as it may." } }, // prettier-ignore
+  { status: 503, notice: { status: 502, code: "unreachable", title: "The service does not answer", message: "It closed the connection without an answer." } }, // prettier-ignore
+  { status: 504, notice: { status: 504, code: "timeout", title: "The service did not answer in time", message: "It was silent for too long." } }, // prettier-ignore
+  { status: 502, notice: NOTICES.bad_answer },
+  { status: 500, notice: NOTICES.internal },
+  { status: 400, notice: refusal(400, "This is no request as HTTP has it.") },
+  { status: 403, notice: refusal(501, "This protocol is not switched to here.") },
+  { status: 408, notice: refusal(408, "The request did not come in time.") },
+  { status: 413, notice: refusal(413, "The body of the request is larger than is taken here.") },
+  { status: 431, notice: refusal(431, "The head of the request is larger than is taken here.") },
+];
+
+const GRPC: HeaderMatcher = { name: "content-type", stringMatch: { prefix: "application/grpc" } };
+const SCRIPT: HeaderMatcher = { name: "x-requested-with", stringMatch: { exact: "xmlhttprequest", ignoreCase: true } };
+const PAGE: HeaderMatcher = { name: "accept", stringMatch: { contains: "text/html" } };
+const JSON_TYPE: HeaderMatcher = {
+  name: "accept",
+  stringMatch: { safeRegex: { regex: "(?i).*application/([a-z.+-]+\\+)?json.*" } },
+};
+
+/** As `formFor` has it: the first that fits. */
+const FORMS: readonly (readonly [form: Form, when: HeaderMatcher | null])[] = [
+  ["grpc", GRPC],
+  ["json", SCRIPT],
+  ["html", PAGE],
+  ["json", JSON_TYPE],
+  ["text", null],
+];
+
+/** Where the gate's own answers have their code, whose words stay as they are. */
+const SAID_BY_GATE = "envoy.filters.http.ext_authz";
+
+/** What Envoy itself answers, as the gate would have said it. What the gate did say passes as it is. */
+export function localReplies(): LocalReplyConfig {
+  return { mappers: REPLIES.flatMap((reply) => FORMS.map(([form, when]) => mapper(reply, form, when))) };
+}
+
+/** For a port that speaks TLS alone. */
+export function tlsNeeded(): VirtualHost {
+  const notice: Notice = { status: 400, code: "tls_needed", title: "TLS needed", message: "This port speaks https only." }; // prettier-ignore
+  const { body, headers } = rendered(notice, "text");
+  const answer = { status: notice.status, body: { inlineString: body } };
+  return {
+    name: "tls-needed",
+    domains: ["*"],
+    routes: [{ match: { prefix: "/" }, directResponse: answer }],
+    responseHeadersToAdd: headers.map(([name, value]) => set(name, value)),
+  };
+}
+
+function mapper({ status, flags, notice }: Reply, form: Form, when: HeaderMatcher | null): ResponseMapper {
+  const { body, headers, type } = rendered(notice, form);
+  const filters: AccessLogFilter[] = [
+    // Envoy wants a key by which somebody could change the number while it runs; nobody here can.
+    { statusCodeFilter: { comparison: { op: "EQ", value: { defaultValue: status, runtimeKey: "taskgate.never" } } } },
+    ...(flags === undefined ? [] : [{ responseFlagFilter: { flags: [...flags] } }]),
+    { metadataFilter: { matcher: { filter: SAID_BY_GATE, path: [{ key: "code" }], value: { nullMatch: {} } }, matchIfKeyNotFound: true } }, // prettier-ignore
+    ...(when === null ? [] : [{ headerFilter: { header: when } }]),
+  ];
+  return {
+    filter: { andFilter: { filters } },
+    statusCode: notice.status,
+    bodyFormatOverride: { textFormatSource: { inlineString: formatted(body) }, contentType: type },
+    headersToAdd: headers.map(([name, value]) => set(name, formatted(value))),
+  };
+}
+
+/** Fields but for those that Envoy writes; the body of gRPC is its message. */
+function rendered(notice: Notice, form: Form) {
+  const { fields, body } = renderNotice({ ...notice, requestId: REQUEST_ID }, form);
+  const pairs = fields.flatMap((name, at) => (at % 2 === 0 ? [[name, fields[at + 1] ?? ""] as const] : []));
+  const type = pairs.find(([name]) => name === "content-type")?.[1] ?? "text/plain";
+  return {
+    type,
+    body: form === "grpc" ? `${notice.title}: ${notice.message}` : body,
+    headers: pairs.filter(([name]) => !NOT_ADDED.has(name)),
+  };
+}
+
+const NOT_ADDED: ReadonlySet<string> = new Set(["content-type", "content-length", "grpc-status", "grpc-message"]);
+/** Stands where Envoy has the request's id put. */
+const REQUEST_ID = "REQUEST-ID";
+
+/** As Envoy's formats have it, in which a percent sign begins a command. */
+function formatted(text: string): string {
+  return text.replaceAll("%", "%%").replaceAll(REQUEST_ID, "%REQ(x-request-id)%");
+}
