@@ -17,7 +17,14 @@ import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
-import { GATE_PROVIDER, hostPort, originOf, type Principal, type Site } from "../model/index.ts";
+import {
+  GATE_PROVIDER,
+  hostPort,
+  originOf,
+  type Principal,
+  sameIdentity,
+  type Site,
+} from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { ownUserName } from "../platform/own-user.ts";
@@ -39,7 +46,7 @@ import { startAuthMethods } from "./start-auth-methods.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
 import { type SharedTasks, shareTasks } from "./share-tasks.ts";
 import { type Culling, startCulling } from "./start-culling.ts";
-import { takePort } from "./take-port.ts";
+import { type ServeDeps, type ServingPlane, takePort } from "./take-port.ts";
 import { tellProviders } from "./tell-providers.ts";
 
 /** Id of the one listener. */
@@ -66,7 +73,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const store = scope.use(await startEmbeddedStore({ file: home.database, ...base }));
   const leadership = startSoleLeadership({ store, ...base });
   const claims = scope.use(createClaimsBook({ store, logger }));
-  const port = scope.use(await takePort({ config, home, ...base }));
+  const port = scope.use(await takePort({ config, home, listener: LISTENER, ...base }));
   const site = siteOf(config, port.port);
   const state = createTableState(tableOptions(config, site), await readClaims(store));
   const metrics = createMetrics(config.metrics);
@@ -78,9 +85,8 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const routeFor = (host: string, path: string) => findRoute(state.table, LISTENER, host, path);
   const methods = scope.use(await startAuthMethods(config.login, { home, site, ...base }));
   metrics.observeAccess({ audit, logins: methods.parts.loginLimit });
-  const auth = scope.use(
-    await startAuth({ store, config: config.login, site, owner, routeFor, audit, ...methods.parts, ...base }),
-  );
+  const asked = { store, config: config.login, site, owner, routeFor, audit, ...methods.parts, ...base };
+  const auth = scope.use(await startAuth({ ...asked, verifiedByPlane: config.dataPlane === "envoy" }));
   const shared = scope.use(shareTasks({ grants: auth.grants, state }));
   const ownPorts = new Set([site.port, ...(admin === null ? [] : [admin.port])]);
   const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
@@ -95,7 +101,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
     sharing: { ceiling: ceilingOf(config), realm: realmOfConfig(config.login.methods) },
     runner: providers.local?.runner ?? null,
     runnerProvider: LOCAL_PROVIDER,
-    version: versionOf(site, state, clock.now()),
+    version: versionOf(config, site, state),
     pages: await loadPages(join(packageRoot, "ui")),
   });
   scope.use(await startApiServer({ app, socketPath: home.apiSocket, logger }));
@@ -103,18 +109,19 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   // What moves the bytes, and the loop that tells it.
   const explain = createExplain({ state, control, clock });
   const dialRules = { loopback: loopbackProviders(config), ownPorts };
-  const { plane, replace } = await port.serve({
-    secret: await keepPlaneSecret(store),
-    ...{ site, dialRules, auth, explain },
-  });
+  const isAdmin = adminsOf(owner, methods.parts.isAdmin);
+  const secret = await keepPlaneSecret(store);
+  const serving = await port.serve({ secret, site, dialRules, auth, explain, isAdmin });
+  const { plane, replace } = serving;
   scope.use(plane);
   metrics.observePlane(plane);
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   const keys = scope.use(publishKeys({ keys: auth.keys, state, plane }));
-  const reconcile = scope.use(startLoop({ config, state, plane, directory, metrics, claims, keys, shared, ...base }));
+  const reconcile = scope.use(startLoop({ config, state, serving, directory, metrics, claims, keys, shared, ...base }));
   for (const part of [keys, shared]) part.follow(reconcile);
   scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
+  await serving.ready();
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   seen.culling = scope.use(await startCulling({ config, leadership, directory, state, control, auth, store, ...base }));
@@ -155,6 +162,11 @@ function operatingUser(): Principal {
   return { realm: "local", name: ownUserName(), groups: [], admin: true };
 }
 
+/** Who may do anything here, by name. */
+function adminsOf(owner: Principal, isListed: (principal: Principal) => boolean): ServeDeps["isAdmin"] {
+  return (who, groups) => sameIdentity(who, owner) || isListed({ ...who, groups, admin: false });
+}
+
 /** Providers whose tasks may be on this machine: the core checks it where endpoints are built, the plane where they are dialled. */
 function loopbackProviders({ files }: Config): readonly string[] {
   return [GATE_PROVIDER, LOCAL_PROVIDER, ...files.filter((file) => file.allowLoopback).map((file) => file.name)];
@@ -183,13 +195,13 @@ function startAdmin(config: Config, metrics: Metrics, state: TableState): Promis
   return startAdminServer({ address: config.admin.address, metrics, notReady });
 }
 
-function versionOf(site: Site, state: TableState, startedAt: number): () => VersionView {
+function versionOf({ dataPlane }: Config, site: Site, state: TableState): () => VersionView {
+  const startedAt = systemClock.now();
   return () => ({
     version: ownVersion(),
     url: originOf(site, site.gateHost),
     domain: site.domain,
-    dataPlane: "embedded",
-    startedAt,
+    ...{ dataPlane, startedAt },
     revision: state.table.revision.seq,
   });
 }
@@ -197,7 +209,7 @@ function versionOf(site: Site, state: TableState, startedAt: number): () => Vers
 interface LoopDeps {
   readonly config: Config;
   readonly state: TableState;
-  readonly plane: DataPlane;
+  readonly serving: Pick<ServingPlane, "plane" | "settled">;
   readonly directory: TaskDirectory;
   readonly metrics: Metrics;
   readonly claims: ClaimsBook;
@@ -209,12 +221,13 @@ interface LoopDeps {
 
 /** The one place where a built table goes out, in this order: first to who moves the bytes. */
 function startLoop(deps: LoopDeps): Reconcile {
-  const { config, state, plane, directory, metrics, claims, keys, shared, clock, logger } = deps;
+  const { config, state, serving, directory, metrics, claims, keys, shared, clock, logger } = deps;
+  let isSettled = false;
   return startReconcile({
     ...{ clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
     state: { build: (now) => metrics.timed(() => state.build(now)) },
     published(built) {
-      plane.apply(state.table, built.diff);
+      serving.plane.apply(state.table, built.diff);
       keys.published(built);
       shared.published(built);
       claims.write(built.claims);
@@ -222,6 +235,9 @@ function startLoop(deps: LoopDeps): Reconcile {
       const { set, removed } = built.diff.routes;
       const change = { revision: built.diff.to.seq, set: set.length, removed: removed.length };
       if (set.length + removed.length > 0) logger.info(change, "route table published");
+      if (isSettled || ![...state.sources.values()].every((source) => source.state === "ready")) return;
+      isSettled = true;
+      serving.settled();
     },
     onError: (err) => logger.error({ err }, "publishing the route table failed"),
   });

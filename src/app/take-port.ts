@@ -13,10 +13,11 @@ import { startCertificates } from "../dataplanes/embedded/tls/certificates.ts";
 import { type LocalAuthority, openLocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
 import { bindPort } from "../dataplanes/embedded/workers/bound-port.ts";
 import { startWorkerPlane } from "../dataplanes/embedded/workers/worker-plane.ts";
-import type { Site } from "../model/index.ts";
+import type { Identity, Site } from "../model/index.ts";
 import { bindError } from "../platform/bind-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { takeEnvoyPort } from "./take-envoy-port.ts";
 
 /** What a plane is started with once the rest of the gate is there. */
 export interface ServeDeps {
@@ -24,16 +25,24 @@ export interface ServeDeps {
   readonly dialRules: DialRules;
   /** See `EmbeddedPlaneDeps.secret`. */
   readonly secret: string;
-  readonly auth: Pick<Auth, "gatekeeper" | "workers">;
+  readonly auth: Pick<Auth, "gatekeeper" | "verification" | "workers">;
   readonly explain: Explain;
+  readonly isAdmin: (identity: Identity, groups: readonly Identity[]) => boolean;
 }
 
-/** A plane, and how it is renewed. */
+/** A plane, how it is renewed, and what it waits for. */
 export interface ServingPlane {
   readonly plane: DataPlane;
   /** Fresh worker processes in place of the present ones, which get until `deadline` (epoch ms); null: there are none. */
   readonly replace: ((deadline: number) => Promise<void>) | null;
+  /** To be called when all sources have been heard once, and the plane was told: from then on what is in no table is gone. */
+  settled(): void;
+  /** Resolves when visitors can come in. Throws `conflict` where another program has taken the port meanwhile. */
+  ready(): Promise<void>;
 }
+
+/** Of a plane that serves from the start. */
+const SERVES = Object.freeze({ settled: () => undefined, ready: () => Promise.resolve() });
 
 /** The gate's port, taken before there is anything behind it, so that everybody can be told which it is. */
 export interface TakenPort extends AsyncDisposable {
@@ -49,6 +58,8 @@ export interface TakenPort extends AsyncDisposable {
 interface PortDeps {
   readonly config: Config;
   readonly home: Home;
+  /** Id of the table's one listener. */
+  readonly listener: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -59,6 +70,7 @@ export async function takePort(deps: PortDeps): Promise<TakenPort> {
   const options = authorityOptions(deps);
   const authority = options === null ? null : await openLocalAuthority({ ...options, now: deps.clock.now() });
   if (authority?.isNew === true) logger.info({ file: authority.file }, "made an authority: trust its certificate");
+  if (config.dataPlane === "envoy") return takeEnvoyPort({ ...deps, authority });
   return config.workers === 0 ? takeHere(deps, authority) : takeForWorkers(deps, authority);
 }
 
@@ -73,7 +85,7 @@ async function takeHere({ config, clock, logger }: PortDeps, authority: LocalAut
       const { limits } = config;
       const { gatekeeper } = auth;
       const plane = await startEmbeddedPlane({ ...deps, listener, limits, gatekeeper, observation, clock, logger });
-      return { plane, replace: null };
+      return { plane, replace: null, ...SERVES };
     },
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   };
@@ -111,7 +123,7 @@ async function takeForWorkers(deps: PortDeps, authority: LocalAuthority | null):
         },
         checks: { limits, dialRules, clock, stickyId },
       });
-      return { plane, replace: (deadline) => plane.replace(deadline) };
+      return { plane, replace: (deadline) => plane.replace(deadline), ...SERVES };
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };

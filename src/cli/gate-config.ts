@@ -10,6 +10,7 @@ export interface GateOptions {
   readonly listen?: string;
   /** Certificates by an authority of the gate's own. */
   readonly tls?: "local";
+  readonly dataPlane?: string;
   readonly config?: string;
   /** `key=value`. */
   readonly set?: readonly string[];
@@ -43,6 +44,7 @@ function flagsOf(options: GateOptions): Record<string, string> {
     flags[pair.slice(0, at)] = pair.slice(at + 1);
   }
   if (options.listen !== undefined) flags["listen.address"] = options.listen;
+  if (options.dataPlane !== undefined) flags.dataPlane = options.dataPlane;
   if (options.tls === "local") flags["listen.tls.local"] = "true";
   return flags;
 }

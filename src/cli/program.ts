@@ -117,6 +117,9 @@ function declareGate(declare: Declare): void {
       .addOption(
         new Option("--tls <how>", "serve TLS with certificates of an authority that the gate makes").choices(["local"]),
       )
+      .addOption(
+        new Option("--data-plane <which>", "what moves the bytes (default: embedded)").choices(["embedded", "envoy"]),
+      )
       .option(...CONFIG_OPTION)
       .option("--set <key=value>", "set one key of the configuration; may be repeated", collect);
   gateOptions(

@@ -35,6 +35,7 @@ Of several names (\`stop a b c\`) each is tried, and the code is that of the fir
 | \`TASKGATE_HOME\`   | The state folder; default \`~/.taskgate\`. \`--home\` comes first.                                 |
 | \`TASKGATE_TOKEN\`  | The login to use instead of the state folder's \`token\`. Tasks never get it.                    |
 | \`TASKGATE_CONFIG\` | The configuration file where no \`--config\` is given.                                           |
+| \`TASKGATE_ENVOY\`  | The program of the Envoy data plane where \`envoy.program\` names none.                          |
 | \`TASKGATE_…\`      | Each key of the configuration by its own variable: [config.md](config.md). |
 | \`BROWSER\`         | What \`taskgate open\` opens pages with.                                                         |
 | \`NO_COLOR\`        | No colours.                                                                                    |

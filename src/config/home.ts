@@ -25,6 +25,8 @@ export interface Home {
   readonly tasks: string;
   /** Files of the audit log. */
   readonly audit: string;
+  /** Folder of the gate's own Envoy. */
+  readonly envoy: string;
 }
 
 /** `TASKGATE_HOME`, else `~/.taskgate`; absolute. Nothing is made. Throws `bad_request` for a user without a folder. */
@@ -43,6 +45,7 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     remotes: join(directory, "remotes"),
     tasks: join(directory, "tasks"),
     audit: join(directory, "audit"),
+    envoy: join(directory, "envoy"),
   };
 }
 

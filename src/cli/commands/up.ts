@@ -60,6 +60,7 @@ function backgroundWords(terminal: Terminal, options: GateOptions): string[] {
   return [
     ...(options.listen === undefined ? [] : ["--listen", options.listen]),
     ...(options.tls === undefined ? [] : ["--tls", options.tls]),
+    ...(options.dataPlane === undefined ? [] : ["--data-plane", options.dataPlane]),
     ...(options.config === undefined ? [] : ["--config", resolve(terminal.directory, options.config)]),
     ...(options.set ?? []).flatMap((pair) => ["--set", pair]),
   ];

@@ -19,7 +19,7 @@ import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
 import { StatusBoard } from "../status-board.ts";
 import { type Authz, createAuthz, type Verification } from "./authz/authz.ts";
-import { earlyMutations, httpFilters } from "./authz/filters.ts";
+import { earlyMutations, gateHostFilters, httpFilters } from "./authz/filters.ts";
 import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
 import { type GateService, startGateService } from "./gate-service.ts";
 import { type GrpcServer, type GrpcTls, startGrpcServer } from "./grpc-server.ts";
@@ -38,6 +38,8 @@ export interface CertificateSource {
   /** The first is for who names no server that another one is for. Always as many. */
   readonly certificates: readonly Certificate[];
   readonly problems: readonly Problem[];
+  /** Routes changed: their hosts are to have one. */
+  follow(routes: TableDiff["routes"]): void;
   onChange(call: () => void): void;
 }
 
@@ -138,6 +140,7 @@ export class EnvoyPlane implements DataPlane {
       // In a listener: another one with every start of the gate would end what is open.
       via: `taskgate-${derive(secret, "via").slice(0, 12)}`,
       early: earlyMutations(filters),
+      gateHostFilters: gateHostFilters(),
       filters: [...httpFilters(filters), ...holdFilters()],
       accessLog: accessLogs(),
       metadata: (route) => serviceMetadata(verification, route),
@@ -208,6 +211,7 @@ export class EnvoyPlane implements DataPlane {
 
   apply(table: RouteTable, diff: TableDiff): void {
     this.#table = table;
+    this.#deps.certificates?.follow(diff.routes);
     this.#authz.apply(table, diff);
     const change = this.#translator.translate(table, diff);
     const verified = verifiesByOthers(diff) ? this.#authz.resources() : [];

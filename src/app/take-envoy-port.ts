@@ -1,0 +1,146 @@
+import { readFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { availableParallelism } from "node:os";
+import { once } from "node:events";
+import type { Home } from "../config/home.ts";
+import type { Config } from "../config/schema.ts";
+import { buildBootstrap } from "../dataplanes/envoy/bootstrap.ts";
+import type { GrpcTls } from "../dataplanes/envoy/grpc-server.ts";
+import { type EnvoyFiles, envoyFiles, makeEnvoyFolder } from "../dataplanes/envoy/local/envoy-files.ts";
+import { findEnvoy } from "../dataplanes/envoy/local/find-envoy.ts";
+import { LocalEnvoy } from "../dataplanes/envoy/local/local-envoy.ts";
+import { isAlive, readRecord } from "../dataplanes/envoy/local/record.ts";
+import { LOCAL_FLEET } from "../dataplanes/envoy/names.ts";
+import { type LocalFleet, type RemoteAddresses, type RemoteFleet, startEnvoyPlane } from "../dataplanes/envoy/plane.ts";
+import { startEnvoyCertificates } from "./envoy-certificates.ts";
+import { bindError } from "../platform/bind-error.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { LocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
+import type { TakenPort } from "./take-port.ts";
+
+export interface EnvoyPortDeps {
+  readonly config: Config;
+  readonly home: Home;
+  /** What makes certificates where the configuration asks for it. */
+  readonly authority: LocalAuthority | null;
+  readonly listener: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type Address = LocalFleet["listen"];
+
+/**
+ * The port of a gate whose bytes Envoys move: one that is free, or that an Envoy which an earlier gate left behind has; the Envoy itself
+ * binds it. Throws what `bindError`, `findEnvoy` and `startCertificates` throw.
+ */
+export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
+  const { config, home, listener, clock, logger } = deps;
+  const { envoy, listen, limits, requestId, accessLog } = config;
+  await using scope = new AsyncDisposableStack();
+  const certificates = scope.adopt(await startEnvoyCertificates(deps), (source) => source?.[Symbol.dispose]());
+  const files = envoyFiles(home.envoy);
+  const address = envoy.local
+    ? await takeAddress(listen, files)
+    : { ip: listen.address.host, port: listen.address.port };
+  const local = envoy.local ? await localFleet(deps, files, address) : null;
+  const remote = await remoteAddresses(config);
+  const resources = scope.move();
+  return {
+    ...{ port: address.port, address: address.ip },
+    trustFile: (host) => certificates?.trustFile(host),
+    async serve({ site, dialRules, secret, auth, explain, isAdmin }) {
+      const plane = await startEnvoyPlane({
+        ...{ site, limits, secret, listener, dialRules, requestId, accessLog, certificates, local, remote },
+        ...{ explain, isAdmin, clock, logger, apiSocket: home.apiSocket },
+        ...{ gatekeeper: auth.gatekeeper, verification: auth.verification },
+        proxiesFrom: listen.proxyProtocol.from,
+        fleets: envoy.fleets.map((fleet) => remoteFleet(fleet, listen)),
+      });
+      return {
+        plane,
+        replace: local === null ? null : () => plane.restart(),
+        settled: () => plane.settled(),
+        ready: () => plane.ready(),
+      };
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+/** Of an Envoy that runs, the address that it has; else one that nobody has now. */
+async function takeAddress({ address }: Config["listen"], files: EnvoyFiles): Promise<Address> {
+  const left = readRecord(files.record);
+  if (left !== null && isAlive(left) && isFor(left, address)) return { ip: left.address, port: left.port };
+  const probe = createServer();
+  try {
+    probe.listen({ host: address.host, port: address.port, exclusive: true });
+    await once(probe, "listening");
+  } catch (cause) {
+    throw bindError("listen.address", address, cause as NodeJS.ErrnoException);
+  }
+  const taken = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  return { ip: taken.address, port: taken.port };
+}
+
+function isFor(
+  left: { readonly address: string; readonly port: number },
+  wanted: Config["listen"]["address"],
+): boolean {
+  const host = wanted.host === "localhost" ? "127.0.0.1" : wanted.host;
+  return left.address === host && (wanted.port === 0 || wanted.port === left.port);
+}
+
+async function localFleet(
+  { config, clock, logger }: EnvoyPortDeps,
+  files: EnvoyFiles,
+  listen: Address,
+): Promise<LocalFleet> {
+  const { envoy, limits, workers, workerGrace } = config;
+  const program = await findEnvoy({ configured: envoy.program, environment: process.env });
+  makeEnvoyFolder(files);
+  const { controlSocket, gateSocket, adminSocket } = files;
+  const bootstrap = buildBootstrap({
+    fleet: LOCAL_FLEET,
+    ...{ admin: { unix: adminSocket }, control: { unix: controlSocket }, gate: { unix: gateSocket }, tls: null },
+    connections: limits.connections,
+  });
+  return {
+    ...{ listen, controlSocket, gateSocket },
+    create: (changed) =>
+      new LocalEnvoy({
+        ...{ program, files, bootstrap, address: listen.ip, port: listen.port, changed, clock, logger },
+        threads: workers === "auto" ? availableParallelism() : Math.max(1, workers),
+        graceMs: workerGrace,
+        logBytes: envoy.logBytes,
+      }),
+  };
+}
+
+function remoteFleet(
+  { name, listen, clients, providers }: Config["envoy"]["fleets"][number],
+  { address: own }: Config["listen"],
+): RemoteFleet {
+  const { host, port } = listen ?? own;
+  return {
+    ...{ name, listen: { ip: host === "localhost" ? "127.0.0.1" : host, port } },
+    ...(providers !== undefined && { providers }),
+    clients: clients.length === 0 ? [name] : clients,
+  };
+}
+
+async function remoteAddresses({ envoy: { xds } }: Config): Promise<RemoteAddresses | null> {
+  const { address, gateAddress, tls } = xds;
+  if (address === undefined || gateAddress === undefined) return null;
+  return { address, gateAddress, tls: tls === undefined ? null : await readTls(tls) };
+}
+
+async function readTls(files: Readonly<Record<keyof GrpcTls, string>>): Promise<GrpcTls> {
+  const [certificate, key, clientAuthority] = await Promise.all(
+    [files.certificate, files.key, files.clientAuthority].map((file) => readFile(file, "utf8")),
+  );
+  return { certificate: certificate ?? "", key: key ?? "", clientAuthority: clientAuthority ?? "" };
+}
