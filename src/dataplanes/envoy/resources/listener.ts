@@ -110,6 +110,7 @@ function chains(settings: TranslateSettings): FilterChain[] {
 function onlyTls({ accessLog }: TranslateSettings) {
   return extension("envoy.filters.network.http_connection_manager", HttpConnectionManager, {
     statPrefix: "plain",
+    serverHeaderTransformation: "PASS_THROUGH",
     routeConfig: { name: "tls-needed", virtualHosts: [tlsNeeded()] },
     httpFilters: [extension("envoy.filters.http.router", Router, {})],
     accessLog: [...accessLog.http],

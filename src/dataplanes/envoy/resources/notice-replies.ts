@@ -15,6 +15,9 @@ interface Reply {
 
 const TOO_BUSY = { status: 503, code: "overloaded", title: "Too busy", retryAfterSeconds: 1 } as const;
 
+/** Of a route's own answer to what came back to the gate: no other answer has it. */
+export const LOOP_STATUS = 508;
+
 /** First come, first served. */
 const REPLIES: readonly Reply[] = [
   {
@@ -29,6 +32,7 @@ const REPLIES: readonly Reply[] = [
   { status: 503, flags: ["OM"], notice: { ...TOO_BUSY, message: "The gate is working on as many requests as it may." } }, // prettier-ignore
   { status: 503, notice: { status: 502, code: "unreachable", title: "The service does not answer", message: "It closed the connection without an answer." } }, // prettier-ignore
   { status: 504, notice: { status: 504, code: "timeout", title: "The service did not answer in time", message: "It was silent for too long." } }, // prettier-ignore
+  { status: LOOP_STATUS, notice: NOTICES.loop },
   { status: 502, notice: NOTICES.bad_answer },
   { status: 500, notice: NOTICES.internal },
   { status: 400, notice: refusal(400, "This is no request as HTTP has it.") },
@@ -65,15 +69,20 @@ export function localReplies(): LocalReplyConfig {
 
 /** For a port that speaks TLS alone. */
 export function tlsNeeded(): VirtualHost {
-  const notice: Notice = { status: 400, code: "tls_needed", title: "TLS needed", message: "This port speaks https only." }; // prettier-ignore
-  const { body, headers } = rendered(notice, "text");
-  const answer = { status: notice.status, body: { inlineString: body } };
+  const message = "This port speaks https only.";
+  const { status, body, headers } = fixedReply({ status: 400, code: "tls_needed", title: "TLS needed", message });
   return {
     name: "tls-needed",
     domains: ["*"],
-    routes: [{ match: { prefix: "/" }, directResponse: answer }],
-    responseHeadersToAdd: headers.map(([name, value]) => set(name, value)),
+    routes: [{ match: { prefix: "/" }, directResponse: { status, body: { inlineString: body } } }],
+    responseHeadersToAdd: headers,
   };
+}
+
+/** In the one form that everybody can read. */
+function fixedReply(notice: Notice) {
+  const { body, headers } = rendered(notice, "text");
+  return { status: notice.status, body, headers: headers.map(([name, value]) => set(name, formatted(value))) };
 }
 
 function mapper({ status, flags, notice }: Reply, form: Form, when: HeaderMatcher | null): ResponseMapper {

@@ -25,7 +25,8 @@ export class PortBook {
     for (const fleet of settings.fleets) {
       const whose = fleets.of(upstream);
       if (!whose.includes(null) && !whose.includes(fleet.name)) changes.remove(Listener, { name, fleet: fleet.name });
-      else changes.set(Listener, { name, fleet: fleet.name, body: this.#listener(route, match.port, fleet), subject: id });
+      else
+        changes.set(Listener, { name, fleet: fleet.name, body: this.#listener(route, match.port, fleet), subject: id });
     }
   }
 

@@ -10,6 +10,7 @@ import {
 import { CLUSTER_HEADER, TUNNEL_CLUSTER } from "./cluster-name.ts";
 import { extension, seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
+import { LOOP_STATUS } from "./notice-replies.ts";
 import type { TranslateSettings } from "./settings.ts";
 import { STICKY_ORDER } from "./sticky-subsets.ts";
 
@@ -18,17 +19,10 @@ export const ROUTES = "http";
 
 /** `hosts`: virtual hosts of services that need one, in order of name. */
 export function translateRoutes(settings: TranslateSettings, hosts: readonly VirtualHost[]): RouteConfiguration {
+  const all = [...hosts, defaultHost(settings)];
   return {
     name: ROUTES,
-    virtualHosts: [
-      ...hosts,
-      {
-        name: "default",
-        domains: ["*"],
-        routes: routesTo({ clusterHeader: CLUSTER_HEADER }, settings),
-        includeRequestAttemptCount: true,
-      },
-    ],
+    virtualHosts: all.map((host) => ({ ...host, routes: [loopRoute(settings), ...(host.routes ?? [])] })),
     requestHeadersToAdd: forwardingFields(settings),
     requestHeadersToRemove: [CLUSTER_HEADER, "x-envoy-external-address"],
     ...(settings.certificates > 0 &&
@@ -42,23 +36,43 @@ export function translateRoutes(settings: TranslateSettings, hosts: readonly Vir
   };
 }
 
-/** All that may be asked for at a host, to the cluster that `to` says. */
-export function routesTo(to: RouteAction, settings: TranslateSettings, match: EnvoyRoute = {}): EnvoyRoute[] {
-  const action = { ...routeAction(settings), ...to };
+function defaultHost(settings: TranslateSettings): VirtualHost {
+  return {
+    name: "default",
+    domains: ["*"],
+    routes: [connectRoute({}), ...routesTo({ clusterHeader: CLUSTER_HEADER }, settings)],
+    includeRequestAttemptCount: true,
+  };
+}
+
+/** What comes back goes no further. */
+function loopRoute({ via }: TranslateSettings): EnvoyRoute {
+  return {
+    match: { safeRegex: { regex: ".*" }, headers: [{ name: "via", stringMatch: { contains: via } }] },
+    directResponse: { status: LOOP_STATUS },
+  };
+}
+
+/** All that may be asked for at a host but tunnels, to the cluster that `to` says. */
+export function routesTo(to: RouteAction, settings: TranslateSettings): EnvoyRoute[] {
+  const route = { ...routeAction(settings), ...to };
   return [
-    {
-      ...match,
-      match: { connectMatcher: {} },
-      route: {
-        cluster: TUNNEL_CLUSTER,
-        timeout: "0s",
-        ...(action.idleTimeout !== undefined && { idleTimeout: action.idleTimeout }),
-        upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }],
-      },
-    },
-    { ...match, match: { prefix: "/" }, route: action },
-    { ...match, match: { path: "*" }, route: action },
+    { match: { prefix: "/" }, route },
+    { match: { path: "*" }, route },
   ];
+}
+
+/** Of CONNECT, before all others of a host. */
+export function connectRoute(idle: Pick<RouteAction, "idleTimeout">): EnvoyRoute {
+  return {
+    match: { connectMatcher: {} },
+    route: {
+      cluster: TUNNEL_CLUSTER,
+      timeout: "0s",
+      ...idle,
+      upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }],
+    },
+  };
 }
 
 /** What holds wherever a request goes. There is no overall deadline but that of gRPC's own clients. */

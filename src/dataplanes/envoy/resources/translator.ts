@@ -1,8 +1,7 @@
-import type { Certificate, Problem, RouteTable, TableDiff } from "../../../model/index.ts";
+import type { Certificate, Problem, Route, RouteTable, TableDiff } from "../../../model/index.ts";
 import { ownAddresses } from "../../forbidden-target.ts";
 import { Cluster } from "../proto/tables/cluster.ts";
 import { Listener } from "../proto/tables/listener.ts";
-import { RouteConfiguration } from "../proto/tables/route.ts";
 import { Secret } from "../proto/tables/tls.ts";
 import type { Resource, ResourceChange } from "../resource.ts";
 import { ChangeList } from "./change-list.ts";
@@ -14,8 +13,9 @@ import { Fleets } from "./fleets.ts";
 import { translateListeners } from "./listener.ts";
 import { PortBook } from "./port-book.ts";
 import { ProblemList } from "./problem-list.ts";
-import { ROUTES, translateRoutes } from "./route-configuration.ts";
+import { RouteBook } from "./route-book.ts";
 import type { TranslateSettings } from "./settings.ts";
+import { tunnelTarget } from "./tunnel-target.ts";
 import { AUTHORITIES, authoritiesSecret } from "./upstream-socket.ts";
 import type { UsableRules } from "./usable-endpoints.ts";
 
@@ -46,6 +46,8 @@ export class Translator {
   readonly #clusters: ClusterBook;
   readonly #endpoints: EndpointBook;
   readonly #ports: PortBook;
+  readonly #routes: RouteBook;
+  #last: Pick<Turn, "table" | "rules"> | null = null;
 
   constructor(settings: TranslateSettings) {
     this.#settings = settings;
@@ -53,6 +55,7 @@ export class Translator {
     this.#clusters = new ClusterBook(this.#deps);
     this.#endpoints = new EndpointBook(this.#deps);
     this.#ports = new PortBook(this.#deps);
+    this.#routes = new RouteBook(this.#deps);
   }
 
   /** What was left out, and why: all that stands. */
@@ -76,7 +79,7 @@ export class Translator {
     for (const body of fixedClusters(this.#settings)) {
       changes.set(Cluster, { name: body.name ?? "", fleet: null, body, subject: ENVOY });
     }
-    this.#setRoutes(changes);
+    this.#routes.publish(changes);
     changes.set(Secret, { name: AUTHORITIES, fleet: null, body: authoritiesSecret(), subject: ENVOY });
     return changes.take().set;
   }
@@ -86,7 +89,7 @@ export class Translator {
     const changes = new ChangeList();
     const rules = { ...this.#settings.dialRules, ownAddresses: ownAddresses() };
     const turn: Turn = { table, changes, rules };
-    for (const book of [this.#clusters, this.#ports]) {
+    for (const book of [this.#clusters, this.#ports, this.#routes]) {
       for (const id of diff.routes.removed) book.remove(id, turn);
       for (const route of diff.routes.set) book.set(route, turn);
     }
@@ -96,7 +99,16 @@ export class Translator {
       this.#clusters.endpointsChanged(upstream, turn);
     }
     for (const upstream of diff.endpoints.removed) this.#endpoints.remove(upstream, turn);
+    this.#routes.finish(turn);
+    this.#last = { table, rules };
     return changes.take();
+  }
+
+  /** `IP:PORT` that a tunnel to this route may be led to now; undefined: there is none. */
+  tunnelTarget(route: Route): string | undefined {
+    if (this.#last === null) return undefined;
+    const { table, rules } = this.#last;
+    return tunnelTarget(route, table.endpoints.get(route.upstream), { rules, random: Math.random() });
   }
 
   /** Certificates that the listeners show, in order: as many as the settings say. */
@@ -107,10 +119,5 @@ export class Translator {
       changes.set(Secret, { name: certificateName(index), fleet: null, body, subject: ENVOY });
     }
     return changes.take();
-  }
-
-  #setRoutes(changes: ChangeList): void {
-    const body = translateRoutes(this.#settings, []);
-    changes.set(RouteConfiguration, { name: ROUTES, fleet: null, body, subject: ENVOY });
   }
 }
