@@ -104,7 +104,7 @@ export class WatchingGate implements AsyncDisposable {
         routeOf: (name) => envoy.led.find(({ cluster }) => cluster === name)?.route,
         decided: () => undefined,
         sessionOf: () => null,
-        ...{ changed: () => undefined, used: () => undefined },
+        ...{ local: null, changed: () => undefined, used: () => undefined },
       }),
     );
     const addresses = [{ unix: envoy.socket }];

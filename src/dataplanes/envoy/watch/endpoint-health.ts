@@ -4,25 +4,39 @@ export interface EndpointHealthDeps {
   /** Failures in a row from which on an endpoint counts as unhealthy. */
   readonly failures: number;
   readonly changed: () => void;
+  /** Something failed: more may be known of it elsewhere. */
+  readonly trouble: () => void;
 }
 
 /** What Envoy says of an endpoint by itself. */
-export type Sight = "ejected" | "returned" | "check_failed" | "check_passed";
+export interface Sight {
+  /** It passes it over, after failures. */
+  readonly ejected: boolean;
+  /** Whether it answers checks; null: there are none. */
+  readonly checked: boolean | null;
+}
 
-/** Known of one endpoint. By requests: failures in a row. By Envoy: whether it passes it over, and whether it answers checks. */
+/** Known of one endpoint: by requests, failures in a row; by Envoy, what it says itself. */
 interface Known {
   failures: number;
-  ejected: boolean;
-  checkFailed: boolean;
+  /** It failed since Envoy was last asked. */
+  fresh: boolean;
+  sight: Sight;
   /** What is told of it. */
   verdict: "healthy" | "unhealthy" | null;
 }
 
-/** Endpoints as Envoys see them: by what became of requests, and by what they say of ejections and checks. */
+const UNSEEN: Sight = Object.freeze({ ejected: false, checked: null });
+
+/**
+ * Endpoints as Envoys see them: by what became of requests, which all Envoys tell, and by what one says that can be asked. The second alone
+ * is exact: Envoy also counts failures by itself, and lets an endpoint be tried again when it thinks fit.
+ */
 export class EndpointHealth {
   readonly #deps: EndpointHealthDeps;
   /** By upstream, then by address. */
   readonly #upstreams = new Map<string, Map<string, Known>>();
+  readonly #troubled = new Set<string>();
   #verdicts: ReadonlyMap<string, "healthy" | "unhealthy"> | null = null;
 
   constructor(deps: EndpointHealthDeps) {
@@ -40,28 +54,37 @@ export class EndpointHealth {
     return (this.#verdicts = verdicts);
   }
 
+  /** Upstreams some endpoint of which failed lately, or is passed over. */
+  get troubled(): ReadonlySet<string> {
+    return this.#troubled;
+  }
+
   /** A request was answered by it. */
   answered(upstream: string, address: string): void {
     const known = this.#of(upstream, address);
     if (known.verdict === "healthy" && known.failures === 0) return;
     known.failures = 0;
-    this.#judge(known);
+    this.#judge(upstream, known);
   }
 
   /** It could not be reached, or broke off before an answer. */
   failed(upstream: string, address: string): void {
     const known = this.#of(upstream, address);
     known.failures += 1;
-    this.#judge(known);
+    known.fresh = true;
+    this.#judge(upstream, known);
+    this.#deps.trouble();
   }
 
+  /** Envoy was asked for it. */
   sighted(upstream: string, address: string, sight: Sight): void {
     const known = this.#of(upstream, address);
-    if (sight === "ejected" || sight === "returned") known.ejected = sight === "ejected";
-    else known.checkFailed = sight === "check_failed";
-    // Envoy lets it be tried again, or has tried it: what failed before counts no more.
-    if (sight === "returned" || sight === "check_passed") known.failures = 0;
-    this.#judge(known);
+    // It lets it be tried again, or has tried it: what failed before counts no more.
+    if ((known.sight.ejected && !sight.ejected) || (known.sight.checked === false && sight.checked === true))
+      known.failures = 0;
+    known.fresh = false;
+    known.sight = sight;
+    this.#judge(upstream, known);
   }
 
   /** Only these addresses are left of it. */
@@ -70,6 +93,7 @@ export class EndpointHealth {
     if (known === undefined) return;
     for (const address of known.keys()) if (!addresses.has(address)) known.delete(address);
     if (known.size === 0) this.#upstreams.delete(upstream);
+    this.#noteTrouble(upstream);
     this.#verdicts = null;
   }
 
@@ -78,17 +102,28 @@ export class EndpointHealth {
     if (addresses === undefined) this.#upstreams.set(upstream, (addresses = new Map<string, Known>()));
     let known = addresses.get(address);
     if (known === undefined)
-      addresses.set(address, (known = { failures: 0, ejected: false, checkFailed: false, verdict: null }));
+      addresses.set(address, (known = { failures: 0, fresh: false, sight: UNSEEN, verdict: null }));
     return known;
   }
 
-  #judge(known: Known): void {
-    const { failures, ejected, checkFailed, verdict } = known;
-    const bad = ejected || checkFailed || failures >= this.#deps.failures;
-    const now = bad ? "unhealthy" : failures > 0 ? verdict : "healthy";
-    if (now === verdict) return;
-    known.verdict = now;
+  #judge(upstream: string, known: Known): void {
+    const { failures, sight, verdict } = known;
+    const bad = sight.ejected || sight.checked === false || failures >= this.#deps.failures;
+    this.#noteTrouble(upstream);
+    // Fewer failures say nothing yet.
+    this.#tell(known, bad ? "unhealthy" : failures > 0 ? verdict : "healthy");
+  }
+
+  #tell(known: Known, verdict: Known["verdict"]): void {
+    if (verdict === known.verdict) return;
+    known.verdict = verdict;
     this.#verdicts = null;
     this.#deps.changed();
+  }
+
+  #noteTrouble(upstream: string): void {
+    const all = [...(this.#upstreams.get(upstream)?.values() ?? [])];
+    if (all.some(({ fresh, sight }) => fresh || sight.ejected)) this.#troubled.add(upstream);
+    else this.#troubled.delete(upstream);
   }
 }

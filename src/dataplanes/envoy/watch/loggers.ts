@@ -34,9 +34,10 @@ export const TAGS = Object.freeze({
   connect: "t",
 });
 
-/** Headers by which it is seen what kind of request it was, and of the gate's own answers why. */
+/** Headers by which it is seen what kind of request it was, . */
 export const REQUEST_HEADERS = Object.freeze([":method", "upgrade", "content-type"]);
-export const ANSWER_HEADERS = Object.freeze(["proxy-status"]);
+/** Of the gate's own answers: why. */
+export const CODE_HEADER = "x-taskgate-error";
 
 /** What lasts is told of so often. */
 export const PERIOD_MS = 5000;
@@ -80,7 +81,7 @@ export function accessLogs(): { readonly http: object[]; readonly tcp: object[];
         typedConfig: pack(HttpGrpcAccessLogConfig, {
           commonConfig: common(LOGS.requests, REQUEST_TAGS),
           additionalRequestHeadersToLog: REQUEST_HEADERS,
-          additionalResponseHeadersToLog: ANSWER_HEADERS,
+          additionalResponseHeadersToLog: [CODE_HEADER],
         }),
       },
     ],

@@ -1,7 +1,7 @@
 import type { Source } from "../../figures.ts";
 import type { Common, Flags, HttpEntry } from "./entry-messages.ts";
 import { isGate } from "./log-address.ts";
-import { TAGS } from "./loggers.ts";
+import { CODE_HEADER, TAGS } from "./loggers.ts";
 
 /** By what went wrong, the codes of docs/errors.md; the first that holds. */
 const BY_FLAG: readonly (readonly [flag: keyof Flags, code: string])[] = [
@@ -38,7 +38,7 @@ const BY_STATUS: Readonly<Record<number, string>> = Object.freeze({
 export function codeOf({ common = {}, answer = {} }: HttpEntry): { source: Source; code: string | null } {
   const { details = "", code, headers } = answer;
   const status = code?.value ?? 0;
-  if (isGate(common.upstream)) return { source: "gate", code: codeInStatus(headers?.["proxy-status"]) };
+  if (isGate(common.upstream)) return { source: "gate", code: headers?.[CODE_HEADER] ?? null };
   if (isJobs(details) || status === 0) return { source: "app", code: null };
   return { source: "gate", code: ownCode(status, details, common) };
 }
@@ -65,9 +65,4 @@ function isJobs(details: string): boolean {
     details.startsWith("upstream_reset_after_response_started") ||
     details.startsWith("downstream_")
   );
-}
-
-/** Of `Proxy-Status` as this gate writes it. */
-function codeInStatus(text: string | undefined): string | null {
-  return /^taskgate;.* details="([a-z0-9_]+)"/.exec(text ?? "")?.[1] ?? null;
 }

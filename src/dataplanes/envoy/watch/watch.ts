@@ -1,5 +1,5 @@
 import type { AccessLogConfig } from "../../../config/schema.ts";
-import type { Gatekeeper, Route, TableDiff } from "../../../model/index.ts";
+import type { Gatekeeper, Problem, Route, TableDiff } from "../../../model/index.ts";
 import { addressText } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
@@ -7,6 +7,7 @@ import { openAccessLog } from "../../access-log.ts";
 import type { PlaneFigures } from "../../figures.ts";
 import type { GrpcService } from "../grpc-server.ts";
 import { Book } from "./book.ts";
+import { ClusterPoll, type ClusterPollDeps } from "./cluster-poll.ts";
 import { EndpointHealth } from "./endpoint-health.ts";
 import { holdService } from "./hold-service.ts";
 import { logService } from "./log-service.ts";
@@ -22,6 +23,8 @@ export interface WatchDeps extends WhoCameDeps {
   readonly failures: number;
   /** Of the route that a cluster is of; undefined: there is none, or none any more. */
   readonly routeOf: (cluster: string) => Route | undefined;
+  /** An Envoy of this machine, which says how its endpoints are; null: there is none, and requests alone tell. */
+  readonly local: Pick<ClusterPollDeps, "ask" | "clusterOf"> | null;
   /** Health, or connections that nobody holds, are others than before. */
   readonly changed: () => void;
   /** Somebody used a service. */
@@ -43,6 +46,8 @@ export interface Watch extends AsyncDisposable {
   readonly lastUsed: ReadonlyMap<string, number>;
   /** By service key: connections and streams that outlived the gate that held them, or came while there was none. */
   readonly unheld: ReadonlyMap<string, number>;
+  /** One for each service of `unheld`. */
+  readonly problems: readonly Problem[];
   readonly health: EndpointHealth;
 }
 
@@ -55,7 +60,12 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
   const lastUsed = new Map<string, number>();
   const tally = new Tally();
   const who = new WhoCame(deps);
-  const health = new EndpointHealth({ failures: deps.failures, changed });
+  const health: EndpointHealth = new EndpointHealth({
+    failures: deps.failures,
+    trouble: () => poll?.look(),
+    changed,
+  });
+  const poll = deps.local === null ? null : scope.use(new ClusterPoll({ ...deps.local, health, clock, logger }));
   const used = (service: string, at: number): void => {
     lastUsed.set(service, at);
     deps.used();
@@ -68,6 +78,7 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
     ...{ services, health, lastUsed },
     apply(diff) {
       book.apply(diff);
+      poll?.apply(diff.routes);
       for (const service of routes.apply(diff)) {
         lastUsed.delete(service);
         tally.forget(service);
@@ -85,8 +96,20 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
     get unheld() {
       return book.unheld;
     },
+    get problems() {
+      return [...book.unheld].map(([subject, count]) => ({
+        subject,
+        code: "unheld_connections",
+        message: unheldText(count),
+      }));
+    },
     [Symbol.asyncDispose]: () => end.disposeAsync(),
   };
+}
+
+function unheldText(count: number): string {
+  const what = count === 1 ? "1 connection goes" : `${String(count)} connections go`;
+  return `${what} on through Envoy that no gate can end: the gate that held them is gone. A right that is taken away now does not end them.`;
 }
 
 /** How many routes lead to each service: its figures end with the last. */
