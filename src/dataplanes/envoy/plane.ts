@@ -19,12 +19,13 @@ import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
 import { StatusBoard } from "../status-board.ts";
 import { type Authz, createAuthz, type Verification } from "./authz/authz.ts";
-import { earlyMutations, gateHostFilters, httpFilters } from "./authz/filters.ts";
+import { earlyMutations, httpFilters } from "./authz/filters.ts";
 import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
 import { type GateService, startGateService } from "./gate-service.ts";
 import { type GrpcServer, type GrpcTls, startGrpcServer } from "./grpc-server.ts";
 import type { LocalEnvoy } from "./local/local-envoy.ts";
 import { LOCAL_FLEET } from "./names.ts";
+import { clusterName } from "./resources/cluster-name.ts";
 import type { FleetSettings } from "./resources/settings.ts";
 import { Translator } from "./resources/translator.ts";
 import { holdFilters } from "./watch/hold-filters.ts";
@@ -129,6 +130,7 @@ export class EnvoyPlane implements DataPlane {
     const { frameOf, foreignAuthorization } = verification;
     this.#authz = createAuthz({
       ...{ gatekeeper, verification, explain, site, ownSecret, clock, logger, frameOf, foreignAuthorization },
+      tunnelTarget: (route) => this.#translator.tunnelTarget(route),
     });
     const { credentialFields } = verification;
     const filters = { credentialFields, ownSecret, secure: site.secure };
@@ -140,7 +142,6 @@ export class EnvoyPlane implements DataPlane {
       // In a listener: another one with every start of the gate would end what is open.
       via: `taskgate-${derive(secret, "via").slice(0, 12)}`,
       early: earlyMutations(filters),
-      gateHostFilters: gateHostFilters(),
       filters: [...httpFilters(filters), ...holdFilters()],
       accessLog: accessLogs(),
       metadata: (route) => serviceMetadata(verification, route),
@@ -159,6 +160,10 @@ export class EnvoyPlane implements DataPlane {
       await startWatch({
         ...{ gatekeeper, clock, logger, accessLog, failures: limits.ejectAfter },
         routeOf: (cluster) => this.#routeOf(cluster),
+        local:
+          this.#local === null
+            ? null
+            : { ask: this.#local.ask, clusterOf: (route) => clusterName(route, this.#deps.site) },
         decided: (use) => this.#authz.decided(use),
         sessionOf: (claims) => verification.sessionOf(claims),
         changed: () => this.#board.changed(),

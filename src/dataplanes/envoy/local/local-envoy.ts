@@ -4,7 +4,7 @@ import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { pause } from "../../../platform/pause.ts";
 import { bootId } from "../../../platform/process-identity.ts";
-import { askAdmin } from "./ask-admin.ts";
+import { type AdminAnswer, askAdmin } from "./ask-admin.ts";
 import {
   type EnvoyFiles,
   lastComplaints,
@@ -79,6 +79,9 @@ export class LocalEnvoy implements AsyncDisposable {
   get pid(): number | null {
     return this.#process?.pid ?? null;
   }
+
+  /** What its admin tells. Rejects where it does not answer. */
+  readonly ask = (path: string): Promise<AdminAnswer> => askAdmin(this.#deps.files.adminSocket, "GET", path);
 
   /** Resolves when a process is there that answers. Throws what it says where it cannot start. */
   async start(): Promise<void> {
@@ -177,7 +180,16 @@ export class LocalEnvoy implements AsyncDisposable {
       ...["--service-node", `local-${String(epoch)}`, "--concurrency", String(threads)],
       ...["--base-id", String(files.baseId), "--restart-epoch", String(epoch)],
       ...["--socket-path", files.restartSocket, "--socket-mode", "600"],
-      ...["--file-flush-interval-msec", "500", "--drain-strategy", "immediate", "--drain-time-s", graceS, "--parent-shutdown-time-s", graceS],
+      ...[
+        "--file-flush-interval-msec",
+        "500",
+        "--drain-strategy",
+        "immediate",
+        "--drain-time-s",
+        graceS,
+        "--parent-shutdown-time-s",
+        graceS,
+      ],
     ];
   }
 
