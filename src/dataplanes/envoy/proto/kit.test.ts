@@ -230,6 +230,7 @@ describe("decoding", () => {
     const textMap = JSON.parse('{"__proto__": "x"}') as Record<string, string>;
     const decoded = decode(Everything, encode(Everything, { textMap }));
     expect(Object.entries(decoded.textMap ?? {})).toEqual([["__proto__", "x"]]);
+    expect(decoded.textMap?.constructor).toBeUndefined();
   });
 });
 

@@ -58,7 +58,7 @@ export function repeated<T>(item: Field<T>): Field<readonly T[]> {
   return { ...item, label: "repeated" } as Field<unknown> as Field<readonly T[]>;
 }
 
-/** An object of what `item` says, by names of its own: `map<string, …>`. */
+/** An object of what `item` says, by names of its own: `map<string, …>`. What is read inherits nothing, so that every name is safe to ask for. */
 export function map<T>(item: Field<T>): Field<Readonly<Record<string, T>>> {
   return { ...item, label: "map" } as Field<unknown> as Field<Readonly<Record<string, T>>>;
 }
@@ -227,7 +227,7 @@ function readField(reader: Reader, slot: Slot, wire: number, into: Record<string
   const { key, label, type } = slot;
   if (label === "map") {
     if (wire !== 2) return false;
-    readEntry(reader, type, (into[key] ??= {}) as Record<string, unknown>);
+    readEntry(reader, type, (into[key] ??= { __proto__: null }) as Record<string, unknown>);
   } else if (label === "repeated") {
     const packed = wire === 2 && type.wire !== 2;
     if (!packed && wire !== type.wire) return false;
@@ -256,9 +256,7 @@ function readEntry(reader: Reader, type: Type<unknown>, into: Record<string, unk
       else inner.skip(tag & 7);
     }
     if (value === undefined) value = type.read(new Reader(EMPTY[type.wire]));
-    if (key === "__proto__")
-      Object.defineProperty(into, key, { value, writable: true, enumerable: true, configurable: true });
-    else into[key] = value;
+    into[key] = value;
   });
 }
 
