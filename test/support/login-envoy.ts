@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Explain } from "../../src/dataplanes/dataplane.ts";
 import { type Authz, createAuthz } from "../../src/dataplanes/envoy/authz/authz.ts";
-import { earlyMutations, gateHostFilters, httpFilters } from "../../src/dataplanes/envoy/authz/filters.ts";
+import { earlyMutations, httpFilters } from "../../src/dataplanes/envoy/authz/filters.ts";
 import { serviceMetadata } from "../../src/dataplanes/envoy/authz/service-metadata.ts";
 import { startGrpcServer } from "../../src/dataplanes/envoy/grpc-server.ts";
 import { CONTROL_CLUSTER } from "../../src/dataplanes/envoy/names.ts";
@@ -29,6 +29,11 @@ export interface Gate {
   readonly keys: { published(): ReadonlyMap<string, SessionKey>; observe(listener: () => void): Disposable };
   readonly frameOf: Parameters<typeof createAuthz>[0]["frameOf"];
 }
+
+const PUBLIC: Omit<Route, "id" | "match"> = {
+  ...{ service: "test/heard/web", upstream: "test/heard/web", protocol: "http", guard: "gate", owner: null },
+  ...{ access: { grants: [], anyone: "public" }, policy: {} },
+};
 
 export interface Answer {
   readonly status: number;
@@ -57,6 +62,7 @@ export class LoginEnvoy implements AsyncDisposable {
   #app: { readonly port: number } = { port: 0 };
   #routes: readonly Route[] = [];
   #version = 0;
+  #marker: Route | null = null;
 
   private constructor(site: Site, gate: Gate, explain: Explain) {
     this.site = site;
@@ -65,6 +71,7 @@ export class LoginEnvoy implements AsyncDisposable {
     this.#authz = createAuthz({
       ...{ ...gate, foreignAuthorization, site, explain, ownSecret: SECRET },
       ...{ clock: systemClock, logger: silentLogger },
+      tunnelTarget: () => undefined,
     });
   }
 
@@ -112,6 +119,20 @@ export class LoginEnvoy implements AsyncDisposable {
     });
     this.#tell();
     return Promise.resolve();
+  }
+
+  /** Resolves once the Envoy goes by what was published last. */
+  async heard(): Promise<void> {
+    // Files are watched, and clusters replaced, in turn: the last one that is told of is this one.
+    const name = `heard-${String(this.#version)}.localhost`;
+    this.#marker = { ...PUBLIC, id: name, match: { by: "host", listener: "web", host: name } };
+    this.#tell();
+    for (let tries = 0; tries < 200; tries += 1) {
+      const before = this.asked;
+      if ((await this.ask(name)).status === 200 && this.asked === before) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error("the Envoy does not hear");
   }
 
   /** The gate is gone. */
@@ -184,7 +205,7 @@ export class LoginEnvoy implements AsyncDisposable {
 
   #tell(): void {
     for (const { name, type, body } of this.#authz.resources()) this.#write(name, [{ "@type": TYPE + type, ...body }]);
-    this.#write("clusters", this.#routes.map((route) => this.#cluster(route))); // prettier-ignore
+    this.#write("clusters", [...this.#routes, ...(this.#marker === null ? [] : [this.#marker])].map((route) => this.#cluster(route))); // prettier-ignore
   }
 
   #cluster(route: Route): object {
@@ -259,7 +280,6 @@ export class LoginEnvoy implements AsyncDisposable {
       { match: { prefix: "/" }, route },
       { match: { connectMatcher: {} }, route },
     ];
-    const ofGate = { name: "gate", domains: [this.site.gateHost, `${this.site.gateHost}:*`], routes, typedPerFilterConfig: gateHostFilters() }; // prettier-ignore
     const manager = {
       "@type": TYPE + PROXY,
       ...{ statPrefix: "main", useRemoteAddress: true, generateRequestId: true, streamIdleTimeout: "0s" },
@@ -273,7 +293,7 @@ export class LoginEnvoy implements AsyncDisposable {
           },
         },
       ],
-      routeConfig: { virtualHosts: [ofGate, { name: "all", domains: ["*"], routes }] },
+      routeConfig: { virtualHosts: [{ name: "all", domains: ["*"], routes }] },
       httpFilters: [
         ...filters,
         {

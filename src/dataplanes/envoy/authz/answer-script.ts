@@ -3,6 +3,7 @@ export const OWN_FIELD = "x-tg-own";
 
 /** What an answer's fields are judged by, for the time that it takes: names of fields, none of which reaches a visitor. */
 export const FACT = Object.freeze({
+  details: "x-tg-details",
   host: "x-tg-host",
   scheme: "x-tg-scheme",
   frame: "x-tg-frame",
@@ -13,7 +14,7 @@ export const FACT = Object.freeze({
 });
 
 /**
- * Lua that runs on answers with fields which a job may not say just as it likes. It does what the embedded plane does in `cookies.ts`,
+ * Lua that runs on answers with fields which a job may not say just as it likes; what Envoy says itself it leaves alone. It does what the embedded plane does in `cookies.ts`,
  * `frame-fields.ts` and `response-fields.ts`: `secret` is the value of `x-tg-own`.
  */
 export function answerScript(secret: string): string {
@@ -138,6 +139,7 @@ end
 
 function envoy_on_response(handle)
   local fields = handle:headers()
+  local by_job = take(fields, "x-tg-details") == "via_upstream"
   local fact = {
     authority = (take(fields, "x-tg-host") or ""):lower(),
     scheme = take(fields, "x-tg-scheme") or "http",
@@ -147,7 +149,7 @@ function envoy_on_response(handle)
     rewrites = take(fields, "x-tg-rewrites-host") == "yes",
     address = take(fields, "x-tg-address"),
   }
-  if fields:get("x-tg-own") == "@SECRET@" then return end
+  if not by_job or fields:get("x-tg-own") == "@SECRET@" then return end
   fields:remove("x-tg-own")
   fields:remove("x-taskgate-error")
   local told = {}

@@ -13,14 +13,15 @@ import { denial, NOTICES, refusal, unableNotice } from "../../notices.ts";
 import type { Notice } from "../../pages.ts";
 import { parseHost } from "../../parse-host.ts";
 import type { RouteIndex } from "../../route-index.ts";
-import { clusterName } from "../resources/cluster-name.ts";
+import { CLUSTER_HEADER, clusterName, TUNNEL_HEADER } from "../resources/cluster-name.ts";
 import type { Asked } from "./check-head.ts";
 
-/** Who may go where: the route that was looked up is what was asked about, and its cluster what the request goes to. */
+/** Who may go where: the route that was looked up is what was asked about, and what the request is led by is of that route. */
 export interface Allowed {
   readonly route: Route;
   readonly decision: Extract<Decision, { kind: "allow" }>;
-  readonly cluster: string;
+  /** The field by which the Envoy knows where to. */
+  readonly lead: readonly [name: string, value: string];
 }
 
 /** What becomes of a request that an Envoy asks about. */
@@ -40,6 +41,8 @@ export interface DecideDeps {
   readonly index: Pick<RouteIndex, "find" | "findHost">;
   readonly explain: Explain;
   readonly site: Site;
+  /** `IP:PORT` of an endpoint of the route, for tunnels; undefined: there is none. */
+  readonly tunnelTarget: (route: Route) => string | undefined;
 }
 
 type Refused = Exclude<Decision, { kind: "allow" }>;
@@ -66,7 +69,7 @@ export async function decide(deps: DecideDeps, asked: Asked, signal: AbortSignal
   const upgrades = head.header("upgrade") !== undefined;
   const unable = unableNotice(route, { upgrades, version: asked.version });
   if (unable !== null) return saying(unable, route, decision.session);
-  return { kind: "pass", allowed: { route, decision, cluster: clusterName(route, deps.site) } };
+  return { kind: "pass", allowed: { route, decision, lead: [CLUSTER_HEADER, clusterName(route, deps.site)] } };
 }
 
 /** CONNECT leads to a service's host, to whoever may open a tunnel there. */
@@ -75,11 +78,21 @@ async function decideTunnel(deps: DecideDeps, head: RequestHead, signal: AbortSi
   if (route === null) return saying(NOTICES.no_tunnel);
   if (route.protocol === "tls" || isGateService(route.service)) return saying(NOTICES.tunnel_refused, route);
   const decision = await ask(deps, { route, head, slow: false }, signal);
-  if (decision.kind === "allow") return { kind: "pass", allowed: { route, decision, cluster: clusterName(route, deps.site) } }; // prettier-ignore
   if (decision.kind === "deny") return refused(route, decision, head);
   // A program that opens tunnels follows no redirect to a login page.
-  return saying(denial({ kind: "deny", status: 401, code: "unauthenticated", reason: "A token is needed." }), route);
+  if (decision.kind !== "allow") return saying(denial(TOKEN_NEEDED), route);
+  const target = deps.tunnelTarget(route);
+  if (target !== undefined) return { kind: "pass", allowed: { route, decision, lead: [TUNNEL_HEADER, target] } };
+  const { session } = decision;
+  return saying(await deps.explain({ route, head, session, failure: "no_endpoint" }), route, session);
 }
+
+const TOKEN_NEEDED = Object.freeze({
+  kind: "deny",
+  status: 401,
+  code: "unauthenticated",
+  reason: "A token is needed.",
+});
 
 async function ask(
   { gatekeeper }: DecideDeps,

@@ -3,19 +3,25 @@ import { IDENTITY_FAMILIES, IDENTITY_HEADERS } from "../../../model/index.ts";
 /** Any sign that some program reads as `-` in a field's name. */
 const SIGN = "[^a-z0-9]";
 
+/** By which proxies say where a request comes from, and by which the gate's own parts talk to each other. */
+const PROXY_FAMILIES = ["x-forwarded-", "x-envoy-", "x-tg-"];
+const PROXY_FIELDS = ["forwarded", "x-real-ip", "proxy-authorization"];
+const FAMILIES = [...IDENTITY_FAMILIES, ...PROXY_FAMILIES];
+
 /**
- * Regular expression (RE2) for the names of fields that no visitor may send: those that `isIdentityField` is true of, in every spelling, but
- * for `kept`, which the gate itself reads, in exactly theirs. Names come in lower case.
+ * Regular expression (RE2) for the names of fields that no visitor may send: those that `isIdentityField` is true of and those by which
+ * proxies talk, in every spelling, but for `kept`, which the gate itself reads, in exactly theirs. Names come in lower case.
  */
 export function fieldPattern(kept: readonly string[]): string {
-  const families = IDENTITY_FAMILIES.map((family) => familyPattern(family, kept));
-  const names = new Set([...IDENTITY_HEADERS, "proxy-authorization", ...kept.filter((name) => !isOfFamily(name))]);
+  const families = FAMILIES.map((family) => familyPattern(family, kept));
+  const listed = [...IDENTITY_HEADERS, ...PROXY_FIELDS, ...kept].filter((name) => !isOfFamily(name));
+  const names = new Set(listed);
   const exact = [...names].map((name) => (kept.includes(name) ? otherSpellings(name) : anySpelling(name)));
   return [...families, ...exact.filter((pattern) => pattern !== "")].join("|");
 }
 
 function isOfFamily(name: string): boolean {
-  return IDENTITY_FAMILIES.some((family) => name.startsWith(family));
+  return FAMILIES.some((family) => name.startsWith(family));
 }
 
 function familyPattern(family: string, kept: readonly string[]): string {

@@ -46,7 +46,7 @@ export interface FilterSettings {
 
 /** What is done to a request before anything else: no visitor's word for who they are stays, nor what only the gate may say. */
 export function earlyMutations({ credentialFields }: FilterSettings): HeaderMutationRule[] {
-  return [without(`x-tg-.*|${fieldPattern([ID_HEADER, ...credentialFields])}`)];
+  return [without(fieldPattern([ID_HEADER, ...credentialFields]))];
 }
 
 /** Who may pass, and what both sides see of the other's fields. In the order of requests; what routes comes after them. */
@@ -62,7 +62,7 @@ export function httpFilters(settings: FilterSettings): object[] {
 }
 
 /** Overrides for the virtual host of the gate's own host: its service gets the credentials that were sent, and asks by itself who comes. */
-export function gateHostFilters(): Record<string, object> {
+export function gateHostFilters(): Record<string, Any> {
   const off = pack(FilterConfig, { disabled: true });
   return Object.fromEntries([FILTER.session, FILTER.pass, FILTER.ask].map((name) => [name, off]));
 }
@@ -135,7 +135,8 @@ const UNFRAMED: Predicate = allOf(
 /** Answers go through these from the last to the first. */
 function answerFilters({ ownSecret, secure }: FilterSettings): object[] {
   const responseMutations = [
-    without("x-tg-(?:host|scheme|frame|frame-replaces|prefix|rewrites-host|address)"),
+    without("x-tg-(?:details|host|scheme|frame|frame-replaces|prefix|rewrites-host|address)"),
+    set(FACT.details, "%RESPONSE_CODE_DETAILS%"),
     set(FACT.host, "%REQ(x-forwarded-host?:authority)%"),
     set(FACT.scheme, secure ? "https" : "http"),
     ...[KEY.frame, KEY.frameReplaces].flatMap((key) => [
@@ -201,7 +202,7 @@ function jobFilters(): object[] {
   const strip = pack(HttpHeaderMutation, {
     mutations: {
       requestMutations: [set("cookie", "%DYNAMIC_METADATA(taskgate:cookie)%"), { remove: CLUSTER_HEADER }],
-      requestTrailersMutations: [without(`cookie|authorization|x-tg-.*|${fieldPattern([])}`)],
+      requestTrailersMutations: [without(`cookie|authorization|${fieldPattern([])}`)],
       responseTrailersMutations: [without(`set-cookie|proxy-status|${ERROR_HEADER}|x-tg-.*`)],
     },
   });

@@ -4,7 +4,6 @@ import type { CheckResponse } from "../proto/tables/ext-authz.ts";
 import type { HeaderValueOption } from "../proto/tables/core.ts";
 import type { Allowed } from "./decide.ts";
 import { OWN_FIELD } from "./answer-script.ts";
-import { CLUSTER_HEADER } from "../resources/cluster-name.ts";
 import { TOLD } from "./session-filter.ts";
 
 /** Codes of google.rpc.Code. */
@@ -19,10 +18,7 @@ const MANY: ReadonlySet<string> = new Set(["set-cookie", "vary", "www-authentica
 const FRAMING: ReadonlySet<string> = new Set(["content-length", "grpc-status", "grpc-message"]);
 
 /** A request passes: what is changed in it, and in its answer. `metadata` is for the filters that come after. */
-export function passing(
-  { route, decision, cluster }: Allowed,
-  metadata: Readonly<Record<string, string>>,
-): CheckResponse {
+export function passing({ route, decision, lead }: Allowed, metadata: Readonly<Record<string, string>>): CheckResponse {
   const { session, set, strip, respond } = decision;
   const told = new Set(set.map(([name]) => name.toLowerCase()));
   const untold = Object.values(TOLD).filter((name) => !told.has(name));
@@ -30,7 +26,7 @@ export function passing(
   return {
     status: { code: OK },
     okResponse: {
-      headers: [...set, ...scoped, [CLUSTER_HEADER, cluster] as const].map(option),
+      headers: [...set, ...scoped, lead].map(option),
       headersToRemove: [...new Set([...strip, ...untold])].filter((name) => !told.has(name)),
       responseHeadersToAdd: respond.map(option),
     },
