@@ -18,7 +18,7 @@ const WARM_UP_SECONDS = 5;
  */
 export const benchLogin: Suite = async (say, options) => {
   checkMachine();
-  const { rounds = 8, seconds = 3 } = options;
+  const { rounds = 9, seconds = 3 } = options;
   const scope = openScope();
   try {
     const peers = await prepare(say, options, { suite: "login", carries: ({ name }) => OURS.has(name) });
