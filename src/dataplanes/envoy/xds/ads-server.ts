@@ -38,6 +38,12 @@ export interface XdsStatus {
   readonly problems: readonly Problem[];
 }
 
+/** What went out, of all streams. */
+export interface SentCount {
+  readonly responses: number;
+  readonly bytes: number;
+}
+
 export interface AdsServerDeps {
   readonly admit: Admit;
   readonly clock: Clock;
@@ -64,6 +70,7 @@ export class AdsServer implements Disposable {
   readonly #rejections: Rejections;
   readonly #streams = new Set<AdsStream>();
   readonly #envoys = new Map<string, Envoy>();
+  readonly #sent = { responses: 0, bytes: 0 };
   #isSettled = false;
   #looking: Disposable | null = null;
 
@@ -88,9 +95,9 @@ export class AdsServer implements Disposable {
     for (const { type, id, fleet } of events) {
       if (type.get(id, fleet) === undefined) this.#rejections.removed(type, id);
     }
-    for (const stream of this.#streams) stream.hearOf(events);
+    if (events.length > 0) for (const stream of this.#streams) stream.hearOf(events);
     this.#store.sweep(events);
-    for (const stream of this.#streams) stream.pump();
+    if (events.length > 0) for (const stream of this.#streams) stream.pump();
     this.#deps.changed();
   }
 
@@ -105,6 +112,11 @@ export class AdsServer implements Disposable {
     const envoys = new Map<string, EnvoyStatus>();
     for (const [id, envoy] of this.#envoys) envoys.set(id, this.#statusOf(envoy));
     return { envoys, problems: [...this.#rejections.problems(), ...this.#unencodable()] };
+  }
+
+  /** Since the start. */
+  get sent(): SentCount {
+    return { ...this.#sent };
   }
 
   [Symbol.dispose](): void {
@@ -129,6 +141,7 @@ export class AdsServer implements Disposable {
       isSettled: () => this.#isSettled,
       entered: (entered) => this.#entered(entered),
       changed,
+      sent: (bytes) => this.#count(bytes),
       ended: (ended) => this.#ended(ended),
     });
     this.#streams.add(stream);
@@ -154,6 +167,11 @@ export class AdsServer implements Disposable {
     envoy.goneAt = this.#deps.clock.now();
     this.#deps.logger.info({ node: stream.who?.node.id, fleet: envoy.fleet }, "envoy disconnected");
     this.#deps.changed();
+  }
+
+  #count(bytes: number): void {
+    this.#sent.responses += 1;
+    this.#sent.bytes += bytes;
   }
 
   #statusOf({ streams, fleet, version, applied }: Envoy): EnvoyStatus {
@@ -182,6 +200,7 @@ export class AdsServer implements Disposable {
     const now = this.#deps.clock.now();
     let isNews = false;
     for (const stream of this.#streams) {
+      stream.pump(); // what was held back is no more, as time goes on
       const waits = now - (stream.waitsSince ?? now);
       isNews ||= waits >= STUCK_MS && waits < STUCK_MS + 2 * LOOK_MS;
       if (waits < DROP_MS) continue;

@@ -6,7 +6,7 @@ import { cutCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
 import { decode, encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
 import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
-import { comingRank, goingRank, passes, ROOT_TYPES } from "./order.ts";
+import { comingRank, goingRank, passes, ROOT_TYPES, TOLD_AGAIN } from "./order.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
 import { type Part, Subscription } from "./subscription.ts";
@@ -45,8 +45,10 @@ export interface AdsStreamDeps {
   readonly isSettled: () => boolean;
   /** It is known who this is. */
   readonly entered: (stream: AdsStream) => void;
-  /** It took something, or was sent something. */
+  /** It took something. */
   readonly changed: () => void;
+  /** It is sent a response of so many bytes. */
+  readonly sent: (bytes: number) => void;
   readonly ended: (stream: AdsStream) => void;
 }
 
@@ -60,6 +62,8 @@ export class AdsStream {
   #nonce = 0;
   /** Since when a message waits for the connection, or for the Envoy to say who it is; epoch ms. */
   #busySince: number | null;
+  /** Epoch ms. */
+  #heardAt = 0;
   /** Whether the Envoy had all that there was, once. */
   #hasAll = false;
   #isOver = false;
@@ -85,18 +89,17 @@ export class AdsStream {
     const isSettled = this.#deps.isSettled();
     let oldest = this.#deps.store.seq + 1;
     for (const each of this.#byComing) {
-      oldest = Math.min(oldest, each.oldestComing, isSettled ? each.oldestGoing : Infinity);
+      oldest = Math.min(oldest, each.oldest("set"), isSettled ? each.oldest("gone") : Infinity);
     }
     return oldest - 1;
   }
 
-  /** Since when the Envoy owes an answer, or does not read, epoch ms. */
+  /** Since when the Envoy owes answers and says nothing at all, or does not read, epoch ms. */
   get waitsSince(): number | null {
-    let since = this.#busySince;
-    for (const { waitsSince } of this.#byComing) {
-      if (waitsSince !== null && (since === null || waitsSince < since)) since = waitsSince;
-    }
-    return since;
+    if (this.#busySince !== null) return this.#busySince;
+    let since = Infinity;
+    for (const { waitsSince } of this.#byComing) since = Math.min(since, waitsSince ?? Infinity);
+    return since === Infinity ? null : Math.max(since, this.#heardAt);
   }
 
   hearOf(events: readonly ResourceEvent[]): void {
@@ -134,6 +137,7 @@ export class AdsStream {
 
   #hear(bytes: Buffer): void {
     if (this.#isOver) return;
+    this.#heardAt = this.#deps.clock.now();
     try {
       const request = decode(DeltaDiscoveryRequest, bytes);
       if (this.#who === null && !this.#enter(request.node)) return;
@@ -211,27 +215,40 @@ export class AdsStream {
     return null;
   }
 
-  /** What came before in types that it may refer to is taken. */
+  /** What came before, in types that it may refer to, is taken. */
   #mayCome(subscription: Subscription): boolean {
-    if (!subscription.canSend || !subscription.hasComing) return false;
+    const seq = subscription.waits("set");
+    if (!subscription.canSend || seq === Infinity) return false;
+    const now = this.#deps.clock.now();
     for (const before of this.#byComing) {
       if (before === subscription) return true;
       if (passes(subscription.type.url, before.type.url)) continue;
-      if (before.oldestComing <= subscription.oldestComing) return false;
+      if (before.holdsBack("set", now) <= seq) return false;
     }
     return true;
   }
 
   /** Whatever came before is taken, and what may refer to it is gone. */
   #mayGo(subscription: Subscription): boolean {
-    if (!subscription.hasGoing) return false;
-    const seq = subscription.oldestGoing;
-    if (this.#byComing.some((each) => each.oldestComing <= seq)) return false;
+    const seq = subscription.waits("gone");
+    if (seq === Infinity) return false;
+    const now = this.#deps.clock.now();
+    if (this.#byComing.some((each) => each.holdsBack("set", now) <= seq)) return false;
     for (const before of this.#byGoing) {
       if (before === subscription) return true;
-      if (before.oldestGoing <= seq) return false;
+      if (before.holdsBack("gone", now) <= seq) return false;
     }
     return true;
+  }
+
+  /** What the Envoy waits for, of what it has and gets anew. */
+  #tellAgain(subscription: Subscription, ids: readonly number[]): void {
+    const told = this.#subscriptions.get(TOLD_AGAIN);
+    if (told === undefined || this.#who === null) return;
+    for (const id of ids) {
+      const again = subscription.holds(id) ? subscription.type.find(id, this.#who.fleet)?.again : undefined;
+      if (again !== undefined) told.tellAgain(again);
+    }
   }
 
   #send(subscription: Subscription, part: Part): void {
@@ -241,7 +258,9 @@ export class AdsStream {
     const head = encode(DeltaDiscoveryResponse, { typeUrl: subscription.type.url, nonce, removedResources: names });
     const response = part.kind === "set" ? Buffer.concat([head, ...part.entries]) : head;
     this.#busySince = clock.now();
+    if (part.kind === "set") this.#tellAgain(subscription, part.ids);
     subscription.sent(part, nonce, this.#busySince);
+    this.#deps.sent(response.length);
     call.write(response, () => {
       this.#busySince = null;
       this.pump();

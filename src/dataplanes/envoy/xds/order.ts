@@ -1,3 +1,5 @@
+import type { Resource } from "../resource.ts";
+
 const PREFIX = "type.googleapis.com/envoy.";
 const SECRET = `${PREFIX}extensions.transport_sockets.tls.v3.Secret`;
 const CLUSTER = `${PREFIX}config.cluster.v3.Cluster`;
@@ -25,10 +27,20 @@ export function goingRank(url: string): number {
   return GOING.indexOf(url);
 }
 
-/**
- * Whether what comes of `before` does not hold back `url`: endpoints are told while clusters are still coming. An Envoy takes clusters (its
- * ACK) only once it has the endpoints of each, and waits for them only so long.
- */
+/** Whether `url` never waits for `before`: a cluster is warm, and its Envoy done with it, only when it has its endpoints. */
 export function passes(url: string, before: string): boolean {
   return url === ENDPOINTS && before === CLUSTER;
 }
+
+/**
+ * Name of the endpoints that an Envoy has to be told again where this cluster changed: it makes a new one, which waits for them, but asks only
+ * for those that it does not know (xDS protocol, "Resource warming").
+ */
+export function toldAgain({ type, name, body }: Pick<Resource, "type" | "name" | "body">): string | undefined {
+  if (!CLUSTER.endsWith(type) || !("edsClusterConfig" in body)) return undefined;
+  const { serviceName } = body.edsClusterConfig as { readonly serviceName?: string };
+  return serviceName === undefined || serviceName === "" ? name : serviceName;
+}
+
+/** Type of what `toldAgain` names. */
+export const TOLD_AGAIN = ENDPOINTS;

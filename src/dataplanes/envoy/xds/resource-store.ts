@@ -4,6 +4,7 @@ import { encode, rawAny, tableOf } from "../proto/kit.ts";
 import "../proto/tables.ts";
 import { DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
 import type { Resource, ResourceChange, ResourceKey } from "../resource.ts";
+import { toldAgain } from "./order.ts";
 import { ResourceType, type StoredResource } from "./resource-type.ts";
 
 const URL_PREFIX = "type.googleapis.com/";
@@ -125,5 +126,5 @@ function encodeResource({ type, name, body, subject }: Resource): StoredResource
   const bytes = encode(table, body);
   const version = hash("sha256", bytes, "base64url").slice(0, VERSION_LENGTH);
   const entry = encode(DeltaDiscoveryResponse, { resources: [{ name, version, resource: rawAny(table, bytes) }] });
-  return { entry, version, subject };
+  return { entry, version, subject, again: toldAgain({ type, name, body }) };
 }

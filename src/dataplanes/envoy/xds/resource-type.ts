@@ -5,6 +5,8 @@ export interface StoredResource {
   /** Of its content. */
   readonly version: string;
   readonly subject: string;
+  /** Name of what an Envoy has to be told again when this changed: see `toldAgain`. */
+  readonly again: string | undefined;
 }
 
 /**
@@ -30,6 +32,10 @@ export class ResourceType {
   /** The last part of its name: `Cluster`. */
   get shortName(): string {
     return this.url.slice(this.url.lastIndexOf(".") + 1);
+  }
+
+  knownId(name: string): number | undefined {
+    return this.#ids.get(name);
   }
 
   idOf(name: string): number {

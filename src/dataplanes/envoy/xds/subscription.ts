@@ -1,7 +1,6 @@
 import { GatewayError } from "../../../model/index.ts";
 import type { DeltaDiscoveryRequest } from "../proto/tables/discovery.ts";
 import { IdSet } from "./id-set.ts";
-import { Lane } from "./lane.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceStore, ResourceEvent } from "./resource-store.ts";
 import type { ResourceType, StoredResource } from "./resource-type.ts";
@@ -12,6 +11,14 @@ const MAX_NAMES = 1_000_000;
 const MAX_NAME_LENGTH = 4096;
 /** Names in one response. */
 const MAX_GONE = 4096;
+/**
+ * Responses, and their bytes, that an Envoy has neither taken nor refused: beyond them, what changes waits, and comes together. One alone
+ * would not do: Envoy keeps its answer on clusters until all are warm, and is then to hear of the next.
+ */
+const MAX_OUTSTANDING = 256;
+const MAX_OUTSTANDING_BYTES = 512 * 1024;
+/** What an Envoy has had for so long holds back nothing that could refer to it: it has it, but waits for a job's health. */
+const HOLDS_BACK_MS = 2000;
 
 /** Resources that are there, or names of such that are not: a response has one or the other. */
 export type Part =
@@ -25,14 +32,16 @@ export type Part =
 
 const EMPTY: Part = Object.freeze({ kind: "set", ids: [], entries: [], versions: [] });
 
+type Kind = Part["kind"];
+
 /** A response that is on its way, or was neither taken nor refused yet. */
 interface Outstanding {
-  readonly nonce: string;
-  readonly kind: Part["kind"];
+  readonly kind: Kind;
   readonly ids: readonly number[];
   readonly versions: readonly string[];
-  /** Nothing that came before it waits. */
-  readonly isLast: boolean;
+  readonly bytes: number;
+  /** `seq` of the oldest change in it. */
+  readonly since: number;
   /** Epoch ms. */
   readonly at: number;
 }
@@ -55,9 +64,6 @@ export interface SubscriptionDeps {
 export class Subscription {
   readonly type: ResourceType;
   readonly #deps: SubscriptionDeps;
-  /** What comes, and what goes. */
-  readonly #coming = new Lane();
-  readonly #going = new Lane();
   #isFirst = true;
   #isWildcard = false;
   /** Asked for all there is, of which there is nothing: an Envoy that starts waits to hear so. */
@@ -70,11 +76,15 @@ export class Subscription {
   readonly #changed = new IdSet();
   /** Held, and not there any more. */
   readonly #gone = new IdSet();
+  /** `seq` of the oldest change in them, where they are not empty. */
+  readonly #since = { set: 0, gone: 0 };
   /** Asked for by name, and not there: said at once. */
   readonly #absent = new IdSet();
   /** Which of what waits to be sent was refused together with others, and goes in parts now; the last one first. */
   readonly #again: (readonly number[])[] = [];
-  #outstanding: Outstanding | null = null;
+  /** By nonce, in the order of going. */
+  readonly #outstanding = new Map<string, Outstanding>();
+  #outstandingBytes = 0;
   #loaded = false;
 
   constructor(type: ResourceType, deps: SubscriptionDeps) {
@@ -87,31 +97,29 @@ export class Subscription {
     return this.#loaded;
   }
 
-  /** `seq` of the oldest change that the Envoy has not taken; Infinity: none. */
-  get oldestComing(): number {
-    const waits = this.#changed.size > 0 || this.#outstanding?.kind === "set";
-    return waits ? this.#coming.first : Infinity;
+  /** `seq` of the oldest change of the kind that the Envoy has not taken; Infinity: none. */
+  oldest(kind: Kind): number {
+    return this.#oldest(kind, -Infinity);
   }
 
-  get oldestGoing(): number {
-    return this.#gone.size > 0 || this.#outstanding?.kind === "gone" ? this.#going.first : Infinity;
+  /** The same, of those that were not sent yet. */
+  waits(kind: Kind): number {
+    return this.#oldest(kind, Infinity);
   }
 
-  /** When what the Envoy has not answered yet was sent, epoch ms. */
+  /** The same, of those that what comes after them in order has to wait for. */
+  holdsBack(kind: Kind, now: number): number {
+    return this.#oldest(kind, now - HOLDS_BACK_MS);
+  }
+
+  /** When the oldest that the Envoy has not answered yet was sent, epoch ms. */
   get waitsSince(): number | null {
-    return this.#outstanding?.at ?? null;
+    for (const { at } of this.#outstanding.values()) return at;
+    return null;
   }
 
   get canSend(): boolean {
-    return this.#outstanding === null;
-  }
-
-  get hasComing(): boolean {
-    return this.#changed.size > 0;
-  }
-
-  get hasGoing(): boolean {
-    return this.#gone.size > 0;
+    return this.#outstanding.size < MAX_OUTSTANDING && this.#outstandingBytes < MAX_OUTSTANDING_BYTES;
   }
 
   /** Takes what the Envoy says. Throws `too_large` where it asks for too much. */
@@ -156,17 +164,28 @@ export class Subscription {
   /** A part is on its way under this nonce, now (epoch ms). */
   sent(part: Part, nonce: string, now: number): void {
     const { kind, ids } = part;
-    const versions = kind === "set" ? part.versions : [];
-    const waiting = kind === "set" ? this.#changed : this.#gone;
+    const isSet = part.kind === "set";
     for (const id of ids) {
-      waiting.delete(id);
-      if (kind === "set") this.#hold(id);
-      else this.#absent.delete(id);
+      if (isSet) this.#changed.delete(id);
+      else this.#drop(id);
+      if (isSet) this.#hold(id);
     }
     this.#owesEmpty = false;
-    const isLast = waiting.size === 0;
-    if (isLast) this.#laneOf(kind).sentAll();
-    this.#outstanding = { nonce, kind, ids, versions, isLast, at: now };
+    const bytes = isSet ? part.entries.reduce((sum, { length }) => sum + length, 0) : 0;
+    const versions = isSet ? part.versions : [];
+    this.#outstanding.set(nonce, { kind, ids, versions, bytes, since: this.#since[kind], at: now });
+    this.#outstandingBytes += bytes;
+  }
+
+  /** Whether the Envoy has it, as far as it was told. */
+  holds(id: number): boolean {
+    return this.#held.has(id);
+  }
+
+  /** An Envoy that has asked for the name waits to hear of it again. */
+  tellAgain(name: string): void {
+    const id = this.type.knownId(name);
+    if (id !== undefined && this.#wants(id) && this.#find(id) !== undefined) this.#comes(id);
   }
 
   /** Gives back what is held of the type, once the stream is over. */
@@ -186,44 +205,35 @@ export class Subscription {
     }
   }
 
-  /** Only the last response can be spoken of: there is never more than one. */
   #hearVerdict({ responseNonce = "", errorDetail }: DeltaDiscoveryRequest): void {
-    const outstanding = this.#outstanding;
-    if (outstanding?.nonce !== responseNonce) return;
-    if (errorDetail === undefined) this.#accepted(outstanding);
-    else this.#refused(outstanding, errorDetail.message ?? "");
-  }
-
-  #accepted({ kind, ids }: Outstanding): void {
+    const outstanding = this.#outstanding.get(responseNonce);
+    if (outstanding === undefined) return;
+    this.#outstanding.delete(responseNonce);
+    this.#outstandingBytes -= outstanding.bytes;
+    if (outstanding.kind === "gone") return; // one that it does not want to lose it will not lose by being told again
     const { rejections, node } = this.#deps;
-    for (const id of ids) {
-      if (kind === "set") rejections.accepted(this.type, id, node);
-      else if (this.#held.delete(id)) this.type.release(id);
-    }
-    this.#settle();
+    if (errorDetail !== undefined) this.#refused(outstanding, errorDetail.message ?? "");
+    else for (const id of outstanding.ids) rejections.accepted(this.type, id, node);
   }
 
-  #refused(outstanding: Outstanding, message: string): void {
-    const { kind, ids, versions } = outstanding;
-    const [id = 0, ...others] = ids;
-    if (kind === "gone") {
-      this.#accepted(outstanding);
-    } else if (others.length === 0) {
-      this.#withhold(id, versions[0] ?? "", message);
-      this.#settle();
-    } else {
-      const wanted = ids.filter((each) => this.#wants(each) && this.#find(each) !== undefined);
-      for (const each of wanted) this.#changed.add(each);
-      this.#again.push(...this.#split(wanted, message));
-      if (wanted.length === 0) this.#settle();
-      this.#outstanding = null;
+  #refused({ ids, versions, since }: Outstanding, message: string): void {
+    // What is another by now goes, or went, out again anyway.
+    const same = ids.filter((id, at) => this.#wants(id) && this.#find(id)?.version === versions[at]);
+    const [first] = same;
+    if (first === undefined) return;
+    if (ids.length === 1) {
+      this.#withhold(first, message);
+      return;
     }
+    this.#since.set = this.#changed.size > 0 ? Math.min(this.#since.set, since) : since;
+    for (const id of same) this.#changed.add(id);
+    this.#again.push(...this.#split(same, message));
   }
 
-  #withhold(id: number, version: string, message: string): void {
+  #withhold(id: number, message: string): void {
     const { rejections, node, fleet } = this.#deps;
     const resource = this.#find(id);
-    if (resource?.version !== version) return; // it changed meanwhile, and goes out again
+    if (resource === undefined) return;
     this.#changed.delete(id);
     rejections.refused({ type: this.type, id, resource, node, fleet, message });
   }
@@ -239,14 +249,8 @@ export class Subscription {
     return [ids.slice(middle), ids.slice(0, middle)].filter((half) => half.length > 0);
   }
 
-  /** What was outstanding is done with, one way or the other. */
-  #settle(): void {
-    if (this.#outstanding?.isLast === true) this.#laneOf(this.#outstanding.kind).taken();
-    this.#outstanding = null;
-  }
-
   #noteLoad(): void {
-    this.#loaded ||= this.#changed.size === 0 && this.#outstanding?.kind !== "set";
+    this.#loaded ||= this.oldest("set") === Infinity;
   }
 
   #subscribeAll(versions: ReadonlyMap<string, string>): void {
@@ -296,7 +300,13 @@ export class Subscription {
   }
 
   #forget(id: number): void {
-    for (const set of [this.#changed, this.#gone, this.#absent]) set.delete(id);
+    this.#changed.delete(id);
+    this.#drop(id);
+  }
+
+  #drop(id: number): void {
+    this.#gone.delete(id);
+    this.#absent.delete(id);
     if (this.#held.delete(id)) this.type.release(id);
   }
 
@@ -311,19 +321,23 @@ export class Subscription {
   }
 
   #comes(id: number): void {
-    this.#coming.came(this.#deps.store.seq, this.oldestComing === Infinity);
+    if (this.#changed.size === 0) this.#since.set = this.#deps.store.seq;
     this.#changed.add(id);
     this.#gone.delete(id);
     this.#absent.delete(id);
   }
 
   #goes(id: number): void {
-    this.#going.came(this.#deps.store.seq, this.oldestGoing === Infinity);
+    if (this.#gone.size === 0) this.#since.gone = this.#deps.store.seq;
     this.#gone.add(id);
   }
 
-  #laneOf(kind: Part["kind"]): Lane {
-    return kind === "set" ? this.#coming : this.#going;
+  #oldest(kind: Kind, sentAfter: number): number {
+    let oldest = (kind === "set" ? this.#changed : this.#gone).size > 0 ? this.#since[kind] : Infinity;
+    for (const each of this.#outstanding.values()) {
+      if (each.kind === kind && each.at > sentAfter) oldest = Math.min(oldest, each.since);
+    }
+    return oldest;
   }
 
   #wants(id: number): boolean {
