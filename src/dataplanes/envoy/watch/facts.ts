@@ -3,7 +3,7 @@ import type { Source } from "../../figures.ts";
 import { TYPE, type Common, type HttpEntry, type TcpEntry, type Time } from "./entry-messages.ts";
 import { isGate, textOf } from "./log-address.ts";
 import { TAGS } from "./loggers.ts";
-import { codeOf, isOfCheck } from "./verdict.ts";
+import { codeOf, failureOf, isOfCheck } from "./verdict.ts";
 
 /** What one entry of Envoy's access log says, in this gate's words. Times are epoch ms. */
 export interface Facts {
@@ -78,13 +78,12 @@ function headOf({ request = {} }: HttpEntry, peer: string): RequestHead {
 
 export function factsOfConnection({ common = {}, connection = {} }: TcpEntry): Facts {
   const { received = 0, sent = 0 } = connection;
-  const { upstreamConnectionFailure, noHealthyUpstream } = common.flags ?? {};
-  const failed = upstreamConnectionFailure === true || noHealthyUpstream === true;
+  const code = failureOf(common);
   return {
     ...factsOf(common),
     ...{ over: common.type === TYPE.tcpEnd, kind: common.cluster?.startsWith("sni/") === true ? "tls" : "tcp" },
     ...{ peer: peerOf(common), asked: null, status: 0, aborted: false, told: false },
-    ...(failed ? { source: "gate", code: "unreachable" } : { source: "app", code: null }),
+    ...{ source: code === null ? "app" : "gate", code },
     ...{ bytesIn: Number(received), bytesOut: Number(sent) },
   };
 }

@@ -7,7 +7,8 @@ import { type Common, type HttpEntry, LogAnswer, LogMessage, type TcpEntry } fro
 import { type Facts, factsOfConnection, factsOfRequest } from "./facts.ts";
 import { isGate, textOf } from "./log-address.ts";
 import { LOGS } from "./loggers.ts";
-import type { DialFailure, Tally } from "./tally.ts";
+import type { Tally } from "./tally.ts";
+import { dialFailure } from "./verdict.ts";
 
 export interface LogServiceDeps {
   readonly book: Book;
@@ -69,9 +70,4 @@ function readFailedTry({ health, tally, routeOf }: LogServiceDeps, common: Commo
   if (route === undefined || address === null || isGate(upstream)) return;
   health.failed(route.upstream, address);
   if (flags.upstreamConnectionFailure === true) tally.dialFailed(route.service, dialFailure(transportFailure));
-}
-
-function dialFailure(reason: string): DialFailure {
-  if (/tls|certificate|ssl/i.test(reason)) return "tls_failed";
-  return /timeout/i.test(reason) ? "connect_timeout" : "connect_failed";
 }

@@ -2,6 +2,7 @@ import type { Source } from "../../figures.ts";
 import type { Common, Flags, HttpEntry } from "./entry-messages.ts";
 import { isGate } from "./log-address.ts";
 import { CODE_HEADER, TAGS } from "./loggers.ts";
+import type { DialFailure } from "./tally.ts";
 
 /** By what went wrong, the codes of docs/errors.md; the first that holds. */
 const BY_FLAG: readonly (readonly [flag: keyof Flags, code: string])[] = [
@@ -65,4 +66,16 @@ function isJobs(details: string): boolean {
     details.startsWith("upstream_reset_after_response_started") ||
     details.startsWith("downstream_")
   );
+}
+
+/** How a connection that speaks no HTTP came to nothing; null: it did not. */
+export function failureOf({ flags = {}, transportFailure = "" }: Common): DialFailure | "no_endpoint" | null {
+  if (flags.upstreamConnectionFailure === true) return dialFailure(transportFailure);
+  return flags.noHealthyUpstream === true ? "no_endpoint" : null;
+}
+
+/** By what Envoy says of it. */
+export function dialFailure(reason: string): DialFailure {
+  if (/tls|certificate|ssl/i.test(reason)) return "tls_failed";
+  return /time/i.test(reason) ? "connect_timeout" : "connect_failed";
 }
