@@ -182,6 +182,26 @@ describe("what does not fit its table is a TypeError that names message and fiel
     expect(() => encode(Everything, value as never)).toThrow(TypeError);
   });
 
+  test("and an error of the compiler, where types reach", () => {
+    const values: Everything[] = [
+      // @ts-expect-error -- no such field
+      { colour: "RED" },
+      // @ts-expect-error -- a string
+      { text: 1 },
+      // @ts-expect-error -- no such color
+      { color: "PINK" },
+      // @ts-expect-error -- seconds
+      { wait: "5ms" },
+      // @ts-expect-error -- no such field of what is within
+      { inner: { texts: ["a"], inners: [{ innerMap: { x: { txet: "" } } }] } },
+      // @ts-expect-error -- an object with "@type"
+      { any: { text: "x" } },
+    ];
+    for (const value of values) expect(() => encode(Everything, value)).toThrow(TypeError);
+    // @ts-expect-error -- no such field of the message
+    expect(() => encode(Everything, { any: kit.pack(Everything, { txet: "" }) })).toThrow(TypeError);
+  });
+
   test("so is one that holds itself", () => {
     const value: Record<string, unknown> = {};
     value.inner = value;
