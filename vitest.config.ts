@@ -11,6 +11,8 @@ const hasH2spec = spawnSync(named === "" ? "h2spec" : named, ["--version"]).erro
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates. */
 export default defineConfig({
   test: {
+    // What a plane of many processes counts is told a moment later.
+    expect: { poll: { timeout: 15_000 } },
     reporters: ["default", "./scripts/closing-line.ts"],
     projects: [
       {

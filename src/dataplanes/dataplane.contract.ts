@@ -72,7 +72,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       const reply = await ask(rig.port, "other.localhost");
       expect([reply.status, reply.headers["x-taskgate-error"]]).toEqual([404, "unknown_host"]);
       expect(reply.headers["cache-control"]).toBe("no-store");
-      expect(await rig.answers()).toContain("http 404 gate");
+      await expect.poll(() => rig.answers()).toContain("http 404 gate");
     });
 
     test.each([
@@ -144,6 +144,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
         expect((await ask(rig.port, host, { headers: { [ID]: id } })).status, `${host} ${id}`).toBe(421);
       }
       expect((await ask(rig.port, HOST, { headers: { [ID]: "nb" } })).status).toBe(200);
+      await until(() => rig.gatekeeper.seen.length > 0);
       expect(rig.gatekeeper.seen.map(({ route }) => route.service)).toEqual([KEY]);
     });
 
@@ -383,8 +384,8 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       const [opened] = rig.gatekeeper.seen;
       expect(opened?.session).toEqual(SESSION);
       expect(opened?.bytes).toEqual({ in: 5, out: reply.body.length });
-      expect(await rig.open("http")).toBe(0);
-      expect(await rig.answers()).toEqual(["http 200 app"]);
+      await expect.poll(() => rig.open("http")).toBe(0);
+      await expect.poll(() => rig.answers()).toEqual(["http 200 app"]);
       await until(() => rig.status().lastUsed.has(KEY));
     });
 
@@ -481,7 +482,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       expect(seen.all("x-forwarded-port")).toEqual([String(rig.site.port)]);
       expect(seen.all("forwarded")).toEqual([`for=127.0.0.1;host="${HOST}";proto=http`]);
       expect(seen.all("host")).toEqual([HOST]);
-      expect(seen.header("via")).toMatch(/^1\.1 /);
+      expect(seen.header("via")).toMatch(/^(HTTP\/)?1\.1 /);
       expect([reply.headers["x-mine"], reply.headers["x-kept"]]).toEqual([undefined, "1"]);
       expect(reply.headers["keep-alive"]).not.toBe("timeout=9");
     });
@@ -921,7 +922,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       await using rig = await serving(app, { limits: { headerFields: 5000 } });
       using client = await RawClient.connect(rig.port, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
       await until(() => client.received.endsWith("ok"));
-      expect(client.received.match(/^X-\d+: 1\r$/gm)).toHaveLength(4000);
+      expect(client.received.match(/^X-\d+: 1\r$/gim)).toHaveLength(4000);
     });
 
     test("gives up on a job that is silent for too long, before and in the midst of an answer", async () => {
@@ -985,7 +986,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
         const [back] = (await once(socket, "message")) as [Buffer];
         expect(createHash("sha1").update(back).digest("hex")).toBe(createHash("sha1").update(message).digest("hex"));
       }
-      expect(await rig.answers()).toContain("websocket 101 app");
+      await expect.poll(() => rig.answers()).toContain("websocket 101 app");
       const closed = once(socket, "close");
       socket.close(4001, "done");
       expect(((await closed) as [number])[0]).toBe(4001);
@@ -1142,7 +1143,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       }
       chat.end();
       await once(chat, "end");
-      expect(await rig.answers()).toEqual(["grpc 200 app"]);
+      await expect.poll(() => rig.answers()).toEqual(["grpc 200 app"]);
       await until(() => rig.gatekeeper.open.length === 0);
     });
 
@@ -1354,12 +1355,12 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       let text = "";
       for await (const part of posted) text += String(part);
       const seen = echoed({ status: 200, headers: {}, rawHeaders: [], rawTrailers: [], body: text });
-      expect([seen.body, seen.header("cookie"), seen.header("host"), seen.header("via")?.slice(0, 2)]).toEqual([
-        "body",
-        "a=1; b=2",
-        HOST,
-        "2 ",
-      ]);
+      expect([
+        seen.body,
+        seen.header("cookie"),
+        seen.header("host"),
+        seen.header("via")?.replace("HTTP/", "").slice(0, 2),
+      ]).toEqual(["body", "a=1; b=2", HOST, "2 "]);
       const empty = call("/x", { ":method": "POST" });
       empty.end();
       expect(String((await once(empty, "data"))[0])).toContain('"body":""');
@@ -1503,7 +1504,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       expect(asked).toEqual(["CONNECT local/db/sql db.localhost:5432 Bearer t"]);
       await until(() => rig.gatekeeper.open.length === 0);
       expect(rig.gatekeeper.seen[0]?.bytes).toEqual({ in: 10, out: 21 });
-      expect(await rig.open("forward")).toBe(0);
+      await expect.poll(() => rig.open("forward")).toBe(0);
     });
 
     test("refuses every other CONNECT in JSON, and dials nothing", async () => {
@@ -1558,7 +1559,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       using stays = await connectWhenOpen(port);
       stays.send("x");
       await until(() => stays.received === "x");
-      expect(await rig.open("tcp")).toBe(1);
+      await expect.poll(() => rig.open("tcp")).toBe(1);
       rig.table.remove("local/db/sql");
       await rig.publish();
       await until(() => stays.over);
