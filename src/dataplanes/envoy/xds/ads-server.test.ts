@@ -499,6 +499,31 @@ describe("an Envoy that comes back", () => {
     expect(second.ads.status().envoys.get("e1")).toMatchObject({ applied: 3 });
   });
 
+  test("before all sources were heard, is not told again of what comes as it has it", async () => {
+    const first = await start();
+    first.ads.apply(set(cluster("a"), cluster("b"), cluster("c")), 1);
+    const [one, other] = ["one", "other"].map((id) => first.envoy({ id }).subscribe("cluster"));
+    await one!.until(() => one!.has("cluster", "a", "b", "c") && other!.has("cluster", "a", "b", "c"));
+    const second = await start({ isSettled: false });
+    const again = [one!, other!].map((each, at) => {
+      const back = second.envoy({ id: `e${at}` });
+      for (const [name, version] of each.held.cluster) back.held.cluster.set(name, version);
+      if (at === 1) back.held.cluster.set("b", "another");
+      return back.subscribe("cluster");
+    });
+    await quiet();
+    second.ads.apply(set(cluster("a"), cluster("b")), 1);
+    second.ads.apply(set(cluster("a")), 2);
+    await quiet();
+    expect(again.map(told)).toEqual([[], ["cluster +b"]]);
+    second.ads.settled();
+    await quiet();
+    expect(again.map(told)).toEqual([["cluster -c"], ["cluster +b", "cluster -c"]]);
+    second.ads.apply(set(cluster("a", "2s")), 3);
+    await quiet();
+    expect(told(again[0]!)).toEqual(["cluster -c", "cluster +a"]);
+  });
+
   test("is told of as gone for a while; the one that a hot restart replaces, for a second", async () => {
     const { ads, envoy, clock } = await start();
     const [old, edge] = [envoy({ id: "old" }), envoy({ id: "edge", cluster: "edge" })];

@@ -104,6 +104,7 @@ export class AdsServer implements Disposable {
   /** All that there is has been applied once: from now on Envoys lose what is gone. Before, what is not known yet is not gone. */
   settled(): void {
     this.#isSettled = true;
+    this.#store.settled();
     for (const stream of this.#streams) stream.pump();
     this.#deps.changed();
   }

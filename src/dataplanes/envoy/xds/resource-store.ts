@@ -76,6 +76,11 @@ export class ResourceStore {
     for (const { type, id } of events) type.sweep(id);
   }
 
+  /** All that there is has come. */
+  settled(): void {
+    for (const type of this.#types.values()) type.expectNoMore();
+  }
+
   #typeOf(url: string): ResourceType {
     const known = this.#types.get(url);
     if (known !== undefined) return known;

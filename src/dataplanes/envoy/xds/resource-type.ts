@@ -25,6 +25,9 @@ export class ResourceType {
   /** By number, then fleet: what stands in place of the general one there. */
   readonly #special = new Map<number, Map<string, StoredResource>>();
 
+  /** By number: the version that an Envoy brought along of what is not there yet. */
+  readonly #expected = new Map<number, string>();
+
   constructor(url: string) {
     this.url = url;
   }
@@ -82,6 +85,24 @@ export class ResourceType {
     else this.#special.delete(id);
   }
 
+  /**
+   * Notes what an Envoy has of something that is not there yet: after a restart it may come, unchanged. All Envoys have the same version as a
+   * rule, so that it is kept once; false: this one has another.
+   */
+  expect(id: number, version: string): boolean {
+    if (!this.#expected.has(id)) this.#expected.set(id, version);
+    return this.expects(id, version);
+  }
+
+  expects(id: number, version: string): boolean {
+    return this.#expected.get(id) === version;
+  }
+
+  /** All that could come is there. */
+  expectNoMore(): void {
+    this.#expected.clear();
+  }
+
   hold(id: number): void {
     this.#holders[id] = (this.#holders[id] ?? 0) + 1;
   }
@@ -97,6 +118,7 @@ export class ResourceType {
     const inUse = (this.#holders[id] ?? 0) > 0 || this.#general[id] !== undefined || this.#special.has(id);
     if (inUse || this.#ids.get(name) !== id) return;
     this.#ids.delete(name);
+    this.#expected.delete(id);
     this.#names[id] = "";
     this.#free.push(id);
   }

@@ -72,6 +72,8 @@ export class Subscription {
   readonly #named = new IdSet();
   /** What the Envoy has, as far as it was told. */
   readonly #held = new IdSet();
+  /** Of these, what is not there yet, and may come as the Envoy has it: see `ResourceType.expect`. */
+  readonly #expected = new IdSet();
   /** To be sent as it is then. */
   readonly #changed = new IdSet();
   /** Held, and not there any more. */
@@ -136,7 +138,10 @@ export class Subscription {
     const { type } = this;
     if (!this.#wants(id) || (fleet !== null && fleet !== this.#deps.fleet)) return;
     if (fleet === null && type.get(id, this.#deps.fleet) !== undefined) return;
-    if (this.#find(id) === undefined) {
+    const resource = this.#find(id);
+    if (this.#expected.delete(id) && resource !== undefined && type.expects(id, resource.version)) {
+      this.#gone.delete(id);
+    } else if (resource === undefined) {
       this.#changed.delete(id);
       if (this.#held.has(id)) this.#goes(id);
       else if (this.#named.has(id)) this.#absent.add(id);
@@ -256,7 +261,7 @@ export class Subscription {
   #subscribeAll(versions: ReadonlyMap<string, string>): void {
     if (this.#isWildcard) return;
     this.#isWildcard = true;
-    for (const name of versions.keys()) this.#hadBefore(this.type.idOf(name));
+    for (const [name, version] of versions) this.#hadBefore(this.type.idOf(name), version);
     for (const id of this.type.idsFor(this.#deps.fleet)) {
       const had = this.#held.has(id) ? versions.get(this.type.nameOf(id)) : undefined;
       const isCurrent = this.#isFirst ? had === this.#find(id)?.version : this.#held.has(id);
@@ -270,7 +275,7 @@ export class Subscription {
       throw new GatewayError("too_large", `too many names, or too long ones, of ${this.type.shortName} were asked for`);
     const id = this.type.idOf(name);
     if (this.#named.add(id)) this.type.hold(id);
-    if (had !== undefined) this.#hadBefore(id);
+    if (had !== undefined) this.#hadBefore(id, had);
     const resource = this.#find(id);
     if (resource === undefined) {
       if (!this.#gone.has(id)) this.#absent.add(id);
@@ -286,7 +291,8 @@ export class Subscription {
     // It may be one of all that there are: the Envoy is told which.
     if (this.#isWildcard) {
       this.#absent.delete(id);
-      if (this.#find(id) === undefined) this.#hadBefore(id);
+      this.#hold(id);
+      if (this.#find(id) === undefined) this.#goes(id);
       else this.#comes(id);
     } else this.#forget(id);
     this.type.release(id);
@@ -311,9 +317,11 @@ export class Subscription {
   }
 
   /** What an Envoy brings from an earlier stream. */
-  #hadBefore(id: number): void {
+  #hadBefore(id: number, version: string): void {
     this.#hold(id);
-    if (this.#find(id) === undefined) this.#goes(id);
+    if (this.#find(id) !== undefined) return;
+    this.#goes(id);
+    if (this.type.expect(id, version)) this.#expected.add(id);
   }
 
   #hold(id: number): void {
