@@ -263,7 +263,7 @@ describe("order", () => {
     expect(told(one).slice(4)).toEqual(["listener +l", "cluster -old"]);
   });
 
-  test("a cluster that changes has its endpoints told again, which its Envoy waits for and does not ask for", async () => {
+  test("a cluster that changes, or shares its endpoints with another, has them told again: Envoy waits and does not ask", async () => {
     const { ads, envoy } = await start();
     const shared = { ...cluster("b"), body: { ...cluster("b").body, edsClusterConfig: { serviceName: "a" } } };
     ads.apply(set(cluster("a"), shared, endpoints("a", 1)), 1);
@@ -275,9 +275,12 @@ describe("order", () => {
     await one.until(() => one.received.length === 2);
     ads.apply(set({ ...shared, body: { ...shared.body, connectTimeout: "2s" } }), 3);
     await one.until(() => one.received.length === 4);
-    ads.apply(set(cluster("c")), 4);
+    ads.apply(set(cluster("c"), { ...shared, name: "d" }), 4);
+    await one.until(() => one.received.length === 6);
+    ads.apply(set(cluster("e")), 5);
     await quiet();
-    expect(told(one)).toEqual(["cluster +a", "endpoints +a", "cluster +b", "endpoints +a", "cluster +c"]);
+    expect(told(one).slice(0, 4)).toEqual(["cluster +a", "endpoints +a", "cluster +b", "endpoints +a"]);
+    expect(told(one).slice(4)).toEqual(["cluster +c +d", "endpoints +a", "cluster +e"]);
   });
 
   test("endpoints of a cluster do not wait for the other clusters of a first load", async () => {

@@ -241,12 +241,12 @@ export class AdsStream {
     return true;
   }
 
-  /** What the Envoy waits for, of what it has and gets anew. */
+  /** What the Envoy waits for, of what it knows already. */
   #tellAgain(subscription: Subscription, ids: readonly number[]): void {
     const told = this.#subscriptions.get(TOLD_AGAIN);
     if (told === undefined || this.#who === null) return;
     for (const id of ids) {
-      const again = subscription.holds(id) ? subscription.type.find(id, this.#who.fleet)?.again : undefined;
+      const again = subscription.type.find(id, this.#who.fleet)?.again;
       if (again !== undefined) told.tellAgain(again);
     }
   }

@@ -33,7 +33,7 @@ export function passes(url: string, before: string): boolean {
 }
 
 /**
- * Name of the endpoints that an Envoy has to be told again where this cluster changed: it makes a new one, which waits for them, but asks only
+ * Name of the endpoints that an Envoy has to be told again with this cluster: a new one, or a changed one, waits for them, but Envoy asks only
  * for those that it does not know (xDS protocol, "Resource warming").
  */
 export function toldAgain({ type, name, body }: Pick<Resource, "type" | "name" | "body">): string | undefined {

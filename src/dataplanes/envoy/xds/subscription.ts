@@ -182,11 +182,6 @@ export class Subscription {
     this.#outstandingBytes += bytes;
   }
 
-  /** Whether the Envoy has it, as far as it was told. */
-  holds(id: number): boolean {
-    return this.#held.has(id);
-  }
-
   /** An Envoy that has asked for the name waits to hear of it again. */
   tellAgain(name: string): void {
     const id = this.type.knownId(name);
