@@ -25,7 +25,9 @@ export function outlierDetection(limits: LimitsConfig): OutlierDetection | undef
     enforcingConsecutiveLocalOriginFailure: 100,
     enforcingLocalOriginSuccessRate: 0,
     enforcingConsecutive5xx: 0,
-    enforcingConsecutiveGatewayFailure: 0,
+    // One that breaks off before its answer counts as a gateway that failed; answers never do: see the protocol options.
+    consecutiveGatewayFailure: ejectAfter,
+    enforcingConsecutiveGatewayFailure: 100,
     enforcingSuccessRate: 0,
     interval: seconds(SWEEP_MS),
     baseEjectionTime: seconds(ejectFirst),

@@ -6,9 +6,10 @@ import { clusterName, isRaw } from "./cluster-name.ts";
 import { healthChecks, outlierDetection } from "./cluster-health.ts";
 import { BUFFER_BYTES, extension, FROM_GATE, seconds } from "./envoy-json.ts";
 import { assignmentName } from "./load-assignment.ts";
-import { originRewriter } from "./origin-rewriter.ts";
+import { ownAddressFilters } from "./own-address-filters.ts";
 import type { TranslateSettings } from "./settings.ts";
 import { isSticky } from "../../sticky-cookie.ts";
+import { frameMarker } from "../authz/frame-marker.ts";
 import { STICKY_SUBSETS, stickyWriter } from "./sticky-subsets.ts";
 import { namesAddresses, upstreamSocket } from "./upstream-socket.ts";
 
@@ -61,9 +62,12 @@ function bounds({ policy }: Route, { limits }: TranslateSettings) {
   return { maxConnections: UNBOUNDED, maxPendingRequests: most, maxRequests: most, maxRetries: UNBOUNDED };
 }
 
-function protocolOptions(route: Route, { limits, site }: TranslateSettings) {
+function protocolOptions(route: Route, settings: TranslateSettings) {
+  const { limits, site } = settings;
   const { protocol, policy } = route;
-  const filters = [originRewriter(route, site), stickyWriter(route, site)].filter((filter) => filter !== undefined);
+  const filters = [...ownAddressFilters(route, site), stickyWriter(route, site)].filter(
+    (filter) => filter !== undefined,
+  );
   return pack(UpstreamProtocolOptions, {
     commonHttpProtocolOptions: {
       idleTimeout: seconds(KEPT_MS),
@@ -74,10 +78,13 @@ function protocolOptions(route: Route, { limits, site }: TranslateSettings) {
     },
     explicitHttpConfig:
       protocol === "grpc" ? { http2ProtocolOptions: HTTP2 } : { httpProtocolOptions: { enableTrailers: true } },
+    outlierDetection: NO_ANSWER_IS_AN_ERROR,
     ...(filters.length > 0 && {
       httpFilters: [...filters, extension("envoy.filters.http.upstream_codec", UpstreamCodec, {})],
     }),
   });
 }
 
+/** What a service answers is its own affair, also with 502. */
+const NO_ANSWER_IS_AN_ERROR = { errorMatcher: { notMatch: { anyMatch: true } } };
 const HTTP2 = { initialStreamWindowSize: 1024 * 1024, initialConnectionWindowSize: 8 * 1024 * 1024 };

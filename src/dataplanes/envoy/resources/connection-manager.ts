@@ -1,6 +1,7 @@
 import { Router } from "../proto/tables/http-filters.ts";
 import { HttpConnectionManager, type HttpFilter } from "../proto/tables/connection-manager.ts";
 import type { NetworkFilter } from "../proto/tables/listener.ts";
+import { HTTP_LOG_OPTIONS } from "../watch/loggers.ts";
 import { earlyMutations } from "./early-mutations.ts";
 import { extension, FROM_GATE, seconds } from "./envoy-json.ts";
 import { localReplies } from "./notice-replies.ts";
@@ -11,8 +12,10 @@ import { stickyCookieOfHosts, stickyReader } from "./sticky-subsets.ts";
 /** Windows of one visitor's HTTP/2 and HTTP/3: what a slow job makes Envoy hold for one stream, and for all of a connection. */
 const STREAM_WINDOW = 256 * 1024;
 const CONNECTION_WINDOW = 1024 * 1024;
-/** Protocols that an HTTP/1.1 visitor may switch to, and over extended CONNECT (RFC 8441) any other. */
-const UPGRADES = ["websocket"];
+/** Protocols that a visitor may switch to: Envoy wants them by name. */
+const UPGRADES = ["websocket", "tcp", "spdy/3.1"];
+/** Offers that need not be taken: without them it is an ordinary request. */
+const NO_UPGRADES = [{ prefix: "h2c" }, { prefix: "TLS/" }];
 
 /** What takes HTTP in. `http3`: for QUIC, else HTTP/1.1 and HTTP/2, which it tells apart by ALPN or the first bytes. */
 export function connectionManager(settings: TranslateSettings, { http3 }: { readonly http3: boolean }): NetworkFilter {
@@ -21,14 +24,16 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     statPrefix: "http",
     codecType: http3 ? "HTTP3" : "AUTO",
     rds: { configSource: FROM_GATE, routeConfigName: ROUTES },
-    httpFilters: [...settings.filters, stickyReader(stickyCookieOfHosts(settings.site)), router(settings)],
+    // The others take its cookie out of the request.
+    httpFilters: [stickyReader(stickyCookieOfHosts(settings.site)), ...settings.filters, router(settings)],
     accessLog: [...accessLog.http],
+    accessLogOptions: HTTP_LOG_OPTIONS,
     commonHttpProtocolOptions: {
       idleTimeout: seconds(limits.keepAlive),
       maxHeadersCount: limits.headerFields,
       headersWithUnderscoresAction: "ALLOW",
     },
-    httpProtocolOptions: { acceptHttp10: true, enableTrailers: true },
+    httpProtocolOptions: { acceptHttp10: true, enableTrailers: true, ignoreHttp11Upgrade: NO_UPGRADES },
     http2ProtocolOptions: {
       allowConnect: true,
       maxConcurrentStreams: limits.http2Streams,

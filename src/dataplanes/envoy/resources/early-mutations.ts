@@ -6,7 +6,7 @@ import { CLUSTER_HEADER, HOST_PREFIX } from "./cluster-name.ts";
 
 /** Nobody stands before the gate whose word counts: what a visitor says of itself is dropped, and so is what only we say. */
 const NOT_FROM_VISITORS = ["x-tg-", "x-forwarded-", "x-envoy-"];
-const NEITHER = ["forwarded", "x-real-ip", "proxy-authorization"];
+const NEITHER = ["forwarded", "x-real-ip", "proxy-authorization", "http2-settings"];
 
 /** Before anything looks at a request: whose words its fields are, and the cluster of its host. */
 export function earlyMutations(more: readonly HeaderMutationRule[]): TypedExtensionConfig {

@@ -1,6 +1,6 @@
 import type { FleetSettings } from "./settings.ts";
 
-const ALL = Object.freeze([null]);
+const ALL: readonly (string | null)[] = Object.freeze([null]);
 
 /** Whose Envoys get what is of a provider: one resource for all of them, unless a fleet is for some providers alone. */
 export class Fleets {
@@ -17,6 +17,12 @@ export class Fleets {
     if (!this.#divided) return ALL;
     const provider = key.slice(0, key.indexOf("/"));
     return this.#all.filter(({ providers }) => providers?.includes(provider) ?? true).map(({ name }) => name);
+  }
+
+  /** The same, each by its name. */
+  each(key: string): readonly string[] {
+    const whose = this.of(key);
+    return this.#all.map(({ name }) => name).filter((name) => whose === ALL || whose.includes(name));
   }
 
   /** Who could have had something that is gone. */

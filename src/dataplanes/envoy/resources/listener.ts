@@ -53,7 +53,7 @@ export function translateListeners(fleet: FleetSettings, settings: TranslateSett
 }
 
 export function addressOf({ listen: { ip, port } }: FleetSettings, protocol: "TCP" | "UDP") {
-  return { socketAddress: { protocol, address: ip, portValue: port } };
+  return { socketAddress: { protocol, address: ip, portValue: port, ...(ip === "::" && { ipv4Compat: true }) } };
 }
 
 /** HTTP/3, where there is TLS. Behind a proxy there is none: nothing would say who came. */

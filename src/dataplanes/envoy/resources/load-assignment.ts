@@ -1,9 +1,9 @@
-import { type Endpoint, type Endpoints, type Upstream } from "../../../model/index.ts";
+import type { Endpoint, Upstream } from "../../../model/index.ts";
 import { hostOf } from "../../host-of.ts";
 import { stickyId } from "../../sticky-cookie.ts";
 import type { ClusterLoadAssignment, LbEndpoint } from "../proto/tables/endpoint.ts";
 import { isRaw } from "./cluster-name.ts";
-import { HOST_KEY } from "./origin-rewriter.ts";
+import { HOST_KEY } from "./own-address-filters.ts";
 import { ANY_REPLICA, OWN_METADATA, STICKY_KEY, SUBSET_METADATA } from "./sticky-subsets.ts";
 import { addressOf, GATE_ADDRESS } from "./endpoint-address.ts";
 
@@ -41,14 +41,6 @@ export function assignmentName(upstream: string, replica?: string): string {
   return replica === undefined ? upstream : `${upstream}#${replica}`;
 }
 
-/** Replicas that have routes of their own: where there are several. Endpoints come in order of replica. */
-export function replicasOf({ list }: Endpoints): readonly string[] {
-  if (list.length < 2 || list[0]?.replica === list.at(-1)?.replica) return NO_REPLICAS;
-  return [...new Set(list.map(({ replica }) => replica))];
-}
-
-const NO_REPLICAS: readonly string[] = Object.freeze([]);
-
 function lbEndpoint(endpoint: Endpoint, input: AssignmentInput): LbEndpoint {
   const { address, health, weight } = endpoint;
   const { policy } = input.upstream;
@@ -57,7 +49,7 @@ function lbEndpoint(endpoint: Endpoint, input: AssignmentInput): LbEndpoint {
     endpoint: {
       address: addressOf(address),
       ...(policy.rewriteHost === true && { hostname: hostOf(address) }),
-      ...(policy.activeHealth?.path !== undefined && { healthCheckConfig: { hostname: hostOf(address) } }),
+      ...(policy.activeHealth !== undefined && { healthCheckConfig: { hostname: hostOf(address) } }),
     },
     ...(!usable && { healthStatus: health === "draining" ? "DRAINING" : "UNHEALTHY" }),
     ...(weight !== 1 && { loadBalancingWeight: Math.min(WEIGHT_MAX, Math.max(1, Math.round(weight))) }),

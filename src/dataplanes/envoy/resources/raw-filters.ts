@@ -1,6 +1,7 @@
 import type { Policy } from "../../../model/index.ts";
 import type { FilterChain, NetworkFilter } from "../proto/tables/listener.ts";
 import { NetworkSetFilterState, TcpProxy } from "../proto/tables/network-filters.ts";
+import { TCP_LOG_OPTIONS } from "../watch/loggers.ts";
 import { SERVER_NAME_PREFIX } from "./cluster-name.ts";
 import { extension, seconds } from "./envoy-json.ts";
 import type { TranslateSettings } from "./settings.ts";
@@ -19,6 +20,7 @@ export function tcpProxy(cluster: string, policy: Policy, { limits, accessLog }:
     idleTimeout: seconds(policy.idleTimeoutMs ?? limits.idleTime),
     maxConnectAttempts: limits.tries,
     accessLog: [...accessLog.tcp],
+    accessLogOptions: TCP_LOG_OPTIONS,
   });
 }
 

@@ -57,10 +57,21 @@ function loopRoute({ via }: TranslateSettings): EnvoyRoute {
 export function routesTo(to: RouteAction, settings: TranslateSettings): EnvoyRoute[] {
   const route = { ...routeAction(settings), ...to };
   return [
+    {
+      match: { prefix: "/", headers: [{ name: "upgrade", stringMatch: { exact: "websocket", ignoreCase: true } }] },
+      route,
+      requestHeadersToAdd: [WEBSOCKET_KEY],
+    },
     { match: { prefix: "/" }, route },
     { match: { path: "*" }, route },
   ];
 }
+
+/** Over HTTP/2 and HTTP/3 there is none (RFC 8441 §5), and jobs that speak HTTP/1.1 want one. It guards nothing that TCP would not. */
+const WEBSOCKET_KEY: HeaderValueOption = {
+  header: { key: "sec-websocket-key", value: "dGFza2dhdGUgdGFza2dhdA==" },
+  appendAction: "ADD_IF_ABSENT",
+};
 
 /** Of CONNECT, before all others of a host. */
 export function connectRoute(idle: Pick<RouteAction, "idleTimeout">): EnvoyRoute {

@@ -24,6 +24,8 @@ export interface Turn {
   readonly table: RouteTable;
   readonly changes: ChangeList;
   readonly rules: UsableRules;
+  /** Whose assignments are to be made anew. */
+  readonly upstreams: Set<string>;
 }
 
 /** What all books need. */
@@ -88,13 +90,11 @@ export class Translator {
   translate(table: RouteTable, diff: TableDiff): ResourceChange {
     const changes = new ChangeList();
     const rules = { ...this.#settings.dialRules, ownAddresses: ownAddresses() };
-    const turn: Turn = { table, changes, rules };
-    for (const book of [this.#clusters, this.#ports, this.#routes]) {
-      for (const id of diff.routes.removed) book.remove(id, turn);
-      for (const route of diff.routes.set) book.set(route, turn);
-    }
-    const touched = [...diff.endpoints.set.map(({ upstream }) => upstream), ...diff.upstreams.set.map(({ id }) => id)];
-    for (const upstream of new Set(touched)) {
+    const upstreams = new Set([...diff.endpoints.set.map(({ upstream }) => upstream), ...diff.upstreams.set.map(({ id }) => id)]); // prettier-ignore
+    const turn: Turn = { table, changes, rules, upstreams };
+    for (const id of diff.routes.removed) this.#removeRoute(id, turn);
+    for (const route of diff.routes.set) this.#setRoute(route, turn);
+    for (const upstream of upstreams) {
       this.#endpoints.set(upstream, turn);
       this.#clusters.endpointsChanged(upstream, turn);
     }
@@ -119,5 +119,19 @@ export class Translator {
       changes.set(Secret, { name: certificateName(index), fleet: null, body, subject: ENVOY });
     }
     return changes.take();
+  }
+
+  #setRoute(route: Route, turn: Turn): void {
+    this.#clusters.set(route, turn);
+    this.#ports.set(route, turn);
+    this.#routes.set(route);
+    this.#endpoints.setRoute(route, turn);
+  }
+
+  #removeRoute(id: string, turn: Turn): void {
+    this.#clusters.remove(id, turn);
+    this.#ports.remove(id, turn);
+    this.#routes.remove(id);
+    this.#endpoints.removeRoute(id, turn);
   }
 }

@@ -74,7 +74,7 @@ function tlsSocket(tls: UpstreamTls, { protocol }: Route, addresses: readonly Ad
 
 function certificateOf(pem: string) {
   const blocks = pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [];
-  const isKey = (block: string) => block.startsWith("-----BEGIN") && / KEY-----/.test(block.split("\n", 1)[0] ?? "");
+  const isKey = (block: string) => block.slice(0, block.indexOf("\n")).includes(" KEY-----");
   const text = (wanted: boolean) => `${blocks.filter((block) => isKey(block) === wanted).join("\n")}\n`;
   return { certificateChain: { inlineString: text(false) }, privateKey: { inlineString: text(true) } };
 }

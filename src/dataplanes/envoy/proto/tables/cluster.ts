@@ -263,9 +263,17 @@ export const AutoHttpConfig = message("envoy.extensions.upstreams.http.v3.HttpPr
 });
 export type AutoHttpConfig = Value<typeof AutoHttpConfig>;
 
+export const MatchPredicate = message("envoy.config.common.matcher.v3.MatchPredicate", {
+  get notMatch() {
+    return field(3, MatchPredicate);
+  },
+  anyMatch: bool(4),
+});
+export type MatchPredicate = Value<typeof MatchPredicate>;
+
 export const HttpProtocolOptionsOutlierDetection = message(
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection",
-  {},
+  { errorMatcher: field(1, MatchPredicate) },
 );
 
 export const UpstreamProtocolOptions = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", {

@@ -71,7 +71,7 @@ function withRoutes(listener: Json, routes: ReadonlyMap<string, Json>): Json {
 
 /** Secrets that are static are named without a source. */
 function withoutSds(body: Json): Json {
-  return map(body, ({ sdsConfig: _, ...rest }) => rest);
+  return map(body, (value) => Object.fromEntries(Object.entries(value).filter(([key]) => key !== "sdsConfig")));
 }
 
 function map(value: Json, change: (value: Json) => Json): Json {
