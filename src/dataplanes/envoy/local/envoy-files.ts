@@ -79,7 +79,7 @@ const LAST_BYTES = 16 * 1024;
 export function lastComplaints(file: string): string {
   const text = readTail(file);
   const lines = text.split("\n").filter((line) => /\]\[(error|critical)\]/.test(line) || /^[a-z]/i.test(line));
-  return lines.slice(-3).join("\n");
+  return lines.slice(-3).join("\n").replace(/ +/g, " ");
 }
 
 function readTail(file: string): string {

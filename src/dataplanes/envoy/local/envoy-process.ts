@@ -1,58 +1,61 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, closeSync, openSync } from "node:fs";
+import { text } from "node:stream/consumers";
 import { isSameProcess, processStart } from "../../../platform/process-identity.ts";
 
-/** One process, a child of this one or of a gate that is gone. */
+/** A process that is nobody's child here: of this gate, or of one that is gone. */
 export interface EnvoyProcess {
   readonly pid: number;
   /** See `processStart`. */
   readonly start: string;
-  /** Called once when it has ended; a process that ends as `stop` was called too. */
+  /** Resolves when it has ended. */
   readonly ended: Promise<void>;
   alive(): boolean;
   /** Does nothing where it is gone. */
   signal(signal: NodeJS.Signals): void;
 }
 
-const LOOK_MS = 200;
+const LOOK_MS = 100;
 
 /**
- * Starts the program in a session of its own, so that nobody's closing terminal ends it and neither does the end of this process. What it says
- * before it has a log goes there, too. Throws where it cannot be run.
+ * Envoy has the kernel send it SIGTERM when its parent dies (PR_SET_PDEATHSIG of prctl(2)), and it is to outlive a gate that is killed. So it
+ * is no child of the gate: it waits until the shell that it comes from is gone, and becomes the program then.
+ */
+const ORPHANED = '( while kill -0 $$ 2>/dev/null; do sleep 0.01; done; exec "$0" "$@" ) >&2 & echo $!';
+
+/**
+ * Starts the program in a session of its own, so that nobody's closing terminal ends it. What it says before it has a log goes there, too.
+ * Throws where it cannot be run.
  */
 export async function startProcess(program: string, words: readonly string[], log: string): Promise<EnvoyProcess> {
   const out = openSync(log, "a", 0o600);
   chmodSync(log, 0o600);
-  const child = spawn(program, words, { detached: true, stdio: ["ignore", out, out], cwd: "/", env: {} });
-  closeSync(out);
-  const { promise: ended, resolve } = Promise.withResolvers<undefined>();
-  child.once("exit", () => resolve(undefined));
-  await new Promise<void>((started, failed) => {
-    child.once("spawn", started);
-    child.once("error", failed);
+  const shell = spawn("/bin/sh", ["-c", ORPHANED, program, ...words], {
+    detached: true,
+    stdio: ["ignore", "pipe", out],
+    cwd: "/",
+    env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
   });
-  child.unref();
-  const pid = child.pid ?? 0;
-  const start = processStart(pid) ?? "";
-  return { ...known(pid, start), ended };
+  closeSync(out);
+  const exited = once(shell, "exit");
+  const pid = shell.stdout === null ? 0 : Number(await text(shell.stdout));
+  await exited;
+  return findProcess(pid, processStart(pid) ?? "");
 }
 
 /** One that runs already. */
-export function findProcess(pid: number, start: string): EnvoyProcess & Disposable {
+export function findProcess(pid: number, start: string): EnvoyProcess {
+  const alive = (): boolean => isSameProcess(pid, start);
   const { promise: ended, resolve } = Promise.withResolvers<undefined>();
   const timer = setInterval(() => {
-    if (isSameProcess(pid, start)) return;
+    if (alive()) return;
     clearInterval(timer);
     resolve(undefined);
   }, LOOK_MS);
   timer.unref();
-  return { ...known(pid, start), ended, [Symbol.dispose]: () => clearInterval(timer) };
-}
-
-function known(pid: number, start: string): Omit<EnvoyProcess, "ended"> {
-  const alive = (): boolean => isSameProcess(pid, start);
   return {
-    ...{ pid, start, alive },
+    ...{ pid, start, ended, alive },
     signal(signal) {
       if (pid > 1 && alive()) process.kill(pid, signal);
     },

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
@@ -37,6 +38,7 @@ export interface LocalEnvoyDeps {
 /** A process that is started answers its admin within this, or never. */
 const ANSWER_MS = 15_000;
 const POLL_MS = 25;
+const END_POLL_MS = 10;
 /** Between SIGTERM and SIGKILL. */
 const STOP_MS = 2000;
 const FIRST_BACKOFF_MS = 100;
@@ -294,8 +296,10 @@ async function openUses({ adminSocket }: EnvoyFiles): Promise<number> {
 }
 
 async function end(process: EnvoyProcess): Promise<void> {
+  const deadline = Date.now() + STOP_MS;
   process.signal("SIGTERM");
-  const kill = setTimeout(() => process.signal("SIGKILL"), STOP_MS);
-  await process.ended;
-  clearTimeout(kill);
+  while (process.alive()) {
+    if (Date.now() > deadline) process.signal("SIGKILL");
+    await sleep(END_POLL_MS);
+  }
 }
