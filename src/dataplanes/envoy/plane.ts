@@ -73,7 +73,7 @@ export interface EnvoyPlaneDeps {
   readonly apiSocket: string;
   readonly gatekeeper: Gatekeeper;
   readonly verification: Verification &
-    ServiceMetadataDeps & {
+    Omit<ServiceMetadataDeps, "site"> & {
       /** The session that claims say which an Envoy has verified; null: they are none, or it is void. */
       sessionOf(claims: unknown): Session | null;
     };
@@ -144,7 +144,7 @@ export class EnvoyPlane implements DataPlane {
       early: earlyMutations(filters),
       filters: [...httpFilters(filters), ...holdFilters()],
       accessLog: accessLogs(),
-      metadata: (route) => serviceMetadata(verification, route),
+      metadata: (route) => serviceMetadata({ site, frameOf, foreignAuthorization }, route),
     });
     this.#local = deps.local?.create(changed) ?? null;
     certificates?.onChange(() => {
