@@ -63,6 +63,7 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     skipXffAppend: true,
     earlyHeaderMutationExtensions: [earlyMutations(settings.early)],
     generateRequestId: true,
+    proxy100Continue: true,
     preserveExternalRequestId: requestId === "keep",
     // A job sees the path that its visitor sent, and no part of the gate resolves it: what was authorised is what is routed.
     normalizePath: false,

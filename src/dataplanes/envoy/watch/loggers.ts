@@ -102,6 +102,6 @@ export function accessLogs(): { readonly http: object[]; readonly tcp: object[];
 }
 
 /** Of the connection manager: what lasts is told of while it does, so that what no gate holds is found, and use is seen. */
-export const HTTP_LOG_OPTIONS = Object.freeze({ accessLogFlushInterval: `${String(PERIOD_MS / 1000)}s` });
+export const HTTP_LOG_OPTIONS = Object.freeze({ accessLogFlushInterval: `${PERIOD_MS / 1000}s` as const });
 /** Of the TCP proxy: its connections are known from their first moment. */
 export const TCP_LOG_OPTIONS = Object.freeze({ ...HTTP_LOG_OPTIONS, flushAccessLogOnConnected: true });
