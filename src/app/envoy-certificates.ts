@@ -1,4 +1,4 @@
-import type { Config } from "../config/schema.ts";
+import type { ListenConfig } from "../config/schema.ts";
 import { CertificateFile } from "../dataplanes/embedded/tls/certificate-file.ts";
 import type { LocalAuthority, Pem } from "../dataplanes/embedded/tls/local-authority.ts";
 import type { CertificateSource } from "../dataplanes/envoy/plane.ts";
@@ -7,7 +7,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 
 export interface EnvoyCertificatesDeps {
-  readonly config: Config;
+  readonly tls: ListenConfig["tls"];
   /** For names that no file has; null: there is none. */
   readonly authority: LocalAuthority | null;
   readonly clock: Clock;
@@ -131,7 +131,7 @@ export class EnvoyCertificates implements CertificateSource, Disposable {
 
 /** Reads all files. null: visitors speak without TLS. Throws GatewayError `bad_request` for one that cannot be used. */
 export async function startEnvoyCertificates(deps: EnvoyCertificatesDeps): Promise<EnvoyCertificates | null> {
-  const { tls } = deps.config.listen;
+  const { tls } = deps;
   if (tls === undefined) return null;
   const { certificate, key, certificates } = tls;
   const first = certificate === undefined || key === undefined ? [] : [{ certificate, key }];

@@ -17,14 +17,7 @@ import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
-import {
-  GATE_PROVIDER,
-  hostPort,
-  originOf,
-  type Principal,
-  sameIdentity,
-  type Site,
-} from "../model/index.ts";
+import { GATE_PROVIDER, hostPort, originOf, type Principal, sameIdentity, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { ownUserName } from "../platform/own-user.ts";
@@ -46,7 +39,8 @@ import { startAuthMethods } from "./start-auth-methods.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
 import { type SharedTasks, shareTasks } from "./share-tasks.ts";
 import { type Culling, startCulling } from "./start-culling.ts";
-import { type ServeDeps, type ServingPlane, takePort } from "./take-port.ts";
+import { takePort } from "./take-port.ts";
+import type { ServeDeps, ServingPlane } from "./taken-port.ts";
 import { tellProviders } from "./tell-providers.ts";
 
 /** Id of the one listener. */

@@ -17,7 +17,7 @@ import { bindError } from "../platform/bind-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { LocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
-import type { TakenPort } from "./take-port.ts";
+import type { TakenPort } from "./taken-port.ts";
 
 export interface EnvoyPortDeps {
   readonly config: Config;
@@ -36,10 +36,13 @@ type Address = LocalFleet["listen"];
  * binds it. Throws what `bindError`, `findEnvoy` and `startCertificates` throw.
  */
 export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
-  const { config, home, listener, clock, logger } = deps;
+  const { config, home, authority, listener, clock, logger } = deps;
   const { envoy, listen, limits, requestId, accessLog } = config;
   await using scope = new AsyncDisposableStack();
-  const certificates = scope.adopt(await startEnvoyCertificates(deps), (source) => source?.[Symbol.dispose]());
+  const certificates = scope.adopt(
+    await startEnvoyCertificates({ tls: listen.tls, authority, clock, logger }),
+    (source) => source?.[Symbol.dispose](),
+  );
   const files = envoyFiles(home.envoy);
   const address = envoy.local
     ? await takeAddress(listen, files)

@@ -1,10 +1,7 @@
 import { availableParallelism } from "node:os";
-import type { Auth } from "../auth/auth.ts";
 import type { Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
 import { hostsOf } from "../config/site.ts";
-import type { DataPlane, Explain } from "../dataplanes/dataplane.ts";
-import type { DialRules } from "../dataplanes/forbidden-target.ts";
 import { bindListener } from "../dataplanes/embedded/listener.ts";
 import { startObservation } from "../dataplanes/embedded/observe/observation.ts";
 import { newVia, startEmbeddedPlane } from "../dataplanes/embedded/plane.ts";
@@ -13,47 +10,14 @@ import { startCertificates } from "../dataplanes/embedded/tls/certificates.ts";
 import { type LocalAuthority, openLocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
 import { bindPort } from "../dataplanes/embedded/workers/bound-port.ts";
 import { startWorkerPlane } from "../dataplanes/embedded/workers/worker-plane.ts";
-import type { Identity, Site } from "../model/index.ts";
 import { bindError } from "../platform/bind-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { takeEnvoyPort } from "./take-envoy-port.ts";
-
-/** What a plane is started with once the rest of the gate is there. */
-export interface ServeDeps {
-  readonly site: Site;
-  readonly dialRules: DialRules;
-  /** See `EmbeddedPlaneDeps.secret`. */
-  readonly secret: string;
-  readonly auth: Pick<Auth, "gatekeeper" | "verification" | "workers">;
-  readonly explain: Explain;
-  readonly isAdmin: (identity: Identity, groups: readonly Identity[]) => boolean;
-}
-
-/** A plane, how it is renewed, and what it waits for. */
-export interface ServingPlane {
-  readonly plane: DataPlane;
-  /** Fresh worker processes in place of the present ones, which get until `deadline` (epoch ms); null: there are none. */
-  readonly replace: ((deadline: number) => Promise<void>) | null;
-  /** To be called when all sources have been heard once, and the plane was told: from then on what is in no table is gone. */
-  settled(): void;
-  /** Resolves when visitors can come in. Throws `conflict` where another program has taken the port meanwhile. */
-  ready(): Promise<void>;
-}
+import type { TakenPort } from "./taken-port.ts";
 
 /** Of a plane that serves from the start. */
 const SERVES = Object.freeze({ settled: () => undefined, ready: () => Promise.resolve() });
-
-/** The gate's port, taken before there is anything behind it, so that everybody can be told which it is. */
-export interface TakenPort extends AsyncDisposable {
-  readonly port: number;
-  /** IP address. */
-  readonly address: string;
-  /** File with what is to be trusted by who asks for `host`; absent: the gate does not speak TLS. */
-  trustFile(host: string): string | undefined;
-  /** Starts the plane that serves it: in this process, or in workers. Call it once; the plane is the caller's to dispose of. */
-  serve(deps: ServeDeps): Promise<ServingPlane>;
-}
 
 interface PortDeps {
   readonly config: Config;

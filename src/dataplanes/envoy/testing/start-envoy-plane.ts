@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { envoyProgram } from "../../../../testbed/envoy.ts";
 import { AccessLogConfig, LimitsConfig, RequestIdConfig } from "../../../config/schema.ts";
+import { startEnvoyCertificates } from "../../../app/envoy-certificates.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
+import { testListen } from "../../embedded/testing/start-plane.ts";
 import { freePort } from "../../testing/apps.ts";
 import type { StartPlane } from "../../testing/rig.ts";
 import { buildBootstrap } from "../bootstrap.ts";
@@ -40,20 +42,24 @@ export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, 
     tls: null,
     connections: allLimits.connections,
   });
+  const { tls: listenTls } = testListen({ tls, proxyFrom });
+  const base = { clock: systemClock, logger: silentLogger };
+  const certificates = await startEnvoyCertificates({ tls: listenTls, authority: null, ...base });
+  scope.defer(() => certificates?.[Symbol.dispose]());
   const plane = scope.use(
     await startEnvoyPlane({
       ...{ site, gatekeeper, explain, listener: "main", secret: "secret of a test", limits: allLimits },
-      ...{ proxiesFrom: proxyFrom, clock: systemClock, logger: silentLogger },
+      ...{ proxiesFrom: proxyFrom, ...base },
       dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
       requestId: RequestIdConfig.parse(observe.requestId),
       accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
-      certificates: null,
+      certificates,
       local: {
         ...{ listen: { ip: address, port }, controlSocket: files.controlSocket, gateSocket: files.gateSocket },
         create: (changed) =>
           new LocalEnvoy({
             ...{ program, files, bootstrap, address, port, threads: 1, graceMs: 1000, logBytes: 1_000_000, changed },
-            ...{ clock: systemClock, logger: silentLogger },
+            ...base,
           }),
       },
       ...{ fleets: [], remote: null, apiSocket: join(folder, "api.sock") },
