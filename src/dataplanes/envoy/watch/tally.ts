@@ -1,9 +1,7 @@
 import { Counters } from "../../counters.ts";
 import { add, addTime, type Block, type PlaneFigures, SLOT } from "../../figures.ts";
 import type { EnvoyFlow } from "./envoy-flow.ts";
-
-/** How connecting to an endpoint failed. */
-export type DialFailure = "connect_failed" | "connect_timeout" | "tls_failed";
+import type { DialFailure } from "./verdict.ts";
 
 const DIAL_SLOTS = {
   connect_failed: SLOT.connectFailed,

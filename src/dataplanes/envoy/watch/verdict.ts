@@ -2,7 +2,9 @@ import type { Source } from "../../figures.ts";
 import type { Common, Flags, HttpEntry } from "./entry-messages.ts";
 import { isGate } from "./log-address.ts";
 import { CODE_HEADER, TAGS } from "./loggers.ts";
-import type { DialFailure } from "./tally.ts";
+
+/** How connecting to an endpoint failed. */
+export type DialFailure = "connect_failed" | "connect_timeout" | "tls_failed";
 
 /** By what went wrong, the codes of docs/errors.md; the first that holds. */
 const BY_FLAG: readonly (readonly [flag: keyof Flags, code: string])[] = [
