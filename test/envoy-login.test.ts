@@ -162,8 +162,8 @@ describe("login through an Envoy that verifies sessions itself", () => {
   });
 
   test("takes cookies out of more than one field", async () => {
-    const { seen } = await stand.envoy.ask(HOST, { headers: [["cookie", `a=1; ${cookie}`], ["cookie", "taskgate-x=1; b=2"]] }); // prettier-ignore
-    expect(seen.cookie?.replace(/, ?|; ?/, "; ")).toBe("a=1; b=2");
+    const { seen } = await stand.envoy.ask(HOST, { headers: [["cookie", `${cookie}; a=1`], ["cookie", "taskgate-x=1; b=2"]] }); // prettier-ignore
+    expect(seen.cookie).toBe("a=1; b=2");
   });
 
   test("knows a session from anything else", async () => {

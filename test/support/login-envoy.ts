@@ -215,7 +215,7 @@ export class LoginEnvoy implements AsyncDisposable {
     return {
       "@type": `${TYPE}envoy.config.cluster.v3.Cluster`,
       ...{ name, type: "STATIC", connectTimeout: "1s" },
-      metadata: { filterMetadata: { taskgate: serviceMetadata({ frameOf: this.#gate.frameOf, foreignAuthorization }, route) } }, // prettier-ignore
+      metadata: { filterMetadata: { taskgate: serviceMetadata({ site: this.site, frameOf: this.#gate.frameOf, foreignAuthorization }, route) } }, // prettier-ignore
       loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
     };
   }

@@ -10,6 +10,7 @@ export const FACT = Object.freeze({
   frameReplaces: "x-tg-frame-replaces",
   prefix: "x-tg-prefix",
   rewritesHost: "x-tg-rewrites-host",
+  sticky: "x-tg-sticky",
   address: "x-tg-address",
 });
 
@@ -63,10 +64,10 @@ local function is_ours(pair)
   return name:sub(1, 8) == "taskgate"
 end
 
-local function cookie_for(value, host, prefix)
+local function cookie_for(value, host, prefix, sticky)
   if value:find("[%z\1-\8\10-\31\127]") then return nil end
   local parts = parts_of(value, ";")
-  if is_ours(parts[1]) then return nil end
+  if is_ours(parts[1]) and (sticky == nil or parts[1]:sub(1, #sticky + 1) ~= sticky .. "=") then return nil end
   for at = 2, #parts do
     local equals = parts[at]:find("=", 1, true)
     local name = trim(parts[at]:sub(1, (equals or 0) - 1)):lower()
@@ -148,9 +149,9 @@ function envoy_on_response(handle)
     prefix = take(fields, "x-tg-prefix"),
     rewrites = take(fields, "x-tg-rewrites-host") == "yes",
     address = take(fields, "x-tg-address"),
+    sticky = take(fields, "x-tg-sticky"),
   }
-  if not by_job or fields:get("x-tg-own") == "@SECRET@" then return end
-  fields:remove("x-tg-own")
+  if take(fields, "x-tg-own") == "@SECRET@" or not by_job then return end
   fields:remove("x-taskgate-error")
   local told = {}
   for _, value in ipairs(all_of(fields, "proxy-status")) do
@@ -158,7 +159,7 @@ function envoy_on_response(handle)
   end
   put(fields, "proxy-status", told)
   local host, kept = fact.authority:gsub(":%d*$", ""):gsub("%.$", ""), {}
-  for _, value in ipairs(all_of(fields, "set-cookie")) do kept[#kept + 1] = cookie_for(value, host, fact.prefix) end
+  for _, value in ipairs(all_of(fields, "set-cookie")) do kept[#kept + 1] = cookie_for(value, host, fact.prefix, fact.sticky) end
   put(fields, "set-cookie", kept)
   frames(fields, fact.frame, fact.replaces)
   local location = fields:get("location")

@@ -4,8 +4,9 @@ import { CONTROL_CLUSTER } from "../names.ts";
 import { type Any, pack, typeUrl } from "../proto/kit.ts";
 import { ExtAuthz } from "../proto/tables/ext-authz.ts";
 import {
+  Composite,
+  ExecuteFilterAction,
   ExtensionWithMatcher,
-  HeaderToMetadata,
   HttpHeaderMutation,
   Lua,
   SkipFilter,
@@ -13,11 +14,12 @@ import {
 import { JwtAuthentication } from "../proto/tables/jwt-authn.ts";
 import { HttpRbac } from "../proto/tables/rbac.ts";
 import { FilterConfig, type HeaderMutationRule } from "../proto/tables/route.ts";
-import type { MetadataMatcher } from "../proto/tables/matcher.ts";
-import type { Predicate } from "../proto/tables/xds-matcher.ts";
+import { MetadataInputMatcher, type StringMatcher } from "../proto/tables/matcher.ts";
+import { DynamicMetadataInput, type FieldMatcher, type Predicate } from "../proto/tables/xds-matcher.ts";
 import { allOf, answerHeader, anyOf, not, pattern } from "../watch/predicates.ts";
 import { CLUSTER_HEADER } from "../resources/cluster-name.ts";
 import { answerScript, FACT, OWN_FIELD } from "./answer-script.ts";
+import { COOKIE_SCRIPT } from "./cookie-script.ts";
 import { fieldPattern } from "./field-pattern.ts";
 import { DUE } from "./pass-filter.ts";
 import { KEY } from "./service-metadata.ts";
@@ -54,8 +56,7 @@ export function httpFilters(settings: FilterSettings): object[] {
   return [
     discovered(FILTER.session, typeUrl(JwtAuthentication)),
     discovered(FILTER.pass, typeUrl(HttpRbac)),
-    { name: FILTER.ask, typedConfig: asking({ onlyIf: { effective: DUE }, timeout: RENEW_TIMEOUT, lenient: true }) },
-    { name: FILTER.ask, typedConfig: asking({ onlyIf: { result: "denied" }, timeout: ASK_TIMEOUT, lenient: false }) },
+    asking(),
     ...jobFilters(),
     ...answerFilters(settings),
   ];
@@ -67,6 +68,8 @@ export function gateHostFilters(): Record<string, Any> {
   return Object.fromEntries([FILTER.session, FILTER.pass, FILTER.ask].map((name) => [name, off]));
 }
 
+const ANY = pattern(".*");
+
 function without(names: string): HeaderMutationRule {
   return { removeOnMatch: { keyMatcher: { safeRegex: { regex: names } } } };
 }
@@ -75,92 +78,96 @@ function set(key: string, value: string): HeaderMutationRule {
   return { append: { header: { key, value }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" } };
 }
 
-function add(key: string, value: string): HeaderMutationRule {
-  return { append: { header: { key, value }, appendAction: "APPEND_IF_EXISTS_OR_ADD" } };
-}
-
 function discovered(name: string, url: string): object {
   return { name, configDiscovery: { configSource: { ads: {}, resourceApiVersion: "V3" }, typeUrls: [url] } };
 }
 
+/** Asks the gate, where what was said of the request wants it: nothing is made of this for one that passes. */
+function asking(): object {
+  const matchers = [
+    askingWhere("shadow_effective_policy_id", { prefix: DUE }, { timeout: RENEW_TIMEOUT, lenient: true }),
+    askingWhere("shadow_engine_result", { exact: "denied" }, { timeout: ASK_TIMEOUT, lenient: false }),
+  ];
+  const typedConfig = pack(ExtensionWithMatcher, {
+    xdsMatcher: { matcherList: { matchers } },
+    extensionConfig: { name: "composite", typedConfig: pack(Composite, {}) },
+  });
+  return { name: FILTER.ask, typedConfig };
+}
+
 interface Asking {
-  readonly onlyIf: { readonly result: string } | { readonly effective: string };
   readonly timeout: `${number}s`;
   /** Whether it passes where the gate does not answer. */
   readonly lenient: boolean;
 }
 
-function asking({ onlyIf, timeout, lenient }: Asking): object {
-  const filterEnabledMetadata: MetadataMatcher =
-    "result" in onlyIf
-      ? { filter: FILTER.pass, path: [{ key: "shadow_engine_result" }], value: { stringMatch: { exact: onlyIf.result } } }
-      : { filter: FILTER.pass, path: [{ key: "shadow_effective_policy_id" }], value: { stringMatch: { prefix: onlyIf.effective } } }; // prettier-ignore
-  return pack(ExtAuthz, {
+function askingWhere(key: string, stringMatch: StringMatcher, { timeout, lenient }: Asking): FieldMatcher {
+  const typedConfig = pack(ExtAuthz, {
     transportApiVersion: "V3",
     grpcService: { envoyGrpc: { clusterName: CONTROL_CLUSTER }, timeout },
     encodeRawHeaders: true,
     clearRouteCache: true,
     failureModeAllow: lenient,
     statusOnError: { code: "ServiceUnavailable" },
-    filterEnabledMetadata,
   });
+  const input = pack(DynamicMetadataInput, { filter: FILTER.pass, path: [{ key }] });
+  const value = pack(MetadataInputMatcher, { value: { stringMatch } });
+  const execute = pack(ExecuteFilterAction, { typedConfig: { name: FILTER.ask, typedConfig } });
+  return {
+    predicate: {
+      singlePredicate: {
+        input: { name: "said", typedConfig: input },
+        customMatch: { name: "value", typedConfig: value },
+      },
+    },
+    onMatch: { action: { name: "ask", typedConfig: execute } },
+  };
 }
 
 /** Fields of answers by which a job could say what is the gate's to say. */
-const JUDGED: Predicate = anyOf(
-  ...[
-    "set-cookie",
-    "location",
-    "x-frame-options",
-    "content-security-policy",
-    ERROR_HEADER,
-    "proxy-status",
-    OWN_FIELD,
-  ].map((name) => answerHeader(name, pattern(".*"))),
-);
+const JUDGED = ["set-cookie", "location", ERROR_HEADER, "proxy-status", OWN_FIELD, FACT.frameReplaces];
+const PAGE = "(?i)\\s*(?:text/html|application/xhtml\\+xml|image/svg\\+xml|(?:text|application)/xml)\\s*(?:;.*)?";
 
-/** Pages that say nothing of who may frame them. */
-const UNFRAMED: Predicate = allOf(
-  not(
-    anyOf(
-      ...["x-frame-options", "content-security-policy", OWN_FIELD].map((name) => answerHeader(name, pattern(".*"))),
-    ),
-  ),
-  anyOf(
-    not(answerHeader("content-type", pattern(".*"))),
-    answerHeader("content-type", pattern("(?i)\\s*(?:text/html|application/xhtml\\+xml|image/svg\\+xml|(?:text|application)/xml)\\s*(?:;.*)?")), // prettier-ignore
+/** Answers that are looked at: most are none of them. */
+const LOOKED_AT: Predicate = anyOf(
+  ...JUDGED.map((name) => answerHeader(name, ANY)),
+  // A page that says something, but not of frames; or nothing.
+  allOf(
+    not(answerHeader("x-frame-options", ANY)),
+    not(answerHeader("content-security-policy", { contains: "frame-ancestors", ignoreCase: true })),
+    anyOf(answerHeader("content-type", pattern(PAGE)), not(answerHeader("content-type", ANY))),
   ),
 );
 
 /** Answers go through these from the last to the first. */
 function answerFilters({ ownSecret, secure }: FilterSettings): object[] {
   const responseMutations = [
-    without("x-tg-(?:details|host|scheme|frame|frame-replaces|prefix|rewrites-host|address)"),
     set(FACT.details, "%RESPONSE_CODE_DETAILS%"),
     set(FACT.host, "%REQ(x-forwarded-host?:authority)%"),
     set(FACT.scheme, secure ? "https" : "http"),
-    ...[KEY.frame, KEY.frameReplaces].flatMap((key) => [
-      set(factOf(key), `%CLUSTER_METADATA(taskgate:${key})%`),
-      set(factOf(key), `%DYNAMIC_METADATA(${FILTER.ask}:${key})%`),
-    ]),
-    set(FACT.prefix, `%CLUSTER_METADATA(taskgate:${KEY.prefix})%`),
-    set(FACT.rewritesHost, `%CLUSTER_METADATA(taskgate:${KEY.rewritesHost})%`),
     set(FACT.address, "%UPSTREAM_REMOTE_ADDRESS%"),
+    ...Object.entries(FACT_OF).flatMap(([key, fact]) => [
+      { remove: fact },
+      set(fact, `%CLUSTER_METADATA(taskgate:${key})%`),
+      set(fact, `%DYNAMIC_METADATA(${FILTER.ask}:${key})%`),
+    ]),
   ];
-  const frames = [
-    add("content-security-policy", `%CLUSTER_METADATA(taskgate:${KEY.frame})%`),
-    add("content-security-policy", `%DYNAMIC_METADATA(${FILTER.ask}:${KEY.frame})%`),
-  ];
+  const facts = pack(HttpHeaderMutation, { mutations: { responseMutations } });
+  const script = pack(Lua, { defaultSourceCode: { inlineString: answerScript(ownSecret) } });
   return [
-    onlyWhere(UNFRAMED, { name: "taskgate.frames", typedConfig: pack(HttpHeaderMutation, { mutations: { responseMutations: frames } }) }), // prettier-ignore
-    onlyWhere(JUDGED, { name: "taskgate.answers", typedConfig: pack(Lua, { defaultSourceCode: { inlineString: answerScript(ownSecret) } }) }), // prettier-ignore
-    onlyWhere(JUDGED, { name: "taskgate.facts", typedConfig: pack(HttpHeaderMutation, { mutations: { responseMutations } }) }), // prettier-ignore
+    onlyWhere(answerHeader(FACT.details, ANY), { name: "taskgate.answers", typedConfig: script }),
+    onlyWhere(LOOKED_AT, { name: "taskgate.facts", typedConfig: facts }),
   ];
 }
 
-function factOf(key: typeof KEY.frame | typeof KEY.frameReplaces): string {
-  return key === KEY.frame ? FACT.frame : FACT.frameReplaces;
-}
+/** What the metadata of a service, or of the gate's answer, say of an answer. */
+const FACT_OF = Object.freeze({
+  [KEY.frame]: FACT.frame,
+  [KEY.frameReplaces]: FACT.frameReplaces,
+  [KEY.prefix]: FACT.prefix,
+  [KEY.rewritesHost]: FACT.rewritesHost,
+  [KEY.sticky]: FACT.sticky,
+});
 
 function onlyWhere(predicate: Predicate, extension: { readonly name: string; readonly typedConfig: Any }): object {
   const action = { name: "skip", typedConfig: pack(SkipFilter, {}) };
@@ -171,41 +178,16 @@ function onlyWhere(predicate: Predicate, extension: { readonly name: string; rea
   return { name: extension.name, typedConfig };
 }
 
-/**
- * A pair of the gate's among cookies, with the separator on the one side or the other. All that lead are one match: a match looks at nothing
- * before it.
- */
-const OWN_PAIR = "[\\s\\v]*(?:__(?:host|secure)-)?taskgate-[^;]*";
-const OWN_COOKIES = `(?i)^(?:${OWN_PAIR}(?:;|$))+\\s*|;${OWN_PAIR}`;
-
-/** What the job must not see; and, last of all, the mark of the gate's own answers, which no visitor sees. */
+/** What the job must not see. */
 function jobFilters(): object[] {
-  const cookies = pack(HeaderToMetadata, {
-    requestRules: [
-      {
-        header: "cookie",
-        remove: true,
-        onHeaderPresent: {
-          ...{ metadataNamespace: "taskgate", key: "cookie", type: "STRING" },
-          regexValueRewrite: { pattern: { regex: OWN_COOKIES }, substitution: "" },
-        },
-      },
-    ],
-    responseRules: [
-      {
-        header: OWN_FIELD,
-        remove: true,
-        onHeaderPresent: { metadataNamespace: "taskgate", key: "own", type: "STRING", value: "yes" },
-      },
-    ],
-  });
   const strip = pack(HttpHeaderMutation, {
     mutations: {
-      requestMutations: [set("cookie", "%DYNAMIC_METADATA(taskgate:cookie)%"), { remove: CLUSTER_HEADER }],
+      requestMutations: [{ remove: CLUSTER_HEADER }],
       requestTrailersMutations: [without(`cookie|authorization|${fieldPattern([])}`)],
       responseTrailersMutations: [without(`set-cookie|proxy-status|${ERROR_HEADER}|x-tg-.*`)],
     },
   });
+  const cookies = pack(Lua, { defaultSourceCode: { inlineString: COOKIE_SCRIPT }, clearRouteCache: false });
   return [
     { name: FILTER.cookies, typedConfig: cookies },
     { name: FILTER.strip, typedConfig: strip },

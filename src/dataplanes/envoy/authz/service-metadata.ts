@@ -1,4 +1,5 @@
-import { fingerprintOf, isSelfEvident, type Decision, type Route } from "../../../model/index.ts";
+import { fingerprintOf, isSelfEvident, type Decision, type Route, type Site } from "../../../model/index.ts";
+import { isSticky, stickyCookie } from "../../sticky-cookie.ts";
 
 /** What a cluster says of its service, in the namespace `taskgate` of its metadata, by these keys. Texts throughout. */
 export const KEY = Object.freeze({
@@ -14,6 +15,8 @@ export const KEY = Object.freeze({
   frameReplaces: "frameReplaces",
   /** Path mode: what the job does not see of the path, `/nb/`. */
   prefix: "prefix",
+  /** Name of the cookie by which visitors stay with a replica. */
+  sticky: "sticky",
   /** `yes`: the job is told its own address as Host. */
   rewritesHost: "rewritesHost",
   /** `UNHELD_CLOSE`: what lasts ends with the gate that could end it. */
@@ -27,6 +30,7 @@ export const MODE = Object.freeze({ public: "public", self: "self" });
 type Frame = Extract<Decision, { kind: "allow" }>["frame"];
 
 export interface ServiceMetadataDeps {
+  readonly site: Site;
   /** Who may show the pages of a route's service in a frame, as the gatekeeper decides it. */
   readonly frameOf: (route: Route) => Frame;
   /** `Authorization` may hold a credential other than a token of this gate, for services that say nothing of it. */
@@ -45,6 +49,7 @@ export function serviceMetadata(deps: ServiceMetadataDeps, route: Route): Readon
     ...(isApps && { [KEY.authorization]: "app" }),
     ...frameMetadata(frame),
     ...(match.by === "path" && match.strip && match.prefix !== "/" && { [KEY.prefix]: match.prefix }),
+    ...(isSticky(route) && { [KEY.sticky]: stickyCookie(deps.site, route) }),
     ...(policy.rewriteHost === true && { [KEY.rewritesHost]: "yes" }),
     ...(policy.unheld === "close" && { [KEY.unheld]: UNHELD_CLOSE }),
   };

@@ -65,9 +65,10 @@ function bounds({ policy }: Route, { limits }: TranslateSettings) {
 function protocolOptions(route: Route, settings: TranslateSettings) {
   const { limits, site } = settings;
   const { protocol, policy } = route;
-  const filters = [...ownAddressFilters(route, site), stickyWriter(route, site)].filter(
-    (filter) => filter !== undefined,
-  );
+  const filters = [
+    ...ownAddressFilters(route, site),
+    ...[stickyWriter(route, site), frameMarker(settings.metadata(route))].filter((filter) => filter !== undefined),
+  ];
   return pack(UpstreamProtocolOptions, {
     commonHttpProtocolOptions: {
       idleTimeout: seconds(KEPT_MS),

@@ -225,3 +225,10 @@ export type ExtensionWithMatcherPerRoute = Value<typeof ExtensionWithMatcherPerR
 export const SkipFilter = message("envoy.extensions.filters.common.matcher.action.v3.SkipFilter", {});
 
 export const UpstreamCodec = message("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", {});
+
+export const Composite = message("envoy.extensions.filters.http.composite.v3.Composite", {});
+
+export const ExecuteFilterAction = message("envoy.extensions.filters.http.composite.v3.ExecuteFilterAction", {
+  typedConfig: field(1, TypedExtensionConfig),
+});
+export type ExecuteFilterAction = Value<typeof ExecuteFilterAction>;

@@ -153,3 +153,9 @@ export const MetadataKind = message("envoy.type.metadata.v3.MetadataKind", {
   host: field(4, MetadataKindHost),
 });
 export type MetadataKind = Value<typeof MetadataKind>;
+
+export const MetadataInputMatcher = message("envoy.extensions.matching.input_matchers.metadata.v3.Metadata", {
+  value: field(1, ValueMatcher),
+  invert: bool(4),
+});
+export type MetadataInputMatcher = Value<typeof MetadataInputMatcher>;

@@ -19,6 +19,7 @@ export const NEWER_MESSAGES: ReadonlySet<string> = new Set([
   "envoy.extensions.http.stateful_session.envelope.v3.EnvelopeSessionState.Header",
   "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput",
   "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment",
+  "envoy.extensions.matching.input_matchers.metadata.v3.Metadata",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection",
   "envoy.service.ext_proc.v3.ProtocolConfiguration",
   "envoy.service.ext_proc.v3.StreamedBodyResponse",
