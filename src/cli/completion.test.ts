@@ -107,6 +107,7 @@ test("every command that help shows is completed, and no hidden one", async () =
       "sessions",
       "keys",
       "audit",
+      "envoy",
       "check",
       "doctor",
       "version",

@@ -12,13 +12,12 @@ import {
   parseWhen,
   PROTOCOLS,
 } from "./arguments.ts";
+import { collect, CONFIG_OPTION, type Declare, JSON_OPTION, type Work } from "./declare.ts";
+import { declareEnvoy } from "./declare-envoy.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { AUDIT_KINDS, AUDIT_OUTCOMES } from "../model/audit.ts";
 import { ownVersion } from "../platform/package-info.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** What a command does: its arguments, then its options. */
-type Work = (terminal: Terminal, words: readonly string[], options: never) => Promise<ExitCode>;
 
 /** The tree of all commands. What each one does is loaded when it is called: the others cost nothing. */
 export interface Program {
@@ -26,9 +25,6 @@ export interface Program {
   /** Parses and runs. Throws `CommandFailure`, and what the operation threw. */
   run(words: readonly string[]): Promise<ExitCode>;
 }
-
-const JSON_OPTION = ["--json", "print JSON and nothing else on standard output"] as const;
-const CONFIG_OPTION = ["--config <file>", "configuration file (YAML or JSON)"] as const;
 
 const GATE_OPTION = [
   "--gate <url>",
@@ -38,7 +34,7 @@ const GATE_OPTION = [
 /** Commands that are of this machine, or name the gate by themselves. */
 const HERE: ReadonlySet<string> = new Set([
   ...["up", "start", "stop", "run", "attach", "check", "doctor", "version", "completion", "__complete"],
-  ...["login", "logout"],
+  ...["login", "logout", "bootstrap"],
 ]);
 
 /** Builds the tree for one call. */
@@ -102,13 +98,6 @@ export function createProgram(terminal: Terminal): Program {
     },
   };
 }
-
-type Declare = (
-  name: string,
-  description: string,
-  load: () => Promise<Work>,
-  where?: { readonly parent?: Command; readonly hidden?: boolean },
-) => Command;
 
 function declareGate(declare: Declare): void {
   const gateOptions = (command: Command): Command =>
@@ -330,6 +319,7 @@ function declareAdministration(declare: Declare, tree: Command): void {
   declareTokens(declare, tree);
   declareSessions(declare, tree);
   declareAudit(declare);
+  declareEnvoy(declare, tree);
   declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)
     .argument("<file>", "YAML or JSON")
     .option(...JSON_OPTION);
@@ -401,10 +391,6 @@ function declareAudit(declare: Declare): void {
 
 function accessOption(): Option {
   return new Option("--access <who>", "who may come in beside you").choices(Object.keys(ACCESS)).default("owner");
-}
-
-function collect(text: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), text];
 }
 
 function collectPolicy(text: string, before: PolicyOption | undefined): PolicyOption {
