@@ -1,19 +1,6 @@
 /** Cookie names that no job may set. */
 const OURS = /^(__host-|__secure-)?taskgate/i;
 
-/** A Cookie field without the named cookies, the others to the byte; null: nothing is left. */
-export function withoutCookies(value: string, names: readonly string[]): string | null {
-  if (names.length === 0) return value;
-  const kept = value.split(";").filter((pair) => !names.includes(cookieName(pair)));
-  const text = kept.join(";").replace(/^[ \t]+/, "");
-  return text === "" ? null : text;
-}
-
-function cookieName(pair: string): string {
-  const equals = pair.indexOf("=");
-  return (equals < 0 ? pair : pair.slice(0, equals)).trim();
-}
-
 /** What some browser might stop reading at, or leave out, and so read another cookie than is looked at here. */
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 

@@ -1,6 +1,6 @@
 import { fieldKey, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
 import { hostOf } from "../host-of.ts";
-import { withoutCookies } from "./cookies.ts";
+import { withoutCookies } from "../without-cookies.ts";
 import { eachField, joined, valuesOf, type Exchange, type Fields } from "./exchange.ts";
 import { fieldName, type FieldName } from "./http1/field-name.ts";
 import type { HeadFields } from "./http1/head-fields.ts";

@@ -46,7 +46,7 @@ function respond(deps: CheckDeps, asked: Asked, outcome: Outcome): CheckResponse
   const secret = deps.ownSecret;
   switch (outcome.kind) {
     case "pass":
-      return passing(outcome.allowed, metadataOf(deps, outcome.allowed));
+      return passing(outcome.allowed, asked.head, metadataOf(deps, outcome.allowed));
     case "fields":
       return answering({ ...outcome, body: "" }, { code: null, secret });
     case "answer": {

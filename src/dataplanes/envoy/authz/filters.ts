@@ -182,7 +182,7 @@ function onlyWhere(predicate: Predicate, extension: { readonly name: string; rea
 function jobFilters(): object[] {
   const strip = pack(HttpHeaderMutation, {
     mutations: {
-      requestMutations: [{ remove: CLUSTER_HEADER }],
+      requestMutations: [{ remove: CLUSTER_HEADER }, { remove: ID_HEADER }],
       requestTrailersMutations: [without(`cookie|authorization|${fieldPattern([])}`)],
       responseTrailersMutations: [without(`set-cookie|proxy-status|${ERROR_HEADER}|x-tg-.*`)],
     },

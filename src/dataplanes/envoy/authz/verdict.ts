@@ -2,6 +2,7 @@ import type { HeaderFields, RequestHead } from "../../../model/index.ts";
 import { formFor, type Notice, renderNotice } from "../../pages.ts";
 import type { CheckResponse } from "../proto/tables/ext-authz.ts";
 import type { HeaderValueOption } from "../proto/tables/core.ts";
+import { withoutCookies } from "../../without-cookies.ts";
 import type { Allowed } from "./decide.ts";
 import { OWN_FIELD } from "./answer-script.ts";
 import { TOLD } from "./session-filter.ts";
@@ -18,16 +19,23 @@ const MANY: ReadonlySet<string> = new Set(["set-cookie", "vary", "www-authentica
 const FRAMING: ReadonlySet<string> = new Set(["content-length", "grpc-status", "grpc-message"]);
 
 /** A request passes: what is changed in it, and in its answer. `metadata` is for the filters that come after. */
-export function passing({ route, decision, lead }: Allowed, metadata: Readonly<Record<string, string>>): CheckResponse {
-  const { session, set, strip, respond } = decision;
+export function passing(
+  { route, decision, lead }: Allowed,
+  head: RequestHead,
+  metadata: Readonly<Record<string, string>>,
+): CheckResponse {
+  const { session, set, strip, stripCookies, respond } = decision;
+  const cookies = withoutCookies(head.header("cookie") ?? "", stripCookies);
+  const left: HeaderFields = stripCookies.length === 0 || cookies === null ? [] : [["cookie", cookies]];
+  const gone = stripCookies.length > 0 && cookies === null ? ["cookie"] : [];
   const told = new Set(set.map(([name]) => name.toLowerCase()));
   const untold = Object.values(TOLD).filter((name) => !told.has(name));
   const scoped: HeaderFields = session?.principal.scope === undefined ? [] : [[SCOPED_FIELD, "1"]];
   return {
     status: { code: OK },
     okResponse: {
-      headers: [...set, ...scoped, lead].map(option),
-      headersToRemove: [...new Set([...strip, ...untold])].filter((name) => !told.has(name)),
+      headers: [...set, ...left, ...scoped, lead].map(option),
+      headersToRemove: [...new Set([...strip, ...gone, ...untold])].filter((name) => !told.has(name)),
       responseHeadersToAdd: respond.map(option),
     },
     dynamicMetadata: { ...metadata, service: route.service },
