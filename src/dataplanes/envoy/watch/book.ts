@@ -111,16 +111,15 @@ export class Book implements Disposable {
     if (facts.over) this.#leave(open);
   }
 
-  /** Ends what came by routes that are gone, and has the rest judged again. */
+  /** Ends what came by routes that are gone or are another service's now, and has the rest judged again. */
   apply({ routes }: Pick<TableDiff, "routes">): void {
-    for (const id of routes.removed) {
-      for (const open of [...(this.#byRoute.get(id) ?? [])]) {
-        open.flow.cutFor ??= "route_gone";
-        this.#cut(open);
+    for (const id of routes.removed) for (const open of this.#on(id)) this.#cutForRoute(open);
+    for (const route of routes.set) {
+      for (const open of this.#on(route.id)) {
+        if (route.service === open.route.service) open.record.moved(route);
+        else this.#cutForRoute(open);
       }
     }
-    for (const route of routes.set)
-      for (const { record } of [...(this.#byRoute.get(route.id) ?? [])]) record.moved(route);
   }
 
   [Symbol.dispose](): void {
@@ -207,6 +206,16 @@ export class Book implements Disposable {
     record.closed();
     if (accessLog?.wants(flow) === true) accessLog.write(flow, null);
     if (hold === null && !ending && flow.asked !== null) this.#deps.changed();
+  }
+
+  /** A copy: what is cut may leave at once. */
+  #on(routeId: string): readonly Open[] {
+    return [...(this.#byRoute.get(routeId) ?? [])];
+  }
+
+  #cutForRoute(open: Open): void {
+    open.flow.cutFor ??= "route_gone";
+    this.#cut(open);
   }
 
   #cut({ flow, hold, route }: Open): void {
