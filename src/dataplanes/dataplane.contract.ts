@@ -480,7 +480,10 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       expect(seen.all("x-forwarded-proto")).toEqual(["http"]);
       expect(seen.all("x-forwarded-host")).toEqual([HOST]);
       expect(seen.all("x-forwarded-port")).toEqual([String(rig.site.port)]);
-      expect(seen.all("forwarded")).toEqual([`for=127.0.0.1;host="${HOST}";proto=http`]);
+      expect(seen.all("forwarded")).toHaveLength(1);
+      expect(seen.header("forwarded")).toMatch(
+        /^for=(127\.0\.0\.1|"127\.0\.0\.1:\d+");host="nb\.localhost";proto=http$/,
+      );
       expect(seen.all("host")).toEqual([HOST]);
       expect(seen.header("via")).toMatch(/^(HTTP\/)?1\.1 /);
       expect([reply.headers["x-mine"], reply.headers["x-kept"]]).toEqual([undefined, "1"]);
@@ -1022,7 +1025,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       const refused = await upgradeAnswer(rig.port);
       expect(refused).toMatch(/^HTTP\/1\.1 403 /);
       expect(refused).toMatch(/no pass$/);
-      expect(refused).toContain("X-Why: app");
+      expect(refused.toLowerCase()).toContain("x-why: app");
       rig.gatekeeper.checking = () => DENIED;
       const denied = await upgradeAnswer(rig.port);
       expect(denied).toMatch(/^HTTP\/1\.1 403 /);
@@ -1497,7 +1500,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
         `${connect("DB.localhost:5432", "X-Taskgate-Authorization: Bearer t\r\n")}early`,
       );
       await until(() => client.received.endsWith("early"));
-      expect(client.received).toMatch(/^HTTP\/1\.1 200 [^\r]*\r\n\r\nearly$/);
+      expect(client.received).toMatch(/^HTTP\/1\.1 200 [^]*\r\n\r\nearly$/);
       client.socket.end(" late");
       await until(() => client.ended);
       expect(client.received).toMatch(/early late\|early late$/);
