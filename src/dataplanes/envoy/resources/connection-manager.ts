@@ -64,6 +64,8 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     earlyHeaderMutationExtensions: [earlyMutations(settings.early)],
     generateRequestId: true,
     proxy100Continue: true,
+    // What is cut is to be gone within the moment; who still reads has its bytes by then.
+    delayedCloseTimeout: "0.3s",
     preserveExternalRequestId: requestId === "keep",
     // A job sees the path that its visitor sent, and no part of the gate resolves it: what was authorised is what is routed.
     normalizePath: false,
