@@ -2,8 +2,8 @@ import { KEY, UNHELD_CLOSE } from "../authz/service-metadata.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
 import { ExternalProcessor, type ProcessingMode } from "../proto/tables/ext-proc.ts";
-import { ExtensionWithMatcher, SkipFilter } from "../proto/tables/http-filters.ts";
-import type { Predicate } from "../proto/tables/xds-matcher.ts";
+import { Composite, ExecuteFilterAction, ExtensionWithMatcher } from "../proto/tables/http-filters.ts";
+import type { OnMatch, Predicate } from "../proto/tables/xds-matcher.ts";
 import { allOf, answerHeader, anyOf, not, pattern, requestHeader, serviceSays } from "./predicates.ts";
 
 /** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
@@ -69,32 +69,37 @@ const FROM_ANSWER: ProcessingMode = { ...FROM_REQUEST, requestHeaderMode: "SKIP"
  * HTTP filters that keep a stream to the gate open beside each request that lasts, by which the gate can end it at any time; no body and no
  * header but those of `ATTRIBUTES` goes to the gate, other requests pass untouched. They stand right before the router. Of services
  * that are strict, what lasts ends when the gate that holds it is gone, and does not begin without one.
+ *
+ * What holds is made when it is needed (composite): one that is made for each request and then skipped costs more than all the rest.
  */
 export function holdFilters(): readonly object[] {
-  const strict = serviceSays(KEY.unheld, UNHELD_CLOSE);
   return [
-    holdFilter("taskgate.hold", { when: allOf(LONG_REQUEST, not(strict)), mode: FROM_REQUEST, strict: false }),
-    holdFilter("taskgate.hold-strict", { when: allOf(LONG_REQUEST, strict), mode: FROM_REQUEST, strict: true }),
-    holdFilter("taskgate.hold-answer", {
-      when: allOf(LONG_ANSWER, not(LONG_REQUEST), not(strict)),
-      ...{ mode: FROM_ANSWER, strict: false },
-    }),
-    holdFilter("taskgate.hold-answer-strict", {
-      when: allOf(LONG_ANSWER, not(LONG_REQUEST), strict),
-      ...{ mode: FROM_ANSWER, strict: true },
-    }),
+    holdFilter("taskgate.hold", LONG_REQUEST, FROM_REQUEST),
+    holdFilter("taskgate.hold-answer", allOf(LONG_ANSWER, not(LONG_REQUEST)), FROM_ANSWER),
   ];
 }
 
-interface HoldFilter {
-  readonly when: Predicate;
-  readonly mode: ProcessingMode;
-  readonly strict: boolean;
+function holdFilter(name: string, when: Predicate, mode: ProcessingMode): object {
+  const strict = serviceSays(KEY.unheld, UNHELD_CLOSE);
+  return {
+    name,
+    typedConfig: pack(ExtensionWithMatcher, {
+      extensionConfig: { name: "envoy.filters.http.composite", typedConfig: pack(Composite, {}) },
+      xdsMatcher: {
+        matcherList: {
+          matchers: [
+            { predicate: allOf(when, strict), onMatch: holding(mode, true) },
+            { predicate: when, onMatch: holding(mode, false) },
+          ],
+        },
+      },
+    }),
+  };
 }
 
-function holdFilter(name: string, { when, mode, strict }: HoldFilter): object {
+function holding(mode: ProcessingMode, strict: boolean): OnMatch {
   const attributes = Object.values(ATTRIBUTES);
-  const processor = pack(ExternalProcessor, {
+  const typedConfig = pack(ExternalProcessor, {
     grpcService: { envoyGrpc: { clusterName: CONTROL_CLUSTER } },
     failureModeAllow: !strict,
     processingMode: mode,
@@ -107,12 +112,6 @@ function holdFilter(name: string, { when, mode, strict }: HoldFilter): object {
       receivingNamespaces: { untyped: [HOLD_NAMESPACE] },
     },
   });
-  const skip = { action: { name: "skip", typedConfig: pack(SkipFilter, {}) } };
-  return {
-    name,
-    typedConfig: pack(ExtensionWithMatcher, {
-      extensionConfig: { name: "envoy.filters.http.ext_proc", typedConfig: processor },
-      xdsMatcher: { matcherList: { matchers: [{ predicate: not(when), onMatch: skip }] } },
-    }),
-  };
+  const action = pack(ExecuteFilterAction, { typedConfig: { name: "envoy.filters.http.ext_proc", typedConfig } });
+  return { action: { name: "hold", typedConfig: action } };
 }
