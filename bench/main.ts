@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchBody } from "./body.ts";
 import { benchConnections } from "./connections.ts";
+import { benchEnvoyLogin } from "./envoy-login.ts";
 import { benchGrpc } from "./grpc.ts";
 import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
@@ -16,7 +17,7 @@ import { benchWs } from "./ws.ts";
 
 const SUITES: Readonly<Record<string, Suite>> = {
   ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
-  ...{ connections: benchConnections },
+  ...{ connections: benchConnections, "envoy-login": benchEnvoyLogin },
   ...{ start: benchStart, table: benchTable },
 };
 
