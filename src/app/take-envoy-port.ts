@@ -44,10 +44,8 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
     (source) => source?.[Symbol.dispose](),
   );
   const files = envoyFiles(home.envoy);
-  const address = envoy.local
-    ? await takeAddress(listen, files)
-    : { ip: listen.address.host, port: listen.address.port };
-  const local = envoy.local ? await localFleet(deps, files, address) : null;
+  const address = await takeAddress(listen, files);
+  const local = await localFleet(deps, files, address);
   const remote = await remoteAddresses(config);
   const resources = scope.move();
   return {
@@ -63,7 +61,7 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
       });
       return {
         plane,
-        replace: local === null ? null : () => plane.restart(),
+        replace: () => plane.restart(),
         settled: () => plane.settled(),
         ready: () => plane.ready(),
       };

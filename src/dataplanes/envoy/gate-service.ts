@@ -24,8 +24,8 @@ import { SCOPED_FIELD } from "./authz/verdict.ts";
 import type { GrpcTls } from "./grpc-server.ts";
 
 export interface GateServiceDeps {
-  /** For the Envoy of this machine; null: there is none. 0600. */
-  readonly socketPath: string | null;
+  /** For the Envoy of this machine; 0600. */
+  readonly socketPath: string;
   /** For Envoys elsewhere: with mutual TLS, or without on a loopback address; null: there are none. */
   readonly address: { readonly host: string; readonly port: number; readonly tls: GrpcTls | null } | null;
   readonly site: Pick<Site, "gateHost">;
@@ -67,32 +67,34 @@ export async function startGateService(deps: GateServiceDeps): Promise<GateServi
   const { socketPath, address, logger } = deps;
   await using scope = new AsyncDisposableStack();
   const serve = createServing(deps);
-  const listeners: { readonly port: number | null; readonly server: NetServer | TlsServer }[] = [];
-  if (socketPath !== null) {
-    await claimSocketPath(socketPath);
-    const server = createNetServer(serve);
-    scope.use(closing(server));
-    server.listen({ path: socketPath, backlog: SOCKET_BACKLOG });
-    await once(server, "listening");
-    await chmod(socketPath, 0o600);
-    listeners.push({ port: null, server });
+  await claimSocketPath(socketPath);
+  const local = createNetServer(serve);
+  scope.use(closing(local));
+  local.listen({ path: socketPath, backlog: SOCKET_BACKLOG });
+  await once(local, "listening");
+  await chmod(socketPath, 0o600);
+  const remote = address === null ? null : scope.use(await listenTo(address, serve));
+  for (const server of [local, ...(remote === null ? [] : [remote.server])]) {
+    server.on("error", (err: Error) => logger.error({ err }, "gate service error"));
   }
-  if (address !== null) {
-    const { host, port, tls } = address;
-    const server = tls === null ? createNetServer(serve) : createTlsServer(tlsOptions(tls), serve);
-    scope.use(closing(server));
-    await listening(server, { host, port });
-    listeners.push({ port: (server.address() as AddressInfo).port, server });
-  }
-  for (const { server } of listeners) server.on("error", (err: Error) => logger.error({ err }, "gate service error"));
   const resources = scope.move();
   return {
-    port: listeners.find(({ port }) => port !== null)?.port ?? null,
+    port: remote === null ? null : (remote.server.address() as AddressInfo).port,
     renewTls(tls) {
-      for (const { server } of listeners) if ("setSecureContext" in server) server.setSecureContext(tlsOptions(tls));
+      if (remote !== null && "setSecureContext" in remote.server) remote.server.setSecureContext(tlsOptions(tls));
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+async function listenTo(
+  { host, port, tls }: NonNullable<GateServiceDeps["address"]>,
+  serve: (socket: Socket) => void,
+): Promise<AsyncDisposable & { readonly server: NetServer | TlsServer }> {
+  const server = tls === null ? createNetServer(serve) : createTlsServer(tlsOptions(tls), serve);
+  const closed = closing(server);
+  await listening(server, { host, port });
+  return { server, [Symbol.asyncDispose]: () => closed[Symbol.asyncDispose]() };
 }
 
 async function listening(server: NetServer, address: { readonly host: string; readonly port: number }): Promise<void> {

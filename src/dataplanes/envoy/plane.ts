@@ -64,8 +64,8 @@ export interface EnvoyPlaneDeps {
   readonly proxiesFrom: readonly string[];
   /** null: visitors speak without TLS. */
   readonly certificates: CertificateSource | null;
-  /** The Envoy of this machine, not yet started: owned by the plane from now on. null: there is none. */
-  readonly local: LocalFleet | null;
+  /** The Envoy of this machine. */
+  readonly local: LocalFleet;
   readonly fleets: readonly RemoteFleet[];
   /** What they connect to; null: there are none. */
   readonly remote: RemoteAddresses | null;
@@ -87,7 +87,7 @@ export interface LocalFleet {
   readonly listen: FleetSettings["listen"];
   readonly controlSocket: string;
   readonly gateSocket: string;
-  /** Makes it; `changed` is to be called when its problems change. */
+  /** Makes it, not yet started and the plane's to dispose of; `changed` is to be called when its problems change. */
   create(changed: () => void): LocalEnvoy;
 }
 
@@ -112,7 +112,7 @@ export class EnvoyPlane implements DataPlane {
   readonly #authz: Authz;
   readonly #translator: Translator;
   readonly #ownSecret: string;
-  readonly #local: LocalEnvoy | null;
+  readonly #local: LocalEnvoy;
   readonly #running = new AsyncDisposableStack();
   #watch: Watch | null = null;
   #grpc: GrpcServer | null = null;
@@ -137,7 +137,7 @@ export class EnvoyPlane implements DataPlane {
     const { limits, listener, dialRules, requestId, proxiesFrom, certificates } = deps;
     this.#translator = new Translator({
       ...{ site, limits, secret, listener, dialRules, requestId, proxiesFrom },
-      fleets: [...localFleet(deps), ...deps.fleets],
+      fleets: [{ name: LOCAL_FLEET, listen: deps.local.listen }, ...deps.fleets],
       certificates: certificates?.certificates.length ?? 0,
       // In a listener: another one with every start of the gate would end what is open.
       via: `taskgate-${derive(secret, "via").slice(0, 12)}`,
@@ -146,7 +146,7 @@ export class EnvoyPlane implements DataPlane {
       accessLog: accessLogs(),
       metadata: (route) => serviceMetadata({ site, frameOf, foreignAuthorization }, route),
     });
-    this.#local = deps.local?.create(changed) ?? null;
+    this.#local = deps.local.create(changed);
     certificates?.onChange(() => {
       this.#tellCertificates();
       changed();
@@ -160,10 +160,7 @@ export class EnvoyPlane implements DataPlane {
       await startWatch({
         ...{ gatekeeper, clock, logger, accessLog, failures: limits.ejectAfter },
         routeOf: (cluster) => this.#routeOf(cluster),
-        local:
-          this.#local === null
-            ? null
-            : { ask: this.#local.ask, clusterOf: (route) => clusterName(route, this.#deps.site) },
+        local: { ask: this.#local.ask, clusterOf: (route) => clusterName(route, this.#deps.site) },
         decided: (use) => this.#authz.decided(use),
         sessionOf: (claims) => verification.sessionOf(claims),
         changed: () => this.#board.changed(),
@@ -177,10 +174,7 @@ export class EnvoyPlane implements DataPlane {
     const tls = remote?.tls ?? null;
     this.#grpc = this.#running.use(
       await startGrpcServer({
-        addresses: [
-          ...(local === null ? [] : [{ unix: local.controlSocket }]),
-          ...(remote === null ? [] : [remote.address]),
-        ],
+        addresses: [{ unix: local.controlSocket }, ...(remote === null ? [] : [remote.address])],
         ...(tls !== null && { tls }),
         services: [this.#ads.service, this.#authz.service, ...watch.services],
         logger,
@@ -188,10 +182,8 @@ export class EnvoyPlane implements DataPlane {
     );
     this.#running.use(this.#ads); // ends its streams before the server that carries them
     this.#gate = this.#running.use(await this.#startGateService());
-    if (this.#local !== null) {
-      this.#running.use(this.#local);
-      await this.#local.start();
-    }
+    this.#running.use(this.#local);
+    await this.#local.start();
   }
 
   /**
@@ -199,7 +191,6 @@ export class EnvoyPlane implements DataPlane {
    * within 15 s.
    */
   async ready(): Promise<void> {
-    if (this.#local === null) return;
     const { clock } = this.#deps;
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     using scope = new DisposableStack();
@@ -247,12 +238,12 @@ export class EnvoyPlane implements DataPlane {
 
   /** Another process of the local Envoy takes over. */
   async restart(): Promise<void> {
-    await this.#local?.restart();
+    await this.#local.restart();
   }
 
   /** Of the local Envoy alone: those elsewhere go on without a gate. */
   async drain(deadline: number): Promise<void> {
-    await this.#local?.drain(deadline);
+    await this.#local.drain(deadline);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -272,7 +263,7 @@ export class EnvoyPlane implements DataPlane {
     const { local, remote, site, apiSocket, explain, logger } = this.#deps;
     return startGateService({
       ...{ site, apiSocket, explain, logger, ownSecret: this.#ownSecret },
-      socketPath: local?.gateSocket ?? null,
+      socketPath: local.gateSocket,
       address: remote === null ? null : { ...remote.gateAddress, tls: remote.tls },
       find: (head) => this.#authz.find(head),
       isAdmin: (identity, groups) => this.#deps.isAdmin(identity, groups),
@@ -300,7 +291,7 @@ export class EnvoyPlane implements DataPlane {
     for (const [id, { fleet, connected, applied }] of envoys) {
       if (connected || fleet !== LOCAL_FLEET) instances.set(id, { connected, applied: applied - FIRST_SEQ });
     }
-    if (this.#local !== null && !isLocalHere) instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ });
+    if (!isLocalHere) instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ });
     return {
       instances,
       endpoints: this.#seen.endpoints,
@@ -311,12 +302,8 @@ export class EnvoyPlane implements DataPlane {
 
   get #problems(): readonly Problem[] {
     const { certificates } = this.#deps;
-    return [...this.#translator.problems, ...(this.#local?.problems ?? []), ...(certificates?.problems ?? [])];
+    return [...this.#translator.problems, ...this.#local.problems, ...(certificates?.problems ?? [])];
   }
-}
-
-function localFleet({ local }: EnvoyPlaneDeps): FleetSettings[] {
-  return local === null ? [] : [{ name: LOCAL_FLEET, listen: local.listen }];
 }
 
 /** Whether sessions are verified by something else than before: by other keys, or among other fields that name a service. */
