@@ -3,7 +3,7 @@ import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
 import { ExternalProcessor, type ProcessingMode } from "../proto/tables/ext-proc.ts";
 import { Composite, ExecuteFilterAction, ExtensionWithMatcher } from "../proto/tables/http-filters.ts";
-import type { OnMatch, Predicate } from "../proto/tables/xds-matcher.ts";
+import type { Matcher, OnMatch, Predicate } from "../proto/tables/xds-matcher.ts";
 import { allOf, answerHeader, anyOf, not, pattern, requestHeader, serviceSays } from "./predicates.ts";
 
 /** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
@@ -81,17 +81,17 @@ export function holdFilters(): readonly object[] {
 
 function holdFilter(name: string, when: Predicate, mode: ProcessingMode): object {
   const strict = serviceSays(KEY.unheld, UNHELD_CLOSE);
+  // Asked only of what lasts: each question is asked of every request else.
+  const byStrictness: Matcher = {
+    matcherList: { matchers: [{ predicate: strict, onMatch: holding(mode, true) }] },
+    onNoMatch: holding(mode, false),
+  };
   return {
     name,
     typedConfig: pack(ExtensionWithMatcher, {
       extensionConfig: { name: "envoy.filters.http.composite", typedConfig: pack(Composite, {}) },
       xdsMatcher: {
-        matcherList: {
-          matchers: [
-            { predicate: allOf(when, strict), onMatch: holding(mode, true) },
-            { predicate: when, onMatch: holding(mode, false) },
-          ],
-        },
+        matcherList: { matchers: [{ predicate: when, onMatch: { matcher: byStrictness } }] },
       },
     }),
   };
