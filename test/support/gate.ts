@@ -7,6 +7,10 @@ import { fileURLToPath } from "node:url";
 import { type GateFile, homeAt, readGateFile } from "../../src/config/home.ts";
 import type { TaskView } from "../../src/api/wire.ts";
 import { isSameProcess } from "../../src/platform/process-identity.ts";
+import { envoyProgram } from "../../testbed/envoy.ts";
+
+/** What moves the bytes of gates that tests start and name no plane for: the Vitest project says so. */
+export const PLANE = process.env.TASKGATE_TEST_PLANE === "envoy" ? "envoy" : "embedded";
 
 /** The checkout. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -55,12 +59,16 @@ export interface TestGate extends AsyncDisposable {
 export interface GateOptions {
   readonly config?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Default: `PLANE`. */
+  readonly dataPlane?: "embedded" | "envoy";
 }
 
 /** Starts it and waits until it answers. Throws with what it said, if it does not. */
 export async function startTestGate(options: GateOptions = {}): Promise<TestGate> {
   const directory = mkdtempSync(join(tmpdir(), "tg-"));
-  const gate = new LiveGate(directory, options);
+  const { dataPlane = PLANE, environment } = options;
+  const envoy = dataPlane === "envoy" ? { TASKGATE_DATA_PLANE: "envoy", TASKGATE_ENVOY: await envoyProgram() } : {};
+  const gate = new LiveGate(directory, { ...options, environment: { ...envoy, ...environment } });
   await gate.up();
   return gate;
 }
