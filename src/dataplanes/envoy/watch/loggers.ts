@@ -27,7 +27,7 @@ export const TAGS = Object.freeze({
   /** What the gate decided, where it was asked. */
   use: "u",
   /** Why the gate refused it. */
-  code: "c",
+  why: "c",
   /** Under what the gate holds it. */
   hold: "h",
   /** How long connecting to the endpoint took, and when that was done, in µs from the request's first byte: `-` where it was before. */
@@ -55,7 +55,7 @@ const REQUEST_TAGS: readonly CustomTag[] = [
   metadataTag(TAGS.issued, JWT_NAMESPACE, [CLAIMS, "iat"]),
   metadataTag(TAGS.policy, RBAC_NAMESPACE, [POLICY_KEY]),
   metadataTag(TAGS.use, AUTHZ_NAMESPACE, ["use"]),
-  metadataTag(TAGS.code, AUTHZ_NAMESPACE, ["code"]),
+  metadataTag(TAGS.why, AUTHZ_NAMESPACE, ["code"]),
   metadataTag(TAGS.hold, HOLD_NAMESPACE, ["id"]),
   { tag: TAGS.connect, value: "%COMMON_DURATION(US_CX_BEG:US_CX_END:us)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:us)%" },
 ];

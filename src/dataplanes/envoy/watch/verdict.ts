@@ -47,7 +47,7 @@ export function codeOf({ common = {}, answer = {} }: HttpEntry): { source: Sourc
 }
 
 function ownCode(status: number, details: string, { tags = {}, flags = {} }: Common): string | null {
-  const told = tags[TAGS.code];
+  const told = tags[TAGS.why];
   if (told !== undefined) return told;
   if (status < 400) return null;
   if (isOfCheck(details)) return BY_CHECK[status] ?? "unavailable";
