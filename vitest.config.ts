@@ -8,7 +8,10 @@ import { defineConfig } from "vitest/config";
 const named = process.env.TASKGATE_H2SPEC ?? "";
 const hasH2spec = spawnSync(named === "" ? "h2spec" : named, ["--version"]).error === undefined;
 
-/** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates. */
+/** Suites that hold on whichever plane moves the bytes: they are played a second time with a real Envoy (see PLANE in test/support/gate.ts). */
+const ON_EVERY_PLANE = ["revocation"].map((name) => `test/${name}.test.ts`);
+
+/** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */
 export default defineConfig({
   test: {
     // What a plane of many processes counts is told a moment later.
@@ -25,6 +28,17 @@ export default defineConfig({
           name: "suites",
           include: ["test/**/*.test.ts"],
           exclude: hasH2spec ? [] : ["test/h2spec.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 1_200_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "envoy",
+          include: ON_EVERY_PLANE,
+          env: { TASKGATE_TEST_PLANE: "envoy" },
           testTimeout: 120_000,
           hookTimeout: 1_200_000,
           fileParallelism: false,
