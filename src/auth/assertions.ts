@@ -140,13 +140,18 @@ const NOBODY: HeaderFields = Object.freeze([]);
 export function identityFields(route: Route, session: Pick<Session, "principal" | "assertion">): HeaderFields {
   if (route.protocol !== "http" && route.protocol !== "grpc") return NOBODY;
   const { principal, assertion } = session;
-  const fields: [string, string][] = [["X-Taskgate-User", fieldText(whoText(principal))]];
+  const fields: [string, string][] = [["X-Taskgate-User", userField(principal)]];
   const groups = namedGroups(route, principal);
   if (groups.length > 0) fields.push(["X-Taskgate-Groups", groups.map((group) => fieldText(whoText(group))).join(",")]);
   if (wantsAssertion(route) && assertion !== undefined && assertion !== "") {
     fields.push(["X-Taskgate-Assertion", assertion]);
   }
   return fields;
+}
+
+/** Value of `X-Taskgate-User`. */
+export function userField(user: Identity): string {
+  return fieldText(whoText(user));
 }
 
 /** As it can stand in a field, in a list there, and be read back: all but visible ASCII is percent-encoded as UTF-8, and so are `%` and `,`. */

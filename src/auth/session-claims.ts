@@ -66,14 +66,7 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
  * would be a third of the memory of a worker process, whose only use for one this would be.
  */
 export function parseClaims(text: string | null): SessionClaims | null {
-  if (text === null) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  return isClaims(value) ? value : null;
+  return text === null ? null : readClaims(parseJson(text));
 }
 
 export function principalOf({ realm, sub, groups = [], adm, act }: SessionClaims): Principal {
@@ -81,8 +74,42 @@ export function principalOf({ realm, sub, groups = [], adm, act }: SessionClaims
   return { realm, name: sub, groups: named, admin: adm, ...(act === undefined ? {} : { scope: { actions: act } }) };
 }
 
+/** Claims that a data plane reads. */
+const READ_BY_PLANES: ReadonlySet<string> = new Set(["iat", "exp", "sid", "fp", "rnw", "per", "xu", "xg", "ast"]);
+
+/**
+ * As they are signed. Where a data plane verifies them, what it does not read stands in one text (`own`): it takes apart whatever is apart, for
+ * every request.
+ */
+export function writeClaims(claims: SessionClaims): string {
+  if (claims.fp === undefined) return JSON.stringify(claims);
+  const entries = Object.entries(claims);
+  const own = Object.fromEntries(entries.filter(([name]) => !READ_BY_PLANES.has(name)));
+  const read = Object.fromEntries(entries.filter(([name]) => READ_BY_PLANES.has(name)));
+  return JSON.stringify({ ...read, own: JSON.stringify(own) });
+}
+
+/** Claims as `writeClaims` has them, taken apart; null: they are none. */
+export function readClaims(value: unknown): SessionClaims | null {
+  if (typeof value !== "object" || value === null || !("own" in value)) return isClaims(value) ? value : null;
+  const { own, ...read } = value;
+  const inner = typeof own === "string" ? parseJson(own) : null;
+  if (typeof inner !== "object" || inner === null) return null;
+  if (Object.keys(inner).some((name) => READ_BY_PLANES.has(name))) return null;
+  const claims = { ...inner, ...read };
+  return isClaims(claims) ? claims : null;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** Whether that is what a session says: every claim of its type, none missing and none too many. */
-export function isClaims(value: unknown): value is SessionClaims {
+function isClaims(value: unknown): value is SessionClaims {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const claims = value as Record<string, unknown>;
   return (

@@ -4,7 +4,7 @@ import { cookieName, setCookie } from "./cookies.ts";
 import { signToken } from "./jws.ts";
 import { type Assertions, namedGroups, wantsAssertion } from "./assertions.ts";
 import type { KeyRing } from "./keys.ts";
-import type { SessionClaims } from "./session-claims.ts";
+import { type SessionClaims, writeClaims } from "./session-claims.ts";
 import type { Stamp, Stamps } from "./stamps.ts";
 import {
   audienceOf,
@@ -74,7 +74,7 @@ function sign(
   { principal, route }: MintOptions,
   { bare, stamp }: { readonly bare: SessionClaims; readonly stamp: Stamp | null },
 ): { readonly claims: SessionClaims; readonly value: string } {
-  const tokenOf = (of: SessionClaims): string => signToken(keys.signer, SESSION_TYP, JSON.stringify(of));
+  const tokenOf = (of: SessionClaims): string => signToken(keys.signer, SESSION_TYP, writeClaims(of));
   const { iat, exp } = bare;
   try {
     const ast = wantsAssertion(route)

@@ -1,11 +1,12 @@
 import type { Route, Session, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CredentialForm } from "./authenticators/credential-forms.ts";
+import { userField } from "./assertions.ts";
 import { OWN_AUTHORIZATION } from "./authenticators/token-fields.ts";
 import { hostCookieName } from "./cookies.ts";
 import { type Frame, frameOf } from "./cross-origin.ts";
-import type { RevokedUser, Revocations } from "./revocations.ts";
-import { isClaims } from "./session-claims.ts";
+import type { Revocations } from "./revocations.ts";
+import { readClaims } from "./session-claims.ts";
 import { type SessionReaderDeps, sessionFrom } from "./session-reader.ts";
 
 /** So many ids and users a data plane is told of. */
@@ -15,8 +16,8 @@ const MAX_TOLD = 500;
 export interface Revoked {
   /** Of sessions, and of the logins that they came from. */
   readonly ids: readonly string[];
-  /** Whatever they were given until then. */
-  readonly users: readonly RevokedUser[];
+  /** Whatever they were given until then (`at`, epoch ms), by what jobs are told of who they are. */
+  readonly users: readonly { readonly told: string; readonly at: number }[];
   /** Epoch ms: more was revoked than is told, so the gate is asked about all that was issued until then. 0: nothing was left out. */
   readonly before: number;
 }
@@ -71,7 +72,7 @@ export function createVerification(deps: VerificationDeps): Verification & Dispo
     const sinceIds = beyond === undefined ? 0 : (heard.get(beyond) ?? startedAt);
     return {
       ids: ids.slice(-MAX_TOLD),
-      users: users.slice(-MAX_TOLD),
+      users: users.slice(-MAX_TOLD).map((user) => ({ told: userField(user), at: user.at })),
       before: Math.max(sinceIds, users.at(-MAX_TOLD - 1)?.at ?? 0),
     };
   }
@@ -80,7 +81,10 @@ export function createVerification(deps: VerificationDeps): Verification & Dispo
     cookie: hostCookieName(site, "session"),
     credentialFields: fieldsOf(forms),
     foreignAuthorization: forms.some(({ form }) => form !== "token" && form !== "proxy"),
-    sessionOf: (claims) => (isClaims(claims) ? sessionFrom(claims, deps) : null),
+    sessionOf(value) {
+      const claims = readClaims(value);
+      return claims && sessionFrom(claims, deps);
+    },
     frameOf: (route) => frameOf(site, route),
     revoked: () => (told ??= collect()),
     observe(listener) {

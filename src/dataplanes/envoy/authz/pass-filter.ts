@@ -8,8 +8,8 @@ import { KEY, MODE } from "./service-metadata.ts";
 export interface Revoked {
   /** Of sessions, and of the logins that they came from. */
   readonly ids: readonly string[];
-  /** Whatever they were given until then. */
-  readonly users: readonly { readonly realm: string; readonly name: string; readonly at: number }[];
+  /** Whatever they were given until then, by what jobs are told of who they are. */
+  readonly users: readonly { readonly told: string; readonly at: number }[];
   /** All that was issued until then is asked about. */
   readonly before: number;
 }
@@ -90,10 +90,7 @@ function notRevoked({ ids, users, before }: Revoked): readonly Permission[] {
     ...(ids.length === 0
       ? []
       : [ofClaim("sid", { stringMatch: regex(`(?:${ids.map(literal).join("|")})(?:[.].*)?`) })]),
-    ...users.map(
-      ({ realm, name, at }) =>
-      all(ofClaim("sub", { stringMatch: { exact: name } }), ofClaim("realm", { stringMatch: { exact: realm } }), issuedUntil(at)), // prettier-ignore
-    ),
+    ...users.map(({ told, at }) => all(ofClaim("xu", { stringMatch: { exact: told } }), issuedUntil(at))),
     ...(before === 0 ? [] : [issuedUntil(before)]),
   ];
   return found.length === 0 ? [] : [not(...found)];
