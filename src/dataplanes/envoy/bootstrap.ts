@@ -89,8 +89,13 @@ export function buildBootstrap(options: BootstrapOptions): object {
   };
 }
 
-/** Patterns of what is revoked, and of names that no job may see, are larger than what Envoy thinks anybody would write. */
-const RUNTIME = { "re2.max_program_size.error_level": 1_000_000, "re2.max_program_size.warn_level": 1_000_000 };
+const RUNTIME = {
+  // Patterns of what is revoked, and of names that no job may see, are larger than what Envoy thinks anybody would write.
+  "re2.max_program_size.error_level": 1_000_000,
+  "re2.max_program_size.warn_level": 1_000_000,
+  // Else what is closed inside, where connections of proxies go on, is a reset outside, and takes the last bytes of its answer along.
+  "envoy.reloadable_features.enable_send_rst_on_user_space_socket": false,
+};
 
 /** Beginnings of the names of what it keeps figures of. */
 const STATS = [
@@ -112,7 +117,8 @@ function cluster(
   const named = "host" in at && isIP(at.host) === 0;
   return {
     name,
-    type: named ? "STRICT_DNS" : "STATIC",
+    // All addresses of a name, in turn (Happy Eyeballs): one of them may lead nowhere.
+    ...(named ? { type: "STRICT_DNS", dns_lookup_family: "ALL" } : { type: "STATIC" }),
     connect_timeout: "2s",
     load_assignment: {
       cluster_name: name,

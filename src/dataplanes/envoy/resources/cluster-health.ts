@@ -16,16 +16,15 @@ const SHARE_MAX = 49;
  * What traffic says of endpoints: only that they cannot be reached, or break off. An answer of 5xx is the service's own affair. undefined:
  * nothing is to be learned from it.
  */
-export function outlierDetection(limits: LimitsConfig): OutlierDetection | undefined {
-  const { ejectAfter, ejectFirst, ejectLongest, ejectShare } = limits;
+export function outlierDetection(limits: LimitsConfig, sticky: boolean): OutlierDetection | undefined {
+  const { ejectFirst, ejectLongest, ejectShare } = limits;
+  // A visitor who stays would be sent there again and again: the first failure lets it go to another one.
+  const ejectAfter = sticky ? 1 : limits.ejectAfter;
   if (ejectShare === 0) return undefined;
   return {
-    splitExternalLocalOriginErrors: true,
-    consecutiveLocalOriginFailure: ejectAfter,
-    enforcingConsecutiveLocalOriginFailure: 100,
-    enforcingLocalOriginSuccessRate: 0,
     enforcingConsecutive5xx: 0,
-    // One that breaks off before its answer counts as a gateway that failed; answers never do: see the protocol options.
+    // One that cannot be reached or breaks off before its answer counts as a gateway that failed; answers never do: see the protocol options.
+    // Not split by whose fault it was: a connection that is made and then broken off would begin the count anew.
     consecutiveGatewayFailure: ejectAfter,
     enforcingConsecutiveGatewayFailure: 100,
     enforcingSuccessRate: 0,
@@ -43,6 +42,8 @@ export function healthChecks(ask: ActiveHealth | undefined, { protocol }: Pick<R
   return [
     {
       interval: seconds(everyMs),
+      // Its own default for services that nobody uses is a minute.
+      noTrafficInterval: seconds(everyMs),
       timeout: seconds(Math.min(everyMs, LONGEST_ANSWER_MS)),
       intervalJitterPercent: 10,
       unhealthyThreshold: THRESHOLD,

@@ -11,6 +11,7 @@ import type { TranslateSettings } from "./settings.ts";
 import { isSticky } from "../../sticky-cookie.ts";
 import { frameMarker } from "../authz/frame-marker.ts";
 import { STICKY_SUBSETS, stickyWriter } from "./sticky-subsets.ts";
+import { retryPolicy } from "./route-configuration.ts";
 import { namesAddresses, upstreamSocket } from "./upstream-socket.ts";
 
 const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -26,7 +27,7 @@ const KEPT_MS = 4000;
 export function translateCluster(route: Route, addresses: readonly Address[], settings: TranslateSettings): Cluster {
   const { policy, protocol, upstream, replica } = route;
   const { limits, site } = settings;
-  const outliers = outlierDetection(limits);
+  const outliers = outlierDetection(limits, isSticky(route));
   const checks = healthChecks(policy.activeHealth, route);
   const slowStartMs = policy.slowStartMs ?? limits.slowStart;
   return {
@@ -80,12 +81,15 @@ function protocolOptions(route: Route, settings: TranslateSettings) {
     explicitHttpConfig:
       protocol === "grpc" ? { http2ProtocolOptions: HTTP2 } : { httpProtocolOptions: { enableTrailers: true } },
     outlierDetection: NO_ANSWER_IS_AN_ERROR,
+    // Not at once: that its endpoint is not well must be known by then, or it is the same again.
+    ...(isSticky(route) && { retryPolicy: retryPolicy(limits, STICKY_BACK_OFF_MS) }),
     ...(filters.length > 0 && {
       httpFilters: [...filters, extension("envoy.filters.http.upstream_codec", UpstreamCodec, {})],
     }),
   });
 }
 
+const STICKY_BACK_OFF_MS = 25;
 /** What a service answers is its own affair, also with 502. */
 const NO_ANSWER_IS_AN_ERROR = { errorMatcher: { notMatch: { anyMatch: true } } };
 const HTTP2 = { initialStreamWindowSize: 1024 * 1024, initialConnectionWindowSize: 8 * 1024 * 1024 };

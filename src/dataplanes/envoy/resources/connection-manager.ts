@@ -73,7 +73,7 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     pathWithEscapedSlashesAction: "KEEP_UNCHANGED",
     stripTrailingHostDot: true,
     upgradeConfigs: UPGRADES.map((upgradeType) => ({ upgradeType })),
-    localReplyConfig: localReplies(),
+    localReplyConfig: localReplies(settings.site.gateHost),
   });
 }
 

@@ -10,6 +10,8 @@ interface Reply {
   readonly status: number;
   /** Of Envoy's response flags, one of these; absent: any or none. */
   readonly flags?: readonly string[];
+  /** Of the gate's own host alone. */
+  readonly ofGate?: true;
   readonly notice: Notice;
 }
 
@@ -18,16 +20,17 @@ const TOO_BUSY = { status: 503, code: "overloaded", title: "Too busy", retryAfte
 /** Of a route's own answer to what came back to the gate: no other answer has it. */
 export const LOOP_STATUS = 508;
 
+const GATE_GONE = {
+  status: 503,
+  code: "gate_unreachable",
+  title: "Not available just now",
+  retryAfterSeconds: 2,
+} as const;
+
 /** First come, first served. */
 const REPLIES: readonly Reply[] = [
-  {
-    status: 503,
-    flags: ["UAEX"],
-    notice: {
-      ...{ status: 503, code: "gate_unreachable", title: "Not available just now", retryAfterSeconds: 2 },
-      message: "Whether you may come in cannot be found out just now: the gate does not answer. Try again in a moment.",
-    },
-  },
+  { status: 503, flags: ["UAEX"], notice: { ...GATE_GONE, message: "Whether you may come in cannot be found out just now: the gate does not answer. Try again in a moment." } }, // prettier-ignore
+  { status: 503, flags: ["UF", "UC", "UH", "URX"], ofGate: true, notice: { ...GATE_GONE, message: "The gate does not answer. Try again in a moment." } }, // prettier-ignore
   { status: 503, flags: ["UO"], notice: { ...TOO_BUSY, message: "This service is working on as many requests as it may." } }, // prettier-ignore
   { status: 503, flags: ["OM"], notice: { ...TOO_BUSY, message: "The gate is working on as many requests as it may." } }, // prettier-ignore
   { status: 503, notice: { status: 502, code: "unreachable", title: "The service does not answer", message: "It closed the connection without an answer." } }, // prettier-ignore
@@ -63,8 +66,13 @@ const FORMS: readonly (readonly [form: Form, when: HeaderMatcher | null])[] = [
 const SAID_BY_GATE = "envoy.filters.http.ext_authz";
 
 /** What Envoy itself answers, as the gate would have said it. What the gate did say passes as it is. */
-export function localReplies(): LocalReplyConfig {
-  return { mappers: REPLIES.flatMap((reply) => FORMS.map(([form, when]) => mapper(reply, form, when))) };
+export function localReplies(gateHost: string): LocalReplyConfig {
+  const ofGate = { name: ":authority", stringMatch: { safeRegex: { regex: `(?i)${literal(gateHost)}(:\\d+)?` } } };
+  const mappers = REPLIES.flatMap((reply) => {
+    const host: HeaderMatcher[] = reply.ofGate === true ? [ofGate] : [];
+    return FORMS.map(([form, when]) => mapper(reply, form, when === null ? host : [...host, when]));
+  });
+  return { mappers };
 }
 
 /** For a port that speaks TLS alone. */
@@ -85,14 +93,14 @@ function fixedReply(notice: Notice) {
   return { status: notice.status, body, headers: headers.map(([name, value]) => set(name, formatted(value))) };
 }
 
-function mapper({ status, flags, notice }: Reply, form: Form, when: HeaderMatcher | null): ResponseMapper {
+function mapper({ status, flags, notice }: Reply, form: Form, when: readonly HeaderMatcher[]): ResponseMapper {
   const { body, headers, type } = rendered(notice, form);
   const filters: AccessLogFilter[] = [
     // Envoy wants a key by which somebody could change the number while it runs; nobody here can.
     { statusCodeFilter: { comparison: { op: "EQ", value: { defaultValue: status, runtimeKey: "taskgate.never" } } } },
     ...(flags === undefined ? [] : [{ responseFlagFilter: { flags: [...flags] } }]),
     { metadataFilter: { matcher: { filter: SAID_BY_GATE, path: [{ key: "code" }], value: { nullMatch: {} } }, matchIfKeyNotFound: true } }, // prettier-ignore
-    ...(when === null ? [] : [{ headerFilter: { header: when } }]),
+    ...when.map((header) => ({ headerFilter: { header } })),
   ];
   return {
     filter: { andFilter: { filters } },
@@ -100,6 +108,11 @@ function mapper({ status, flags, notice }: Reply, form: Form, when: HeaderMatche
     bodyFormatOverride: { textFormatSource: { inlineString: formatted(body) }, contentType: type },
     headersToAdd: headers.map(([name, value]) => set(name, formatted(value))),
   };
+}
+
+/** A host's name as a pattern. */
+function literal(host: string): string {
+  return host.replaceAll(".", "[.]");
 }
 
 /** Fields but for those that Envoy writes; the body of gRPC is its message. */

@@ -4,7 +4,7 @@ import { RouteConfiguration, type Route as EnvoyRoute, type VirtualHost } from "
 import { CLUSTER_HEADER, clusterName } from "./cluster-name.ts";
 import { seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
-import { connectRoute, routeAction, ROUTES, routesTo, translateRoutes } from "./route-configuration.ts";
+import { connectRoute, repeatable, routeAction, ROUTES, routesTo, translateRoutes } from "./route-configuration.ts";
 import { STICKY_FILTER, stickyReaderConfig } from "./sticky-subsets.ts";
 import type { BookDeps, Turn } from "./translator.ts";
 
@@ -97,9 +97,9 @@ export class RouteBook {
         typedPerFilterConfig: { [STICKY_FILTER]: stickyReaderConfig(stickyCookie(settings.site, route)) },
       }),
     };
-    if (prefix === "/") return [forward];
+    if (prefix === "/") return repeatable(forward);
     const bare = { pathRedirect: prefix, responseCode: "PERMANENT_REDIRECT" } as const;
-    return [{ match: { path: prefix.slice(0, -1) }, redirect: bare }, forward];
+    return [{ match: { path: prefix.slice(0, -1) }, redirect: bare }, ...repeatable(forward)];
   }
 }
 

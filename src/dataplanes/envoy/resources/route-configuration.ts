@@ -1,8 +1,11 @@
+import type { LimitsConfig } from "../../../config/schema.ts";
 import type { HeaderValueOption } from "../proto/tables/core.ts";
 import {
+  type HeaderMatcher,
   PreviousHosts,
   PreviousPriorities,
   type Route as EnvoyRoute,
+  type RetryPolicy,
   type RouteAction,
   type RouteConfiguration,
   type VirtualHost,
@@ -58,14 +61,30 @@ export function routesTo(to: RouteAction, settings: TranslateSettings): EnvoyRou
   const route = { ...routeAction(settings), ...to };
   return [
     {
-      match: { prefix: "/", headers: [{ name: "upgrade", stringMatch: { exact: "websocket", ignoreCase: true } }] },
+      match: { prefix: "/", headers: KEYLESS_WEBSOCKET },
       route,
       requestHeadersToAdd: [WEBSOCKET_KEY],
+      responseHeadersToRemove: ["sec-websocket-accept"],
     },
-    { match: { prefix: "/" }, route },
+    ...repeatable({ match: { prefix: "/" }, route }),
     { match: { path: "*" }, route },
   ];
 }
+
+/** A route, and before it the same for what may be asked twice (RFC 9110 §9.2.1): also where a job broke off before it answered. */
+export function repeatable(route: EnvoyRoute): EnvoyRoute[] {
+  const { match, route: action } = route;
+  const retryPolicy = { ...action?.retryPolicy, retryOn: `${UNSENT},reset` };
+  return [{ ...route, match: { ...match, headers: SAFE }, route: { ...action, retryPolicy } }, route];
+}
+
+const SAFE: HeaderMatcher[] = [{ name: ":method", stringMatch: { safeRegex: { regex: "GET|HEAD|OPTIONS" } } }];
+const KEYLESS_WEBSOCKET: HeaderMatcher[] = [
+  { name: "upgrade", stringMatch: { exact: "websocket", ignoreCase: true } },
+  { name: "sec-websocket-key", presentMatch: false },
+];
+/** When nothing that was sent can have happened twice. */
+const UNSENT = "connect-failure,refused-stream,reset-before-request";
 
 /** Over HTTP/2 and HTTP/3 there is none (RFC 8441 §5), and jobs that speak HTTP/1.1 want one. It guards nothing that TCP would not. */
 const WEBSOCKET_KEY: HeaderValueOption = {
@@ -95,18 +114,22 @@ export function routeAction({ limits }: TranslateSettings): RouteAction {
     autoHostRewrite: true,
     timeout: "0s",
     maxStreamDuration: { grpcTimeoutHeaderMax: "0s" },
-    retryPolicy: {
-      // Where nothing that was sent can have happened twice.
-      retryOn: "connect-failure,refused-stream,reset-before-request",
-      numRetries: limits.tries,
-      retryHostPredicate: [extension("envoy.retry_host_predicates.previous_hosts", PreviousHosts, {})],
-      hostSelectionRetryMaxAttempts: 3,
-      // The last try is the gate, which says why.
-      retryPriority: extension("envoy.retry_priorities.previous_priorities", PreviousPriorities, {
-        updateFrequency: limits.tries,
-      }),
-      retryBackOff: { baseInterval: seconds(1), maxInterval: seconds(10) },
-    },
+    retryPolicy: retryPolicy(limits, 1),
+  };
+}
+
+/** Another endpoint, and at last the gate, where nothing that was sent can have happened twice. */
+export function retryPolicy(limits: LimitsConfig, backOffMs: number): RetryPolicy {
+  return {
+    retryOn: UNSENT,
+    numRetries: limits.tries,
+    retryHostPredicate: [extension("envoy.retry_host_predicates.previous_hosts", PreviousHosts, {})],
+    hostSelectionRetryMaxAttempts: 3,
+    // The last try is the gate, which says why.
+    retryPriority: extension("envoy.retry_priorities.previous_priorities", PreviousPriorities, {
+      updateFrequency: limits.tries,
+    }),
+    retryBackOff: { baseInterval: seconds(backOffMs), maxInterval: seconds(10 * backOffMs) },
   };
 }
 

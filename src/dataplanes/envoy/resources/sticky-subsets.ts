@@ -4,7 +4,14 @@ import { pack } from "../proto/kit.ts";
 import type { LbSubsetConfig } from "../proto/tables/cluster.ts";
 import type { HttpFilter } from "../proto/tables/connection-manager.ts";
 import type { Metadata } from "../proto/tables/core.ts";
-import { HeaderToMetadata, HttpHeaderMutation } from "../proto/tables/http-filters.ts";
+import {
+  ExtensionWithMatcher,
+  HeaderToMetadata,
+  HttpHeaderMutation,
+  SkipFilter,
+} from "../proto/tables/http-filters.ts";
+import { CelMatcher, HttpAttributesCelMatchInput, type Expr, type Predicate } from "../proto/tables/xds-matcher.ts";
+import { extension } from "./envoy-json.ts";
 
 /** Where Envoy looks for what endpoints and requests are matched by. */
 export const SUBSET_METADATA = "envoy.lb";
@@ -45,17 +52,53 @@ export function stickyReaderConfig(cookie: string) {
 export function stickyWriter(route: Route, site: Site): HttpFilter | undefined {
   if (!isSticky(route)) return undefined;
   const value = setStickyCookie(site, route, `%UPSTREAM_METADATA(${OWN_METADATA}:${STICKY_KEY})%`);
+  const writer = extension("envoy.filters.http.header_mutation", HttpHeaderMutation, {
+    mutations: {
+      responseMutations: [
+        { append: { header: { key: "set-cookie", value }, appendAction: "APPEND_IF_EXISTS_OR_ADD" } },
+      ],
+    },
+  });
   return {
     name: "taskgate.sticky-cookie",
-    typedConfig: pack(HttpHeaderMutation, {
-      mutations: {
-        responseMutations: [
-          { append: { header: { key: "set-cookie", value }, appendAction: "APPEND_IF_EXISTS_OR_ADD" } },
-        ],
+    typedConfig: pack(ExtensionWithMatcher, {
+      extensionConfig: writer,
+      xdsMatcher: {
+        matcherList: {
+          matchers: [{ predicate: IS_THERE, onMatch: { action: extension("skip", SkipFilter, {}) } }],
+        },
       },
     }),
   };
 }
+
+const name = (called: string): Expr => ({ identExpr: { name: called } });
+const at = (of: Expr, key: string): Expr => ({
+  callExpr: { function: "_[_]", args: [of, { constExpr: { stringValue: key } }] },
+});
+const inside = (operand: Expr, field: string): Expr => ({ selectExpr: { operand, field } });
+
+/** The replica that the visitor's cookie names is the one that answers. Envoy has no parser of CEL: this is what it would make of it. */
+const IS_THERE: Predicate = {
+  singlePredicate: {
+    input: extension("attributes", HttpAttributesCelMatchInput, {}),
+    customMatch: extension("cel", CelMatcher, {
+      exprMatch: {
+        parsedExpr: {
+          expr: {
+            callExpr: {
+              function: "_==_",
+              args: [
+                at(at(inside(name("metadata"), "filter_metadata"), SUBSET_METADATA), STICKY_KEY),
+                at(at(inside(inside(name("xds"), "upstream_host_metadata"), "filter_metadata"), OWN_METADATA), STICKY_KEY), // prettier-ignore
+              ],
+            },
+          },
+        },
+      },
+    }),
+  },
+};
 
 /** Name of the cookie of host routes, whatever the service. */
 export function stickyCookieOfHosts(site: Site): string {

@@ -93,7 +93,7 @@ export function runGolden(text: string): GoldenRun {
   return {
     told: {
       ...(input.start && { start: shown(started).set.filter(({ type }) => type !== "Secret") }),
-      ...(input.replies && { replies: toJson(LocalReplyConfig, localReplies()) }),
+      ...(input.replies && { replies: toJson(LocalReplyConfig, localReplies("taskgate.localhost")) }),
       steps,
     },
     all: [...all.values()],
