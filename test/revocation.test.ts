@@ -58,15 +58,16 @@ const REVOCATIONS: readonly {
   },
 ];
 
-const PLANES =
+/** Where the bytes are moved, and by how many workers. */
+const PLACES: readonly (readonly [where: string, workers: number])[] =
   PLANE === "envoy"
-    ? ([["in an Envoy", 0]] as const)
-    : ([
+    ? [["in an Envoy", 0]]
+    : [
         ["in the gate's process", 0],
         ["in workers", 2],
-      ] as const);
+      ];
 
-describe.each(PLANES)("what is open, with the plane %s, is closed in time", (_where, workers) => {
+describe.each(PLACES)("what is open, with the plane %s, is closed in time", (_where, workers) => {
   let folder: string;
   let gate: TestGate;
   let flows: OpenFlows;

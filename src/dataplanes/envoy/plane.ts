@@ -162,6 +162,7 @@ export class EnvoyPlane implements DataPlane {
         routeOf: (cluster) => this.#routeOf(cluster),
         local: { ask: this.#local.ask, clusterOf: (route) => clusterName(route, this.#deps.site) },
         decided: (use) => this.#authz.decided(use),
+        routeOfId: (id) => this.#table?.routes.get(id),
         sessionOf: (claims) => verification.sessionOf(claims),
         changed: () => this.#board.changed(),
         used: () => this.#board.used(),
@@ -251,8 +252,8 @@ export class EnvoyPlane implements DataPlane {
     await this.#running.disposeAsync();
   }
 
-  get #seen(): Pick<PlaneStatus, "endpoints" | "lastUsed"> {
-    return this.#watch ?? { endpoints: new Map(), lastUsed: new Map() };
+  get #seen(): Pick<PlaneStatus, "endpoints" | "lastUsed" | "problems"> {
+    return this.#watch ?? { endpoints: new Map(), lastUsed: new Map(), problems: [] };
   }
 
   get #seq(): number {
@@ -296,7 +297,7 @@ export class EnvoyPlane implements DataPlane {
       instances,
       endpoints: this.#seen.endpoints,
       lastUsed: this.#seen.lastUsed,
-      problems: [...problems, ...this.#problems],
+      problems: [...problems, ...this.#problems, ...this.#seen.problems],
     };
   }
 
