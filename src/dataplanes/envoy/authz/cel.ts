@@ -20,6 +20,11 @@ export function ofService(key: string): Expression {
   return at(at(field(field(name("xds"), "cluster_metadata"), "filter_metadata"), "taskgate"), key);
 }
 
+/** What the gate said when it let the request pass. */
+export function ofDecision(key: string): Expression {
+  return at(at(field(name("metadata"), "filter_metadata"), "envoy.filters.http.ext_authz"), key);
+}
+
 export function equals(one: Expression, other: Expression): Expression {
   return call("_==_", one, other);
 }

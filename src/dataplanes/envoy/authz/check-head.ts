@@ -10,7 +10,7 @@ export interface Asked {
   /** Of the connection that the head came on, so that what is decided about it is looked up by the same words. */
   readonly requestId: string | undefined;
   /** What is wrong with the head itself; null: nothing. */
-  readonly fault: string | null;
+  readonly fault: { readonly status: 400 | 501; readonly message: string } | null;
 }
 
 const VERSIONS: Readonly<Record<string, Asked["version"]>> = { "HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/3": "3" };
@@ -36,7 +36,8 @@ export function readCheck({ attributes }: CheckRequest, secure: boolean): Asked 
     },
     version: VERSIONS[http?.protocol ?? ""] ?? "1.1",
     requestId: own("x-request-id"),
-    fault: faultOf(method, host, path),
+    // Envoy makes of WebSockets by HTTP/2 what they are by HTTP/1.1.
+    fault: fields.has(":protocol") ? UNKNOWN_PROTOCOL : faultOf(method, host, path),
   };
 }
 
@@ -54,11 +55,17 @@ function isField(name: string): boolean {
   return !name.startsWith(":");
 }
 
-function faultOf(method: string, host: string, path: string): string | null {
-  if (parseHost(host) === null) return "Exactly one valid Host is needed.";
-  if (path.includes("#")) return "A request target has no fragment.";
+const UNKNOWN_PROTOCOL: Asked["fault"] = Object.freeze({
+  status: 501,
+  message: "Of extended CONNECT only WebSockets are understood.",
+});
+const bad = (message: string): Asked["fault"] => ({ status: 400, message });
+
+function faultOf(method: string, host: string, path: string): Asked["fault"] {
+  if (parseHost(host) === null) return bad("Exactly one valid Host is needed.");
+  if (path.includes("#")) return bad("A request target has no fragment.");
   if (path.startsWith("/") || (path === "*" && method === "OPTIONS")) return null;
-  return "The request target is neither a path nor an http URL.";
+  return bad("The request target is neither a path nor an http URL.");
 }
 
 /** IPv4 as such, also where the listener is an IPv6 one. */

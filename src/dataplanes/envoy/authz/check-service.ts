@@ -5,7 +5,7 @@ import { NOTICES } from "../../notices.ts";
 import type { CheckRequest, CheckResponse } from "../proto/tables/ext-authz.ts";
 import { type Asked, readCheck } from "./check-head.ts";
 import { type Allowed, decide, type DecideDeps, type Outcome, refusedUse } from "./decide.ts";
-import { frameMetadata, serviceMetadata, type ServiceMetadataDeps } from "./service-metadata.ts";
+import { frameMetadata, KEY, serviceMetadata, type ServiceMetadataDeps } from "./service-metadata.ts";
 import { answering, answerOf, passing } from "./verdict.ts";
 import type { RecentlyDecided } from "./recently-decided.ts";
 
@@ -64,5 +64,11 @@ function metadataOf(deps: CheckDeps, { route, decision }: Allowed): Readonly<Rec
   const known = serviceMetadata(deps, route);
   const frame = frameMetadata(decision.frame);
   const isKnown = Object.entries(frame).every(([key, value]) => known[key] === value);
-  return { use: deps.decided.add({ route, session: decision.session }), ...(isKnown ? {} : frame) };
+  return {
+    use: deps.decided.add({ route, session: decision.session }),
+    // Of tunnels the cluster says nothing: it is that of all.
+    route: route.id,
+    ...(known[KEY.unheld] === undefined ? {} : { [KEY.unheld]: known[KEY.unheld] }),
+    ...(isKnown ? {} : frame),
+  };
 }

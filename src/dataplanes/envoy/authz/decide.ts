@@ -50,7 +50,7 @@ type Refused = Exclude<Decision, { kind: "allow" }>;
 /** Finds the route and asks the gatekeeper, as the embedded plane does. Throws the signal's reason. */
 export async function decide(deps: DecideDeps, asked: Asked, signal: AbortSignal): Promise<Outcome> {
   const { head, fault } = asked;
-  if (fault !== null) return saying(refusal(400, fault));
+  if (fault !== null) return saying(refusal(fault.status, fault.message));
   if (head.method === "CONNECT") return decideTunnel(deps, head, signal);
   const found = deps.index.find(head);
   if (found.kind === "misdirected") return saying(NOTICES.misdirected);

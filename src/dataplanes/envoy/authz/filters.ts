@@ -110,18 +110,19 @@ function askingWhere(key: string, stringMatch: StringMatcher, { timeout, lenient
     failureModeAllow: lenient,
     statusOnError: { code: "ServiceUnavailable" },
   });
-  const input = pack(DynamicMetadataInput, { filter: FILTER.pass, path: [{ key }] });
-  const value = pack(MetadataInputMatcher, { value: { stringMatch } });
   const execute = pack(ExecuteFilterAction, { typedConfig: { name: FILTER.ask, typedConfig } });
   return {
-    predicate: {
-      singlePredicate: {
-        input: { name: "said", typedConfig: input },
-        customMatch: { name: "value", typedConfig: value },
-      },
-    },
+    predicate: filterSays(FILTER.pass, key, stringMatch),
     onMatch: { action: { name: "ask", typedConfig: execute } },
   };
+}
+
+/** What a filter said of a request, in its metadata. */
+function filterSays(filter: string, key: string, stringMatch: StringMatcher): Predicate {
+  const typedConfig = pack(DynamicMetadataInput, { filter, path: [{ key }] });
+  const value = pack(MetadataInputMatcher, { value: { stringMatch } });
+  const customMatch = { name: "value", typedConfig: value };
+  return { singlePredicate: { input: { name: "said", typedConfig }, customMatch } };
 }
 
 /** Fields of answers by which a job could say what is the gate's to say. */
@@ -131,6 +132,7 @@ const PAGE = "(?i)\\s*(?:text/html|application/xhtml\\+xml|image/svg\\+xml|(?:te
 /** Answers that are looked at: most are none of them. */
 const LOOKED_AT: Predicate = anyOf(
   ...JUDGED.map((name) => answerHeader(name, ANY)),
+  filterSays(FILTER.ask, KEY.frameReplaces, { exact: "yes" }),
   // A page that says something, but not of frames; or nothing.
   allOf(
     not(answerHeader("x-frame-options", ANY)),
