@@ -103,6 +103,7 @@ export class WatchingGate implements AsyncDisposable {
         accessLog: AccessLogConfig.parse(log === undefined ? { mode: "off" } : { mode: "full", file: log }),
         routeOf: (name) => envoy.led.find(({ cluster }) => cluster === name)?.route,
         decided: () => undefined,
+        routeOfId: () => undefined,
         sessionOf: () => null,
         ...{ local: null, changed: () => undefined, used: () => undefined },
       }),

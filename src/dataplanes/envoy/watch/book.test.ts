@@ -46,7 +46,11 @@ beforeEach(() => {
   used = [];
   book = new Book({
     ...{ gatekeeper, tally, clock: systemClock, logger: silentLogger, accessLog: null },
-    who: new WhoCame({ decided: (use) => decided.get(use), sessionOf: () => null }),
+    who: new WhoCame({
+      decided: (use) => decided.get(use),
+      routeOfId: (id) => (id === route.id ? route : undefined),
+      sessionOf: () => null,
+    }),
     routeOf: (cluster) => (cluster === "tg/app.localhost" ? route : undefined),
     used: (service) => void used.push(service),
     changed: () => void (changes += 1),
@@ -157,6 +161,12 @@ describe("what is over when it is told of", () => {
     expect(gatekeeper.refusals.map(({ use }) => use.code)).toEqual(["header_too_large"]);
     expect(gatekeeper.seen).toEqual([]);
     expect(tally.figures({ logLines: 0, spans: 0 }).refusals).toEqual([["header_too_large", 1], ["denied", 1]]); // prettier-ignore
+  });
+
+  test("is of the route that another gate decided about, where that is still there", () => {
+    const common = { upstreamCluster: "tunnel", customTags: { u: "of another gate", r: route.id } };
+    book.seen(requestFacts({ common }));
+    expect(gatekeeper.seen[0]).toMatchObject({ route: { id: route.id }, session: null });
   });
 
   test("is of whom the gate let in, to the route that it decided about", () => {

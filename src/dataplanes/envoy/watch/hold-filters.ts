@@ -4,7 +4,7 @@ import { pack } from "../proto/kit.ts";
 import { ExternalProcessor, type ProcessingMode } from "../proto/tables/ext-proc.ts";
 import { Composite, ExecuteFilterAction, ExtensionWithMatcher } from "../proto/tables/http-filters.ts";
 import type { Matcher, OnMatch, Predicate } from "../proto/tables/xds-matcher.ts";
-import { allOf, answerHeader, anyOf, not, pattern, requestHeader, serviceSays } from "./predicates.ts";
+import { allOf, answerHeader, anyOf, decisionSays, not, pattern, requestHeader, serviceSays } from "./predicates.ts";
 
 /** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
 export const HOLD_NAMESPACE = "taskgate.hold";
@@ -80,7 +80,7 @@ export function holdFilters(): readonly object[] {
 }
 
 function holdFilter(name: string, when: Predicate, mode: ProcessingMode): object {
-  const strict = serviceSays(KEY.unheld, UNHELD_CLOSE);
+  const strict = anyOf(serviceSays(KEY.unheld, UNHELD_CLOSE), decisionSays(KEY.unheld, UNHELD_CLOSE));
   // Asked only of what lasts: each question is asked of every request else.
   const byStrictness: Matcher = {
     matcherList: { matchers: [{ predicate: strict, onMatch: holding(mode, true) }] },

@@ -136,6 +136,7 @@ function shownIn(metadata: Readonly<Record<string, Struct>>) {
   put(TAGS.issued, iat);
   put(TAGS.policy, rbac[POLICY_KEY]);
   put(TAGS.use, authz.use);
+  put(TAGS.route, authz.route);
   return { tags, claims: () => claims };
 }
 

@@ -26,6 +26,8 @@ export const TAGS = Object.freeze({
   policy: "p",
   /** What the gate decided, where it was asked. */
   use: "u",
+  /** Id of the route that it decided about. */
+  route: "r",
   /** Why the gate refused it. */
   why: "c",
   /** Under what the gate holds it. */
@@ -55,6 +57,7 @@ const REQUEST_TAGS: readonly CustomTag[] = [
   metadataTag(TAGS.issued, JWT_NAMESPACE, [CLAIMS, "iat"]),
   metadataTag(TAGS.policy, RBAC_NAMESPACE, [POLICY_KEY]),
   metadataTag(TAGS.use, AUTHZ_NAMESPACE, ["use"]),
+  metadataTag(TAGS.route, AUTHZ_NAMESPACE, ["route"]),
   metadataTag(TAGS.why, AUTHZ_NAMESPACE, ["code"]),
   metadataTag(TAGS.hold, HOLD_NAMESPACE, ["id"]),
   { tag: TAGS.connect, value: "%COMMON_DURATION(US_CX_BEG:US_CX_END:us)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:us)%" },

@@ -1,4 +1,4 @@
-import { is, ofService } from "../authz/cel.ts";
+import { type Expression, is, ofDecision, ofService } from "../authz/cel.ts";
 import { pack } from "../proto/kit.ts";
 import { HttpRequestHeaderMatchInput, HttpResponseHeaderMatchInput } from "../proto/tables/matcher.ts";
 import {
@@ -40,7 +40,16 @@ export function pattern(regex: string): XdsStringMatcher {
 
 /** Whether `serviceMetadata` says this of the service that the request is led to. */
 export function serviceSays(key: string, value: string): Predicate {
-  const expr = is(ofService(key), value) as Expr;
+  return cel(is(ofService(key), value));
+}
+
+/** Whether the gate said this when it let the request pass. */
+export function decisionSays(key: string, value: string): Predicate {
+  return cel(is(ofDecision(key), value));
+}
+
+function cel(expression: Expression): Predicate {
+  const expr = expression as Expr;
   return {
     singlePredicate: {
       input: { name: "cel", typedConfig: pack(HttpAttributesCelMatchInput, {}) },

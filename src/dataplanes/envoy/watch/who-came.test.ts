@@ -14,7 +14,11 @@ function shownBy(tags: Readonly<Record<string, string>>) {
 
 test("knows a session that Envoy let pass, reading its claims once", () => {
   const read: unknown[] = [];
-  const who = new WhoCame({ decided: () => undefined, sessionOf: (claims) => (read.push(claims), SESSION) });
+  const who = new WhoCame({
+    decided: () => undefined,
+    routeOfId: () => undefined,
+    sessionOf: (claims) => (read.push(claims), SESSION),
+  });
   const tags = { s: "login.session", i: "1795338555", p: "a-session" };
   expect(who.session(shownBy(tags))).toBe(SESSION);
   expect(who.session(shownBy(tags))).toBe(SESSION);
@@ -24,7 +28,7 @@ test("knows a session that Envoy let pass, reading its claims once", () => {
 });
 
 test("believes no session by which Envoy did not let anybody pass: the gate's decision counts, or that everybody may", () => {
-  const who = new WhoCame({ decided: () => undefined, sessionOf: () => SESSION });
+  const who = new WhoCame({ decided: () => undefined, routeOfId: () => undefined, sessionOf: () => SESSION });
   const shown = { s: "login.session", i: "1795338555" };
   expect(who.session(shownBy(shown))).toBeNull();
   expect(who.session(shownBy({ ...shown, p: "c-public" }))).toBeNull();
@@ -32,6 +36,6 @@ test("believes no session by which Envoy did not let anybody pass: the gate's de
 });
 
 test("knows nobody by claims that are none, or of nobody who is there any more", () => {
-  const who = new WhoCame({ decided: () => undefined, sessionOf: () => null });
+  const who = new WhoCame({ decided: () => undefined, routeOfId: () => undefined, sessionOf: () => null });
   expect(who.session(shownBy({ s: "x", i: "1", p: "a-session" }))).toBeNull();
 });

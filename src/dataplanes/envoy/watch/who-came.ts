@@ -15,6 +15,8 @@ export interface Decided {
 export interface WhoCameDeps {
   /** By the id that the answer to Envoy had; undefined: that was long ago, or another gate's. */
   readonly decided: (use: string) => Decided | undefined;
+  /** What a route of this id leads to by now: of what another gate decided, it is all that is known. */
+  readonly routeOfId: (id: string) => Route | undefined;
   /** The session that claims say which Envoy has verified; null: they are none, or of nobody who is there any more. */
   readonly sessionOf: (claims: unknown) => Session | null;
 }
@@ -55,8 +57,9 @@ export class WhoCame {
 
   /** The route that was decided about, where the gate was asked. */
   route({ tags }: Pick<Shown, "tags">): Route | undefined {
-    const use = tags[TAGS.use];
-    return use === undefined ? undefined : this.#deps.decided(use)?.route;
+    const { [TAGS.use]: use, [TAGS.route]: id } = tags;
+    if (use === undefined) return undefined;
+    return this.#deps.decided(use)?.route ?? (id === undefined ? undefined : this.#deps.routeOfId(id));
   }
 }
 
