@@ -261,4 +261,4 @@ function readEntry(reader: Reader, type: Type<unknown>, into: Record<string, unk
 }
 
 /** An entry without a value has its kind's default, which is what zeros say. */
-const EMPTY = { 0: Buffer.alloc(1), 1: Buffer.alloc(8), 2: Buffer.alloc(1), 5: Buffer.alloc(4) };
+const EMPTY = { 0: Buffer.alloc(1), 1: Buffer.alloc(8), 2: Buffer.alloc(1) };

@@ -51,18 +51,6 @@ export class Reader {
     throw new RangeError("an integer of more than ten bytes");
   }
 
-  fixed32(): number {
-    return this.#bytes.readUInt32LE(this.#take(4));
-  }
-
-  fixed64(): bigint {
-    return this.#bytes.readBigUInt64LE(this.#take(8));
-  }
-
-  float(): number {
-    return this.#bytes.readFloatLE(this.#take(4));
-  }
-
   double(): number {
     return this.#bytes.readDoubleLE(this.#take(8));
   }

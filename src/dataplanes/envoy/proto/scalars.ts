@@ -42,20 +42,18 @@ export const BOOL: Type<boolean> = {
   read: (reader) => reader.uint64() !== 0n,
 };
 
-export const DOUBLE: Type<number> = floating("double", 1);
-export const FLOAT: Type<number> = floating("float", 5);
+export const DOUBLE: Type<number> = {
+  name: "double",
+  wire: 1,
+  write(writer, value, at) {
+    if (typeof value !== "number") throw misfit(at, "a number", value);
+    writer.double(value);
+  },
+  read: (reader) => reader.double(),
+};
 
 export const INT32 = integer("int32", -(2 ** 31), 2 ** 31 - 1);
 export const UINT32 = integer("uint32", 0, 2 ** 32 - 1);
-
-export const FIXED32: Type<number> = {
-  name: "fixed32",
-  wire: 5,
-  write(writer, value, at) {
-    writer.fixed32(whole(value, at, 0, 2 ** 32 - 1));
-  },
-  read: (reader) => reader.fixed32(),
-};
 
 export const INT64 = longInteger("int64", -(2n ** 63n), 2n ** 63n - 1n);
 export const UINT64 = longInteger("uint64", 0n, 2n ** 64n - 1n);
@@ -65,10 +63,8 @@ export const string = fieldOf(STRING);
 export const bytes = fieldOf(BYTES);
 export const bool = fieldOf(BOOL);
 export const double = fieldOf(DOUBLE);
-export const float = fieldOf(FLOAT);
 export const int32 = fieldOf(INT32);
 export const uint32 = fieldOf(UINT32);
-export const fixed32 = fieldOf(FIXED32);
 export const int64 = fieldOf(INT64);
 export const uint64 = fieldOf(UINT64);
 
@@ -93,18 +89,6 @@ export function enumeration<const N extends Readonly<Record<string, number>>>(
     },
   };
   return { number, label: "singular", type, numbers };
-}
-
-function floating(name: "double" | "float", wire: 1 | 5): Type<number> {
-  return {
-    name,
-    wire,
-    write(writer, value, at) {
-      if (typeof value !== "number") throw misfit(at, "a number", value);
-      writer[name](value);
-    },
-    read: (reader) => reader[name](),
-  };
 }
 
 function integer(name: string, least: number, most: number): Type<number> {

@@ -27,4 +27,3 @@ import "./tables/jwt-authn.ts";
 import "./tables/ext-authz.ts";
 import "./tables/ext-proc.ts";
 import "./tables/access-log-service.ts";
-import "./tables/health-service.ts";

@@ -5,8 +5,8 @@ import type { Writer } from "./writer.ts";
 export interface Type<T> {
   /** As .proto files name it, e.g. "string", "google.protobuf.Duration"; "enum" for every enumeration. */
   readonly name: string;
-  /** 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes. */
-  readonly wire: 0 | 1 | 2 | 5;
+  /** 0 varint, 1 eight bytes, 2 length and bytes. */
+  readonly wire: 0 | 1 | 2;
   /** Throws TypeError, naming `at`, where the value is none of this kind. */
   write(writer: Writer, value: unknown, at: string): void;
   /** Throws RangeError where bytes are cut short. */

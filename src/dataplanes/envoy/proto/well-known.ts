@@ -1,7 +1,7 @@
 import { message, repeated, map, tableOf, type Message } from "./message.ts";
 import { Reader } from "./reader.ts";
-import { BYTES, INT32, STRING, bool, bytes, double, enumeration, int32, int64, string, type Int64 } from "./scalars.ts";
-import { BOOL, DOUBLE, INT64, UINT32, UINT64 } from "./scalars.ts";
+import { BYTES, STRING, bool, bytes, double, enumeration, int32, int64, string, type Int64 } from "./scalars.ts";
+import { BOOL, DOUBLE, UINT32, UINT64 } from "./scalars.ts";
 import { fieldOf, misfit, type Field, type Type } from "./type.ts";
 import type { Writer } from "./writer.ts";
 
@@ -117,12 +117,9 @@ export const value = fieldOf(VALUE);
 export const any = fieldOf(ANY);
 export const boolValue = fieldOf(wrapper("BoolValue", BOOL, false));
 export const doubleValue = fieldOf(wrapper("DoubleValue", DOUBLE, 0));
-export const int32Value = fieldOf(wrapper("Int32Value", INT32, 0));
-export const int64Value = fieldOf(wrapper<Int64>("Int64Value", INT64, 0));
 export const uint32Value = fieldOf(wrapper("UInt32Value", UINT32, 0));
 export const uint64Value = fieldOf(wrapper<Int64>("UInt64Value", UINT64, 0));
 export const stringValue = fieldOf(wrapper("StringValue", STRING, ""));
-export const bytesValue = fieldOf(wrapper<Uint8Array | string>("BytesValue", BYTES, new Uint8Array()));
 
 /** google.protobuf.Empty. */
 export const Empty = message("google.protobuf.Empty", {});

@@ -21,6 +21,11 @@ export class Writer {
     return taken;
   }
 
+  /** What was written, in the writer's own memory: good until it is used again. */
+  view(): Buffer {
+    return this.#buffer.subarray(this.#at);
+  }
+
   /** Forgets what was written, and memory that one large message wanted. */
   reset(): void {
     if (this.#buffer.length > KEPT) this.#buffer = Buffer.allocUnsafeSlow(1 << 14);
@@ -52,21 +57,6 @@ export class Writer {
     bytes.push(Number(rest));
     const at = this.#room(bytes.length);
     for (const [index, byte] of bytes.entries()) this.#buffer[at + index] = byte;
-  }
-
-  fixed32(value: number): void {
-    const at = this.#room(4);
-    this.#buffer.writeUInt32LE(value, at);
-  }
-
-  fixed64(value: bigint): void {
-    const at = this.#room(8);
-    this.#buffer.writeBigUInt64LE(BigInt.asUintN(64, value), at);
-  }
-
-  float(value: number): void {
-    const at = this.#room(4);
-    this.#buffer.writeFloatLE(value, at);
   }
 
   double(value: number): void {

@@ -167,8 +167,6 @@ export const HTTPAccessLogEntry = message("envoy.data.accesslog.v3.HTTPAccessLog
 });
 export type HTTPAccessLogEntry = Value<typeof HTTPAccessLogEntry>;
 
-export const StreamAccessLogsResponse = message("envoy.service.accesslog.v3.StreamAccessLogsResponse", {});
-
 export const Identifier = message("envoy.service.accesslog.v3.StreamAccessLogsMessage.Identifier", {
   node: field(1, Node),
   logName: string(2),

@@ -1,7 +1,7 @@
 import { any, bool, boolValue, duration, enumeration, field, message, repeated, string, uint32Value } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { MetadataKey, MetadataKind, MetadataMatcher } from "./matcher.ts";
-import { CelExpressionConfig, FractionalPercent, RuntimeUInt32, SubstitutionFormatString } from "./core.ts";
+import { FractionalPercent, RuntimeUInt32 } from "./core.ts";
 import { HeaderMatcher } from "./route.ts";
 import { ApiVersion, GrpcRetryPolicy, GrpcService } from "./config-source.ts";
 
@@ -179,16 +179,6 @@ export const AccessLog = message("envoy.config.accesslog.v3.AccessLog", {
 });
 export type AccessLog = Value<typeof AccessLog>;
 
-export const StdoutAccessLog = message("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
-  logFormat: field(1, SubstitutionFormatString),
-});
-export type StdoutAccessLog = Value<typeof StdoutAccessLog>;
-
-export const StderrAccessLog = message("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", {
-  logFormat: field(1, SubstitutionFormatString),
-});
-export type StderrAccessLog = Value<typeof StderrAccessLog>;
-
 export const CommonGrpcAccessLogConfig = message("envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig", {
   logName: string(1),
   grpcService: field(2, GrpcService),
@@ -213,15 +203,3 @@ export const TcpGrpcAccessLogConfig = message("envoy.extensions.access_loggers.g
   commonConfig: field(1, CommonGrpcAccessLogConfig),
 });
 export type TcpGrpcAccessLogConfig = Value<typeof TcpGrpcAccessLogConfig>;
-
-export const FileAccessLog = message("envoy.extensions.access_loggers.file.v3.FileAccessLog", {
-  path: string(1),
-  logFormat: field(5, SubstitutionFormatString),
-});
-export type FileAccessLog = Value<typeof FileAccessLog>;
-
-export const ExpressionFilter = message("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", {
-  expression: string(1),
-  celConfig: field(2, CelExpressionConfig),
-});
-export type ExpressionFilter = Value<typeof ExpressionFilter>;

@@ -288,8 +288,3 @@ export const UpstreamProtocolOptions = message("envoy.extensions.upstreams.http.
   retryPolicy: field(11, RetryPolicy),
 });
 export type UpstreamProtocolOptions = Value<typeof UpstreamProtocolOptions>;
-
-export const TcpProtocolOptions = message("envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", {
-  idleTimeout: duration(1),
-});
-export type TcpProtocolOptions = Value<typeof TcpProtocolOptions>;

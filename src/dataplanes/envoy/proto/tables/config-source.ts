@@ -52,11 +52,6 @@ export type ApiConfigSource = Value<typeof ApiConfigSource>;
 
 export const AggregatedConfigSource = message("envoy.config.core.v3.AggregatedConfigSource", {});
 
-export const SelfConfigSource = message("envoy.config.core.v3.SelfConfigSource", {
-  transportApiVersion: enumeration(1, ApiVersion),
-});
-export type SelfConfigSource = Value<typeof SelfConfigSource>;
-
 export const PathConfigSource = message("envoy.config.core.v3.PathConfigSource", {
   path: string(1),
   watchedDirectory: field(2, WatchedDirectory),

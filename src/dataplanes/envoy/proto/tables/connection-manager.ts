@@ -15,14 +15,7 @@ import type { Value } from "../kit.ts";
 import { ConfigSource, ExtensionConfigSource } from "./config-source.ts";
 import { CidrRange } from "./address.ts";
 import { AccessLog, AccessLogFilter } from "./access-log.ts";
-import {
-  DataSource,
-  HeaderValueOption,
-  HttpStatus,
-  Percent,
-  SubstitutionFormatString,
-  TypedExtensionConfig,
-} from "./core.ts";
+import { DataSource, HeaderValueOption, Percent, SubstitutionFormatString, TypedExtensionConfig } from "./core.ts";
 import { HeaderMutationRule, RouteConfiguration } from "./route.ts";
 import {
   Http1ProtocolOptions,
@@ -214,37 +207,6 @@ export const HttpConnectionManager = message(
 );
 export type HttpConnectionManager = Value<typeof HttpConnectionManager>;
 
-export const ForwardClientCertConfig = message(
-  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig",
-  {
-    forwardClientCertDetails: enumeration(1, ForwardClientCertDetails),
-    setCurrentClientCertDetails: field(2, SetCurrentClientCertDetails),
-  },
-);
-export type ForwardClientCertConfig = Value<typeof ForwardClientCertConfig>;
-
-export const XffTrustedCidrs = message("envoy.extensions.http.original_ip_detection.xff.v3.XffTrustedCidrs", {
-  cidrs: repeated(field(1, CidrRange)),
-});
-export type XffTrustedCidrs = Value<typeof XffTrustedCidrs>;
-
-export const XffConfig = message("envoy.extensions.http.original_ip_detection.xff.v3.XffConfig", {
-  xffNumTrustedHops: uint32(1),
-  xffTrustedCidrs: field(2, XffTrustedCidrs),
-  skipXffAppend: boolValue(3),
-});
-export type XffConfig = Value<typeof XffConfig>;
-
-export const CustomHeaderConfig = message(
-  "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig",
-  {
-    headerName: string(1),
-    allowExtensionToSetAddressAsTrusted: bool(2),
-    rejectWithStatus: field(3, HttpStatus),
-  },
-);
-export type CustomHeaderConfig = Value<typeof CustomHeaderConfig>;
-
 export const EarlyHeaderMutation = message(
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
   {
@@ -252,18 +214,3 @@ export const EarlyHeaderMutation = message(
   },
 );
 export type EarlyHeaderMutation = Value<typeof EarlyHeaderMutation>;
-
-export const PreserveCaseFormatterConfig = message(
-  "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
-  {
-    forwardReasonPhrase: bool(1),
-    formatterTypeOnEnvoyHeaders: enumeration(2, { DEFAULT: 0, PROPER_CASE: 1 }),
-  },
-);
-export type PreserveCaseFormatterConfig = Value<typeof PreserveCaseFormatterConfig>;
-
-export const UuidRequestIdConfig = message("envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", {
-  packTraceReason: boolValue(1),
-  useRequestIdForTraceSampling: boolValue(2),
-});
-export type UuidRequestIdConfig = Value<typeof UuidRequestIdConfig>;

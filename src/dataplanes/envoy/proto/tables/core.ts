@@ -204,12 +204,6 @@ export const RuntimeUInt32 = message("envoy.config.core.v3.RuntimeUInt32", {
 });
 export type RuntimeUInt32 = Value<typeof RuntimeUInt32>;
 
-export const RuntimePercent = message("envoy.config.core.v3.RuntimePercent", {
-  defaultValue: field(1, Percent),
-  runtimeKey: string(2),
-});
-export type RuntimePercent = Value<typeof RuntimePercent>;
-
 export const RuntimeDouble = message("envoy.config.core.v3.RuntimeDouble", {
   defaultValue: double(1),
   runtimeKey: string(2),
@@ -221,8 +215,6 @@ export const RuntimeFeatureFlag = message("envoy.config.core.v3.RuntimeFeatureFl
   runtimeKey: string(2),
 });
 export type RuntimeFeatureFlag = Value<typeof RuntimeFeatureFlag>;
-
-export const KeyValue = message("envoy.config.core.v3.KeyValue", {});
 
 export const KeyValuePair = message("envoy.config.core.v3.KeyValuePair", {
   key: string(1),
@@ -297,11 +289,6 @@ export const RuntimeFractionalPercent = message("envoy.config.core.v3.RuntimeFra
   runtimeKey: string(2),
 });
 export type RuntimeFractionalPercent = Value<typeof RuntimeFractionalPercent>;
-
-export const ControlPlane = message("envoy.config.core.v3.ControlPlane", {
-  identifier: string(1),
-});
-export type ControlPlane = Value<typeof ControlPlane>;
 
 export const JsonFormatOptions = message("envoy.config.core.v3.JsonFormatOptions", {});
 

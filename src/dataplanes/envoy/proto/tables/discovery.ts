@@ -1,4 +1,4 @@
-import { any, bool, duration, field, map, message, repeated, string } from "../kit.ts";
+import { any, duration, field, map, message, repeated, string } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { Metadata, Node, Status } from "./core.ts";
 
@@ -33,8 +33,3 @@ export const DeltaDiscoveryResponse = message("envoy.service.discovery.v3.DeltaD
   nonce: string(5),
 });
 export type DeltaDiscoveryResponse = Value<typeof DeltaDiscoveryResponse>;
-
-export const CacheControl = message("envoy.service.discovery.v3.Resource.CacheControl", {
-  doNotCache: bool(1),
-});
-export type CacheControl = Value<typeof CacheControl>;

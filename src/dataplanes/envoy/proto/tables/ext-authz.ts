@@ -73,20 +73,6 @@ export const ExtAuthz = message("envoy.extensions.filters.http.ext_authz.v3.ExtA
 });
 export type ExtAuthz = Value<typeof ExtAuthz>;
 
-export const CheckSettings = message("envoy.extensions.filters.http.ext_authz.v3.CheckSettings", {
-  contextExtensions: map(string(1)),
-  disableRequestBodyBuffering: bool(2),
-  withRequestBody: field(3, BufferSettings),
-  grpcService: field(4, GrpcService),
-});
-export type CheckSettings = Value<typeof CheckSettings>;
-
-export const ExtAuthzPerRoute = message("envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", {
-  disabled: bool(1),
-  checkSettings: field(2, CheckSettings),
-});
-export type ExtAuthzPerRoute = Value<typeof ExtAuthzPerRoute>;
-
 export const AttributeContextPeer = message("envoy.service.auth.v3.AttributeContext.Peer", {
   address: field(1, Address),
   service: string(2),

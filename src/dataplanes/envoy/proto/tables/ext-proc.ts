@@ -1,22 +1,9 @@
-import {
-  bool,
-  boolValue,
-  bytes,
-  duration,
-  enumeration,
-  field,
-  map,
-  message,
-  repeated,
-  string,
-  struct,
-  uint32,
-} from "../kit.ts";
+import { bool, bytes, duration, enumeration, field, map, message, repeated, string, struct, uint32 } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { ListStringMatcher } from "./matcher.ts";
 import { GrpcService } from "./config-source.ts";
 import { HeaderMutationRules } from "./route.ts";
-import { HeaderMap, HeaderValue, HeaderValueOption, HttpStatus, Metadata, TypedExtensionConfig } from "./core.ts";
+import { HeaderMap, HeaderValueOption, HttpStatus, Metadata, TypedExtensionConfig } from "./core.ts";
 
 /** The ext_proc filter, and the service that it asks: envoy.service.ext_proc.v3. */
 
@@ -91,22 +78,6 @@ export const ExternalProcessor = message("envoy.extensions.filters.http.ext_proc
   statusOnError: field(24, HttpStatus),
 });
 export type ExternalProcessor = Value<typeof ExternalProcessor>;
-
-export const ExtProcOverrides = message("envoy.extensions.filters.http.ext_proc.v3.ExtProcOverrides", {
-  processingMode: field(1, ProcessingMode),
-  grpcService: field(5, GrpcService),
-  metadataOptions: field(6, MetadataOptions),
-  grpcInitialMetadata: repeated(field(7, HeaderValue)),
-  failureModeAllow: boolValue(8),
-  processingRequestModifier: field(9, TypedExtensionConfig),
-});
-export type ExtProcOverrides = Value<typeof ExtProcOverrides>;
-
-export const ExtProcPerRoute = message("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", {
-  disabled: bool(1),
-  overrides: field(2, ExtProcOverrides),
-});
-export type ExtProcPerRoute = Value<typeof ExtProcPerRoute>;
 
 export const ProtocolConfiguration = message("envoy.service.ext_proc.v3.ProtocolConfiguration", {
   requestBodyMode: enumeration(1, BodySendMode),

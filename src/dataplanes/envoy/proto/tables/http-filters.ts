@@ -1,25 +1,10 @@
-import {
-  any,
-  bool,
-  boolValue,
-  duration,
-  enumeration,
-  field,
-  map,
-  message,
-  repeated,
-  string,
-  struct,
-  uint32,
-} from "../kit.ts";
+import { bool, boolValue, duration, enumeration, field, map, message, repeated, string } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { AccessLog } from "./access-log.ts";
 import { HttpFilter } from "./connection-manager.ts";
 import { HeaderMutationRule } from "./route.ts";
 import { DataSource, KeyValueMutation, TypedExtensionConfig } from "./core.ts";
 import { RegexMatchAndSubstitute } from "./matcher.ts";
-import { ConfigSource } from "./config-source.ts";
-import { FilterStateValue } from "./network-filters.ts";
 import { Matcher } from "./xds-matcher.ts";
 
 /** Filters of HTTP requests that neither decide access nor ask a service. */
@@ -55,14 +40,6 @@ export const HttpHeaderMutations = message("envoy.extensions.filters.http.header
   formatters: repeated(field(6, TypedExtensionConfig)),
 });
 export type HttpHeaderMutations = Value<typeof HttpHeaderMutations>;
-
-export const HttpHeaderMutationPerRoute = message(
-  "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-  {
-    mutations: field(1, HttpHeaderMutations),
-  },
-);
-export type HttpHeaderMutationPerRoute = Value<typeof HttpHeaderMutationPerRoute>;
 
 export const HttpHeaderMutation = message("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", {
   mutations: field(1, HttpHeaderMutations),
@@ -104,123 +81,11 @@ export const Lua = message("envoy.extensions.filters.http.lua.v3.Lua", {
 });
 export type Lua = Value<typeof Lua>;
 
-export const LuaPerRoute = message("envoy.extensions.filters.http.lua.v3.LuaPerRoute", {
-  disabled: bool(1),
-  name: string(2),
-  sourceCode: field(3, DataSource),
-  filterContext: struct(4),
-});
-export type LuaPerRoute = Value<typeof LuaPerRoute>;
-
-export const OnDemandCds = message("envoy.extensions.filters.http.on_demand.v3.OnDemandCds", {
-  source: field(1, ConfigSource),
-  resourcesLocator: string(2),
-  timeout: duration(3),
-});
-export type OnDemandCds = Value<typeof OnDemandCds>;
-
-export const OnDemand = message("envoy.extensions.filters.http.on_demand.v3.OnDemand", {
-  odcds: field(1, OnDemandCds),
-});
-export type OnDemand = Value<typeof OnDemand>;
-
-export const OnDemandPerRoute = message("envoy.extensions.filters.http.on_demand.v3.PerRouteConfig", {
-  odcds: field(1, OnDemandCds),
-});
-export type OnDemandPerRoute = Value<typeof OnDemandPerRoute>;
-
-export const StatefulSession = message("envoy.extensions.filters.http.stateful_session.v3.StatefulSession", {
-  sessionState: field(1, TypedExtensionConfig),
-  strict: bool(2),
-  statPrefix: string(3),
-  statusOnStrictDestinationNotFound: uint32(4),
-});
-export type StatefulSession = Value<typeof StatefulSession>;
-
-export const StatefulSessionPerRoute = message(
-  "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute",
-  {
-    disabled: bool(1),
-    statefulSession: field(2, StatefulSession),
-  },
-);
-export type StatefulSessionPerRoute = Value<typeof StatefulSessionPerRoute>;
-
-export const HttpSetFilterState = message("envoy.extensions.filters.http.set_filter_state.v3.Config", {
-  onRequestHeaders: repeated(field(1, FilterStateValue)),
-  clearRouteCache: bool(2),
-});
-export type HttpSetFilterState = Value<typeof HttpSetFilterState>;
-
-export const SetMetadataValue = message("envoy.extensions.filters.http.set_metadata.v3.Metadata", {
-  metadataNamespace: string(1),
-  allowOverwrite: bool(2),
-  value: struct(3),
-  typedValue: any(4),
-});
-export type SetMetadataValue = Value<typeof SetMetadataValue>;
-
-export const SetMetadata = message("envoy.extensions.filters.http.set_metadata.v3.Config", {
-  metadata: repeated(field(3, SetMetadataValue)),
-});
-export type SetMetadata = Value<typeof SetMetadata>;
-
-export const CookieAttribute = message("envoy.type.http.v3.CookieAttribute", {
-  name: string(1),
-  value: string(2),
-});
-export type CookieAttribute = Value<typeof CookieAttribute>;
-
-export const Cookie = message("envoy.type.http.v3.Cookie", {
-  name: string(1),
-  ttl: duration(2),
-  path: string(3),
-  attributes: repeated(field(4, CookieAttribute)),
-});
-export type Cookie = Value<typeof Cookie>;
-
-export const HeaderBasedSessionState = message(
-  "envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState",
-  {
-    name: string(1),
-  },
-);
-export type HeaderBasedSessionState = Value<typeof HeaderBasedSessionState>;
-
-export const EnvelopeSessionStateHeader = message(
-  "envoy.extensions.http.stateful_session.envelope.v3.EnvelopeSessionState.Header",
-  {
-    name: string(1),
-  },
-);
-export type EnvelopeSessionStateHeader = Value<typeof EnvelopeSessionStateHeader>;
-
-export const EnvelopeSessionState = message("envoy.extensions.http.stateful_session.envelope.v3.EnvelopeSessionState", {
-  header: field(1, EnvelopeSessionStateHeader),
-});
-export type EnvelopeSessionState = Value<typeof EnvelopeSessionState>;
-
-export const CookieBasedSessionState = message(
-  "envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState",
-  {
-    cookie: field(1, Cookie),
-  },
-);
-export type CookieBasedSessionState = Value<typeof CookieBasedSessionState>;
-
 export const ExtensionWithMatcher = message("envoy.extensions.common.matching.v3.ExtensionWithMatcher", {
   xdsMatcher: field(3, Matcher),
   extensionConfig: field(2, TypedExtensionConfig),
 });
 export type ExtensionWithMatcher = Value<typeof ExtensionWithMatcher>;
-
-export const ExtensionWithMatcherPerRoute = message(
-  "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute",
-  {
-    xdsMatcher: field(1, Matcher),
-  },
-);
-export type ExtensionWithMatcherPerRoute = Value<typeof ExtensionWithMatcherPerRoute>;
 
 export const SkipFilter = message("envoy.extensions.filters.common.matcher.action.v3.SkipFilter", {});
 

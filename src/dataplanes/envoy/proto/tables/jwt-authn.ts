@@ -139,9 +139,3 @@ export const JwtAuthentication = message("envoy.extensions.filters.http.jwt_auth
   statPrefix: string(7),
 });
 export type JwtAuthentication = Value<typeof JwtAuthentication>;
-
-export const JwtPerRoute = message("envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig", {
-  disabled: bool(1),
-  requirementName: string(2),
-});
-export type JwtPerRoute = Value<typeof JwtPerRoute>;

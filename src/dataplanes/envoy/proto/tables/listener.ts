@@ -22,7 +22,7 @@ import {
   UdpSocketConfig,
   Version,
 } from "./address.ts";
-import { ConfigSource, ExtensionConfigSource } from "./config-source.ts";
+import { ExtensionConfigSource } from "./config-source.ts";
 import { Int32Range, Metadata, RuntimeFeatureFlag, TransportSocket, TypedExtensionConfig } from "./core.ts";
 import { QuicProtocolOptions } from "./protocol.ts";
 import { Matcher } from "./xds-matcher.ts";
@@ -165,12 +165,6 @@ export const Listener = message("envoy.config.listener.v3.Listener", {
 });
 export type Listener = Value<typeof Listener>;
 
-export const FcdsConfig = message("envoy.config.listener.v3.Listener.FcdsConfig", {
-  name: string(1),
-  configSource: field(2, ConfigSource),
-});
-export type FcdsConfig = Value<typeof FcdsConfig>;
-
 export const TlsInspector = message("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", {
   enableJa3Fingerprinting: boolValue(1),
   enableJa4Fingerprinting: boolValue(3),
@@ -204,5 +198,3 @@ export const ProxyProtocol = message("envoy.extensions.filters.listener.proxy_pr
   tlvLocation: enumeration(6, { DYNAMIC_METADATA: 0, FILTER_STATE: 1 }),
 });
 export type ProxyProtocol = Value<typeof ProxyProtocol>;
-
-export const HttpInspector = message("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", {});

@@ -44,11 +44,6 @@ export const HttpResponseHeaderMatchInput = message("envoy.type.matcher.v3.HttpR
 });
 export type HttpResponseHeaderMatchInput = Value<typeof HttpResponseHeaderMatchInput>;
 
-export const HttpRequestQueryParamMatchInput = message("envoy.type.matcher.v3.HttpRequestQueryParamMatchInput", {
-  queryParam: string(1),
-});
-export type HttpRequestQueryParamMatchInput = Value<typeof HttpRequestQueryParamMatchInput>;
-
 export const MetadataMatcherPathSegment = message("envoy.type.matcher.v3.MetadataMatcher.PathSegment", {
   key: string(1),
 });
@@ -100,20 +95,11 @@ export const PathMatcher = message("envoy.type.matcher.v3.PathMatcher", {
 });
 export type PathMatcher = Value<typeof PathMatcher>;
 
-export const GoogleRE2 = message("envoy.type.matcher.v3.RegexMatcher.GoogleRE2", {});
-
 export const RegexMatchAndSubstitute = message("envoy.type.matcher.v3.RegexMatchAndSubstitute", {
   pattern: field(1, RegexMatcher),
   substitution: string(2),
 });
 export type RegexMatchAndSubstitute = Value<typeof RegexMatchAndSubstitute>;
-
-export const HttpResponseStatusCodeMatchInput = message("envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput", {});
-
-export const HttpResponseStatusCodeClassMatchInput = message(
-  "envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput",
-  {},
-);
 
 export const ListStringMatcher = message("envoy.type.matcher.v3.ListStringMatcher", {
   patterns: repeated(field(1, StringMatcher)),

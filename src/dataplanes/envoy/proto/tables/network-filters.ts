@@ -1,18 +1,7 @@
-import {
-  bool,
-  boolValue,
-  duration,
-  enumeration,
-  field,
-  message,
-  repeated,
-  string,
-  uint32Value,
-  uint64Value,
-} from "../kit.ts";
+import { bool, boolValue, duration, enumeration, field, message, repeated, string, uint32Value } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { BackoffStrategy, ConfigSource } from "./config-source.ts";
-import { Metadata, Percent, RuntimeFeatureFlag, SubstitutionFormatString, TlvEntry } from "./core.ts";
+import { Metadata, Percent, SubstitutionFormatString, TlvEntry } from "./core.ts";
 import { AccessLog } from "./access-log.ts";
 
 /** Filters of connections: tcp_proxy, set_filter_state, connection_limit. */
@@ -65,11 +54,3 @@ export const NetworkSetFilterState = message("envoy.extensions.filters.network.s
   onDownstreamTlsHandshake: repeated(field(2, FilterStateValue)),
 });
 export type NetworkSetFilterState = Value<typeof NetworkSetFilterState>;
-
-export const ConnectionLimit = message("envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit", {
-  statPrefix: string(1),
-  maxConnections: uint64Value(2),
-  delay: duration(3),
-  runtimeEnabled: field(4, RuntimeFeatureFlag),
-});
-export type ConnectionLimit = Value<typeof ConnectionLimit>;

@@ -1,4 +1,4 @@
-import { bool, duration, enumeration, field, map, message, repeated, string, uint32 } from "../kit.ts";
+import { bool, enumeration, field, map, message, repeated, string, uint32 } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { FilterStateMatcher, MetadataMatcher, PathMatcher, StringMatcher } from "./matcher.ts";
 import { HeaderMatcher } from "./route.ts";
@@ -87,20 +87,6 @@ export const Rbac = message("envoy.config.rbac.v3.RBAC", {
 });
 export type Rbac = Value<typeof Rbac>;
 
-export const AuditLoggingOptions = message("envoy.config.rbac.v3.RBAC.AuditLoggingOptions", {});
-
-export const AuditLoggerConfig = message("envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditLoggerConfig", {
-  auditLogger: field(1, TypedExtensionConfig),
-  isOptional: bool(2),
-});
-export type AuditLoggerConfig = Value<typeof AuditLoggerConfig>;
-
-export const Action = message("envoy.config.rbac.v3.Action", {
-  name: string(1),
-  action: enumeration(2, RBACAction),
-});
-export type Action = Value<typeof Action>;
-
 export const HttpRbac = message("envoy.extensions.filters.http.rbac.v3.RBAC", {
   rules: field(1, Rbac),
   rulesStatPrefix: string(6),
@@ -111,20 +97,3 @@ export const HttpRbac = message("envoy.extensions.filters.http.rbac.v3.RBAC", {
   trackPerRuleStats: bool(7),
 });
 export type HttpRbac = Value<typeof HttpRbac>;
-
-export const HttpRbacPerRoute = message("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", {
-  rbac: field(2, HttpRbac),
-});
-export type HttpRbacPerRoute = Value<typeof HttpRbacPerRoute>;
-
-export const NetworkRbac = message("envoy.extensions.filters.network.rbac.v3.RBAC", {
-  rules: field(1, Rbac),
-  matcher: field(6, Matcher),
-  shadowRules: field(2, Rbac),
-  shadowMatcher: field(7, Matcher),
-  shadowRulesStatPrefix: string(5),
-  statPrefix: string(3),
-  enforcementType: enumeration(4, { ONE_TIME_ON_FIRST_BYTE: 0, CONTINUOUS: 1 }),
-  delayDeny: duration(8),
-});
-export type NetworkRbac = Value<typeof NetworkRbac>;

@@ -330,8 +330,6 @@ export const RouteConfiguration = message("envoy.config.route.v3.RouteConfigurat
 });
 export type RouteConfiguration = Value<typeof RouteConfiguration>;
 
-export const NonForwardingAction = message("envoy.config.route.v3.NonForwardingAction", {});
-
 export const FilterConfig = message("envoy.config.route.v3.FilterConfig", {
   config: any(1),
   isOptional: bool(2),
@@ -348,8 +346,3 @@ export const PreviousPriorities = message(
 export type PreviousPriorities = Value<typeof PreviousPriorities>;
 
 export const PreviousHosts = message("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", {});
-
-export const OmitCanaryHostsPredicate = message(
-  "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate",
-  {},
-);

@@ -62,11 +62,6 @@ export const CertificateValidationContext = message(
 );
 export type CertificateValidationContext = Value<typeof CertificateValidationContext>;
 
-export const SystemRootCerts = message(
-  "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
-  {},
-);
-
 export const GenericSecret = message("envoy.extensions.transport_sockets.tls.v3.GenericSecret", {
   secret: field(1, DataSource),
   secrets: map(field(2, DataSource)),
@@ -140,11 +135,6 @@ export const QuicDownstreamTransport = message("envoy.extensions.transport_socke
   enableResumption: boolValue(3),
 });
 export type QuicDownstreamTransport = Value<typeof QuicDownstreamTransport>;
-
-export const QuicUpstreamTransport = message("envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport", {
-  upstreamTlsContext: field(1, UpstreamTlsContext),
-});
-export type QuicUpstreamTransport = Value<typeof QuicUpstreamTransport>;
 
 export const RawBuffer = message("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", {});
 

@@ -203,28 +203,7 @@ export const OnMatch = message("xds.type.matcher.v3.Matcher.OnMatch", {
 });
 export type OnMatch = Value<typeof OnMatch>;
 
-export const DomainMatcher = message("xds.type.matcher.v3.ServerNameMatcher.DomainMatcher", {
-  domains: repeated(string(1)),
-  onMatch: field(2, OnMatch),
-});
-export type DomainMatcher = Value<typeof DomainMatcher>;
-
-export const ServerNameMatcher = message("xds.type.matcher.v3.ServerNameMatcher", {
-  domainMatchers: repeated(field(1, DomainMatcher)),
-});
-export type ServerNameMatcher = Value<typeof ServerNameMatcher>;
-
 export const HttpAttributesCelMatchInput = message("xds.type.matcher.v3.HttpAttributesCelMatchInput", {});
-
-export const XdsListStringMatcher = message("xds.type.matcher.v3.ListStringMatcher", {
-  patterns: repeated(field(1, XdsStringMatcher)),
-});
-export type XdsListStringMatcher = Value<typeof XdsListStringMatcher>;
-
-export const DestinationPortInput = message(
-  "envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput",
-  {},
-);
 
 export const ServerNameInput = message("envoy.extensions.matching.common_inputs.network.v3.ServerNameInput", {});
 
@@ -232,17 +211,6 @@ export const TransportProtocolInput = message(
   "envoy.extensions.matching.common_inputs.network.v3.TransportProtocolInput",
   {},
 );
-
-export const ApplicationProtocolInput = message(
-  "envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput",
-  {},
-);
-
-export const FilterStateInput = message("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", {
-  key: string(1),
-  field: string(2),
-});
-export type FilterStateInput = Value<typeof FilterStateInput>;
 
 export const DynamicMetadataInputPathSegment = message(
   "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment",
