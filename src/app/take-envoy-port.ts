@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { availableParallelism } from "node:os";
 import { once } from "node:events";
@@ -13,10 +12,12 @@ import { isAlive, readRecord } from "../dataplanes/envoy/local/record.ts";
 import { LOCAL_FLEET } from "../dataplanes/envoy/names.ts";
 import { type LocalFleet, type RemoteAddresses, type RemoteFleet, startEnvoyPlane } from "../dataplanes/envoy/plane.ts";
 import { startEnvoyCertificates } from "./envoy-certificates.ts";
+import { GATE_PROVIDER } from "../model/index.ts";
 import { bindError } from "../platform/bind-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { LocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
+import { readFleetTls, watchFleetTls } from "./fleet-tls.ts";
 import type { TakenPort } from "./taken-port.ts";
 
 export interface EnvoyPortDeps {
@@ -59,6 +60,10 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
         proxiesFrom: listen.proxyProtocol.from,
         fleets: envoy.fleets.map((fleet) => remoteFleet(fleet, listen)),
       });
+      if (envoy.xds.tls !== undefined && remote !== null) {
+        const renew = (tls: GrpcTls): void => plane.renewTls(tls);
+        resources.use(await watchFleetTls(envoy.xds.tls, { clock, logger, renew }));
+      }
       return {
         plane,
         replace: () => plane.restart(),
@@ -128,7 +133,7 @@ function remoteFleet(
   const { host, port } = listen ?? own;
   return {
     ...{ name, listen: { ip: host === "localhost" ? "127.0.0.1" : host, port } },
-    ...(providers !== undefined && { providers }),
+    ...(providers !== undefined && { providers: [...providers, GATE_PROVIDER] }),
     clients: clients.length === 0 ? [name] : clients,
   };
 }
@@ -136,12 +141,5 @@ function remoteFleet(
 async function remoteAddresses({ envoy: { xds } }: Config): Promise<RemoteAddresses | null> {
   const { address, gateAddress, tls } = xds;
   if (address === undefined || gateAddress === undefined) return null;
-  return { address, gateAddress, tls: tls === undefined ? null : await readTls(tls) };
-}
-
-async function readTls(files: Readonly<Record<keyof GrpcTls, string>>): Promise<GrpcTls> {
-  const [certificate, key, clientAuthority] = await Promise.all(
-    [files.certificate, files.key, files.clientAuthority].map((file) => readFile(file, "utf8")),
-  );
-  return { certificate: certificate ?? "", key: key ?? "", clientAuthority: clientAuthority ?? "" };
+  return { address, gateAddress, tls: tls === undefined ? null : await readFleetTls(tls) };
 }

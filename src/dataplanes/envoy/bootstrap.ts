@@ -117,8 +117,8 @@ function cluster(
   const named = "host" in at && isIP(at.host) === 0;
   return {
     name,
-    // All addresses of a name, in turn (Happy Eyeballs): one of them may lead nowhere.
-    ...(named ? { type: "STRICT_DNS", dns_lookup_family: "ALL" } : { type: "STATIC" }),
+    // Of a name with addresses of both kinds, such as `localhost`, the gate seldom listens on that of IPv6.
+    ...(named ? { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" } : { type: "STATIC" }),
     connect_timeout: "2s",
     load_assignment: {
       cluster_name: name,

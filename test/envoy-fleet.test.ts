@@ -1,0 +1,144 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { once } from "node:events";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort } from "../src/dataplanes/testing/apps.ts";
+import { type Authority, makeAuthority } from "../src/dataplanes/testing/make-authority.ts";
+import { envoyProgram } from "../testbed/envoy.ts";
+import { type Answer, ROOT, startTestGate, type TestGate, until as waitUntil } from "./support/gate.ts";
+
+const HELLO = join(ROOT, "examples", "services", "hello.mjs");
+
+const folder = mkdtempSync(join(tmpdir(), "taskgate-fleet-"));
+const running: ChildProcess[] = [];
+let gate: TestGate;
+let program: string;
+let authority: Authority;
+let ports: Record<"xds" | "gate" | "all" | "part", number>;
+
+const file = (name: string) => join(folder, name);
+
+async function writeCertificate(name: string, names: readonly string[], from = authority): Promise<void> {
+  const { certificate, key } = await from.issue(names);
+  writeFileSync(file(`${name}.pem`), certificate);
+  writeFileSync(file(`${name}-key.pem`), key, { mode: 0o600 });
+}
+
+/** Starts an Envoy of the fleet that shows this certificate, as the documents say. */
+async function startEnvoy(fleet: string, certificate: string, node: string): Promise<() => string> {
+  const words = ["--certificate", file(`${certificate}.pem`), "--key", file(`${certificate}-key.pem`)];
+  const admin = String(await freePort());
+  const ran = await gate.cli(
+    ...["envoy", "bootstrap", "--fleet", fleet, "--config", file("gate.yaml"), "--host", "localhost"],
+    ...[...words, "--authority", file("authority.pem"), "--admin-port", admin],
+  );
+  if (ran.code !== 0) throw new Error(ran.stderr);
+  const bootstrap = file(`${node}.json`);
+  writeFileSync(bootstrap, ran.stdout);
+  execFileSync(program, ["--mode", "validate", "-c", bootstrap, "--service-node", node], { stdio: "ignore" });
+  const envoy = spawn(
+    program,
+    ["-c", bootstrap, "--service-node", node, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  running.push(envoy);
+  let said = "";
+  envoy.stderr.on("data", (data: Buffer) => (said += data.toString()));
+  return () => said;
+}
+
+/** As somebody who is logged in; null: nobody answers. */
+function ask(port: number, host: string): Promise<Answer | null> {
+  const headers = { host: `${host}:${String(gate.file().port)}`, "x-taskgate-authorization": `Bearer ${gate.token()}` };
+  return new Promise((resolve) => {
+    const asked = request({ host: "127.0.0.1", port, headers, agent: false }, (answer) => {
+      let body = "";
+      answer.setEncoding("utf8").on("data", (text: string) => (body += text));
+      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body }));
+    });
+    asked.on("error", () => resolve(null));
+    asked.end();
+  });
+}
+
+const waitFor = (condition: () => boolean | Promise<boolean>, what: string) => waitUntil(condition, what, 15_000);
+
+beforeAll(async () => {
+  program = await envoyProgram();
+  authority = await makeAuthority();
+  const [xds = 0, own = 0, all = 0, part = 0] = await Promise.all(Array.from({ length: 4 }, () => freePort()));
+  ports = { xds, gate: own, all, part };
+  for (const name of ["authority.pem", "clients.pem"]) writeFileSync(file(name), authority.certificate);
+  await writeCertificate("gate", ["DNS:localhost"]);
+  await writeCertificate("edge", ["URI:spiffe://example.com/edge"]);
+  await writeCertificate("edge2", ["DNS:edge2"]);
+  await writeCertificate("stranger", ["DNS:stranger"]);
+  writeFileSync(file("none.yaml"), "tasks: []\n");
+  writeFileSync(
+    file("gate.yaml"),
+    JSON.stringify({
+      dataPlane: "envoy",
+      files: [{ name: "elsewhere", path: file("none.yaml") }],
+      envoy: {
+        xds: {
+          address: `127.0.0.1:${String(xds)}`,
+          gateAddress: `127.0.0.1:${String(own)}`,
+          tls: { certificate: file("gate.pem"), key: file("gate-key.pem"), clientAuthority: file("clients.pem") },
+        },
+        fleets: [
+          { name: "edge", clients: ["spiffe://example.com/edge"], listen: `127.0.0.1:${String(all)}` },
+          { name: "edge2", listen: `127.0.0.1:${String(part)}`, providers: ["elsewhere"] },
+        ],
+      },
+    }),
+  );
+  gate = await startTestGate({ config: file("gate.yaml"), dataPlane: "envoy" });
+  await gate.json("run", "--name", "hello", "--service", "web=http", "--", process.execPath, HELLO);
+}, 180_000);
+
+afterAll(async () => {
+  for (const envoy of running) {
+    envoy.kill();
+    if (envoy.exitCode === null && envoy.signalCode === null) await once(envoy, "exit");
+  }
+  await gate[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+test("Envoys elsewhere serve tasks, explanations and the gate's own page, each fleet its own part", async () => {
+  await startEnvoy("edge", "edge", "edge-1");
+  await startEnvoy("edge2", "edge2", "edge2-1");
+  await waitFor(async () => (await ask(ports.all, "hello.localhost"))?.status === 200, "the task by the first fleet");
+  const page = await ask(ports.all, "taskgate.localhost");
+  expect([page?.status, page?.headers.location], JSON.stringify(page)).toEqual([302, "/.taskgate/"]);
+  await waitFor(
+    async () => (await ask(ports.part, "taskgate.localhost"))?.status === 302,
+    "the gate by the second fleet",
+  );
+  expect((await ask(ports.part, "hello.localhost"))?.status, "of a provider that it does not serve").not.toBe(200);
+  await gate.json("stop", "hello");
+  await waitFor(async () => (await ask(ports.all, "hello.localhost"))?.status === 503, "an explanation");
+  const stopped = await ask(ports.all, "hello.localhost");
+  expect(stopped?.headers["x-taskgate-error"]).toBe("stopped");
+  await gate.json("restart", "hello");
+  await waitFor(async () => (await ask(ports.all, "hello.localhost"))?.status === 200, "the task again");
+});
+
+test("one that shows another fleet's certificate gets nothing, and is told why", async () => {
+  const said = await startEnvoy("edge", "stranger", "stranger-1");
+  await waitFor(() => said().includes("names%20none%20of%20the%20clients%20of%20fleet%20edge"), "a refusal");
+});
+
+test("other authorities, and a new certificate of the gate, count without a restart", async () => {
+  const next = await makeAuthority();
+  await writeCertificate("later", ["URI:spiffe://example.com/edge"], next);
+  await writeCertificate("gate", ["DNS:localhost"]);
+  writeFileSync(file("clients.pem"), next.certificate);
+  const log = () => readFileSync(join(gate.home, "gate.log"), "utf8");
+  await waitFor(() => log().includes("certificates for Envoys read again"), "the gate to read its files");
+  await startEnvoy("edge", "later", "edge-2");
+  await waitFor(() => log().includes('"node":"edge-2"'), "an Envoy by the next authority");
+});
