@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
 import { GatewayError } from "../../../model/index.ts";
-import { encode, rawAny, tableOf } from "../proto/kit.ts";
+import { rawAny, tableOf } from "../proto/kit.ts";
 import "../proto/tables.ts";
 import { DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
+import { Writer } from "../proto/writer.ts";
 import type { Resource, ResourceChange, ResourceKey } from "../resource.ts";
 import { toldAgain } from "./order.ts";
 import { ResourceType, type StoredResource } from "./resource-type.ts";
@@ -125,11 +126,23 @@ function keyOf({ type, name, fleet }: ResourceKey): string {
   return JSON.stringify([type, name, fleet]);
 }
 
+const bodyWriter = new Writer();
+const entryWriter = new Writer();
+
+/** Allocates nothing but what is kept: there may be hundreds of thousands at once. */
 function encodeResource({ type, name, body, subject }: Resource): StoredResource {
   const table = tableOf(type);
   if (table === undefined) throw new TypeError(`there is no table of ${type}`);
-  const bytes = encode(table, body);
-  const version = hash("sha256", bytes, "base64url").slice(0, VERSION_LENGTH);
-  const entry = encode(DeltaDiscoveryResponse, { resources: [{ name, version, resource: rawAny(table, bytes) }] });
-  return { entry, version, subject, again: toldAgain({ type, name, body }) };
+  try {
+    table.writeBody(bodyWriter, body);
+    const bytes = bodyWriter.view();
+    const version = hash("sha256", bytes, "base64url").slice(0, VERSION_LENGTH);
+    const response = { resources: [{ name, version, resource: rawAny(table, bytes) }] };
+    DeltaDiscoveryResponse.writeBody(entryWriter, response);
+    const entry = entryWriter.view().toString("latin1");
+    return { entry, version, subject, again: toldAgain({ type, name, body }) };
+  } finally {
+    bodyWriter.reset();
+    entryWriter.reset();
+  }
 }

@@ -1,7 +1,10 @@
 /** A resource as Envoys get it. */
 export interface StoredResource {
-  /** Field `resources` of a response with this one in it: the fields of several in a row are a response with all of them. */
-  readonly entry: Buffer;
+  /**
+   * Field `resources` of a response with this one in it: the fields of several in a row are a response with all of them. Bytes as characters
+   * (latin1): a small Buffer takes half a KiB more than what is in it, and there is one of these for each resource there is.
+   */
+  readonly entry: string;
   /** Of its content. */
   readonly version: string;
   readonly subject: string;

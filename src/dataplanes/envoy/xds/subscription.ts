@@ -25,7 +25,7 @@ export type Part =
   | {
       readonly kind: "set";
       readonly ids: readonly number[];
-      readonly entries: readonly Buffer[];
+      readonly entries: readonly string[];
       readonly versions: readonly string[];
     }
   | { readonly kind: "gone"; readonly ids: readonly number[] };
@@ -354,7 +354,7 @@ export class Subscription {
   /** Of these what waits. What another Envoy refused goes alone, so that the others do not wait for it to be found again. */
   #collect(from: Iterable<number>, maxBytes: number): Part | null {
     const ids: number[] = [];
-    const entries: Buffer[] = [];
+    const entries: string[] = [];
     const versions: string[] = [];
     let bytes = 0;
     let suspect: number | null = null;
