@@ -36,7 +36,7 @@ export class ClusterBook {
     const body = translateCluster(route, this.#addresses(route, turn), settings);
     const whose = fleets.of(route.upstream);
     for (const fleet of fleets.any) if (!whose.includes(fleet)) turn.changes.remove(Cluster, { name, fleet });
-    for (const fleet of whose) turn.changes.set(Cluster, { name, fleet, body, subject: route.id });
+    for (const fleet of whose) turn.changes.set(Cluster, { name, fleet, body, subject: route.service });
   }
 
   remove(id: string, { changes }: Turn): void {

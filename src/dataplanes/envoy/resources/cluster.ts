@@ -11,7 +11,6 @@ import type { TranslateSettings } from "./settings.ts";
 import { isSticky } from "../../sticky-cookie.ts";
 import { frameMarker } from "../authz/frame-marker.ts";
 import { STICKY_SUBSETS, stickyWriter } from "./sticky-subsets.ts";
-import { retryPolicy } from "./route-configuration.ts";
 import { namesAddresses, upstreamSocket } from "./upstream-socket.ts";
 
 const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -40,7 +39,11 @@ export function translateCluster(route: Route, addresses: readonly Address[], se
     ...(slowStartMs > 0 && { leastRequestLbConfig: slowStart(slowStartMs) }),
     ...(isSticky(route) && { lbSubsetConfig: STICKY_SUBSETS }),
     // What is not well is never tried: the gate says why nothing answers.
-    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
+    commonLbConfig: {
+      healthyPanicThreshold: { value: 0 },
+      // Who stays is to be let go within its request: not a second later, with whatever else changed.
+      ...(isSticky(route) && { updateMergeWindow: "0s" }),
+    },
     circuitBreakers: { thresholds: [bounds(route, settings)] },
     ...(outliers !== undefined && { outlierDetection: outliers }),
     ...(checks.length > 0 && { healthChecks: checks, ignoreHealthOnHostRemoval: true }),
@@ -81,15 +84,12 @@ function protocolOptions(route: Route, settings: TranslateSettings) {
     explicitHttpConfig:
       protocol === "grpc" ? { http2ProtocolOptions: HTTP2 } : { httpProtocolOptions: { enableTrailers: true } },
     outlierDetection: NO_ANSWER_IS_AN_ERROR,
-    // Not at once: that its endpoint is not well must be known by then, or it is the same again.
-    ...(isSticky(route) && { retryPolicy: retryPolicy(limits, STICKY_BACK_OFF_MS) }),
     ...(filters.length > 0 && {
       httpFilters: [...filters, extension("envoy.filters.http.upstream_codec", UpstreamCodec, {})],
     }),
   });
 }
 
-const STICKY_BACK_OFF_MS = 25;
 /** What a service answers is its own affair, also with 502. */
 const NO_ANSWER_IS_AN_ERROR = { errorMatcher: { notMatch: { anyMatch: true } } };
 const HTTP2 = { initialStreamWindowSize: 1024 * 1024, initialConnectionWindowSize: 8 * 1024 * 1024 };

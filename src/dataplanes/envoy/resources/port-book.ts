@@ -26,7 +26,12 @@ export class PortBook {
       const whose = fleets.of(upstream);
       if (!whose.includes(null) && !whose.includes(fleet.name)) changes.remove(Listener, { name, fleet: fleet.name });
       else
-        changes.set(Listener, { name, fleet: fleet.name, body: this.#listener(route, match.port, fleet), subject: id });
+        changes.set(Listener, {
+          name,
+          fleet: fleet.name,
+          body: this.#listener(route, match.port, fleet),
+          subject: route.service,
+        });
     }
   }
 

@@ -114,12 +114,14 @@ export function routeAction({ limits }: TranslateSettings): RouteAction {
     autoHostRewrite: true,
     timeout: "0s",
     maxStreamDuration: { grpcTimeoutHeaderMax: "0s" },
-    retryPolicy: retryPolicy(limits, 1),
+    retryPolicy: retryPolicy(limits),
   };
 }
 
+const BACK_OFF_MS = 25;
+
 /** Another endpoint, and at last the gate, where nothing that was sent can have happened twice. */
-export function retryPolicy(limits: LimitsConfig, backOffMs: number): RetryPolicy {
+function retryPolicy(limits: LimitsConfig): RetryPolicy {
   return {
     retryOn: UNSENT,
     numRetries: limits.tries,
@@ -129,7 +131,8 @@ export function retryPolicy(limits: LimitsConfig, backOffMs: number): RetryPolic
     retryPriority: extension("envoy.retry_priorities.previous_priorities", PreviousPriorities, {
       updateFrequency: limits.tries,
     }),
-    retryBackOff: { baseInterval: seconds(backOffMs), maxInterval: seconds(10 * backOffMs) },
+    // Not at once: by then it is known which endpoints are not well.
+    retryBackOff: { baseInterval: seconds(BACK_OFF_MS), maxInterval: seconds(4 * BACK_OFF_MS) },
   };
 }
 
