@@ -114,10 +114,13 @@ describe("login through an Envoy that verifies sessions itself", () => {
     ["a script's request", { headers: [SAME, ["x-requested-with", "XMLHttpRequest"]] }],
     ["what a program asks for", {}],
     ["a form's post", { method: "POST", body: "a=1", headers: [SAME] }],
+    ["a post that says of which page it is", { method: "POST", headers: [["origin", "OWN"]] }],
     ["a method of WebDAV", { method: "PROPFIND", headers: [SAME] }],
   ])("lets %s pass without a question", async (_what, request) => {
     const asked = await stand.questions(async () => {
-      const answer = await stand.envoy.ask(HOST, { ...request, headers: [...(request?.headers ?? []), ["cookie", cookie]] }); // prettier-ignore
+      const own = `http://${HOST}:${String(stand.site.port)}`;
+      const headers = (request?.headers ?? []).map(([name, value]) => [name, value === "OWN" ? own : value] as const);
+      const answer = await stand.envoy.ask(HOST, { ...request, headers: [...headers, ["cookie", cookie]] });
       expect(answer.status).toBe(200);
       expect(answer.seen["x-taskgate-user"]).toBe("corp/Zo%C3%AB%2C%2050%25");
     });
@@ -232,6 +235,7 @@ describe("login through an Envoy that verifies sessions itself", () => {
       403,
     ],
     ["a post that does not say where it comes from", { method: "POST" }, 403],
+    ["a post of a page at another port", { method: "POST", headers: [["origin", "http://nb.localhost"]] }, 403],
     [
       "a WebSocket of another site",
       {

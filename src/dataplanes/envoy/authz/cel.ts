@@ -25,6 +25,11 @@ export function ofDecision(key: string): Expression {
   return at(at(field(name("metadata"), "filter_metadata"), "envoy.filters.http.ext_authz"), key);
 }
 
+/** A field of the request; false where it is not there. */
+export function ofRequest(header: string): Expression {
+  return at(field(name("request"), "headers"), header);
+}
+
 export function equals(one: Expression, other: Expression): Expression {
   return call("_==_", one, other);
 }

@@ -1,7 +1,7 @@
 import { ID_HEADER } from "../../route-index.ts";
 import { pack } from "../proto/kit.ts";
 import { HttpRbac, type Permission, type Policy } from "../proto/tables/rbac.ts";
-import { and, CLAIMS, claim, equals, type Expression, is, isAhead, ofService } from "./cel.ts";
+import { and, CLAIMS, claim, equals, type Expression, is, isAhead, ofRequest, ofService } from "./cel.ts";
 import { KEY, MODE } from "./service-metadata.ts";
 
 /** What is void although its signature is good. Times are epoch ms. */
@@ -32,6 +32,7 @@ export const DUE = "b-due";
  *
  * - `a-session`: by a session that is of this very route and its rules of today, and not yet to be renewed
  * - `b-due`: the same, and it is
+ * - each once more (`-page`) for what a page of the service itself sends, by its `Origin`
  * - `c-public`: nobody has to say who they are, and nobody does
  * - `d-self`: the service itself asks who comes
  *
@@ -46,11 +47,17 @@ export function passFilter(judged: Judged): object {
   const sameOrigin = says("sec-fetch-site", { exact: "same-origin" });
   // Also of requests that change nothing: what pages elsewhere may read of an answer, the gate says.
   const anonymous = all(usual, any(not(has("origin")), sameOrigin), not(says("cookie", OWN_COOKIE)));
-  const steady = all(usual, any(harmless(), sameOrigin), ...notRevoked(judged.revoked));
+  const valid = notRevoked(judged.revoked);
+  const steady = all(usual, any(harmless(), sameOrigin), ...valid);
+  // Browsers that say nothing more of a WebSocket, or at all.
+  const fromPage = all(usual, has("origin"), not(has("sec-fetch-site")), ...valid);
+  const ofOwnPage = equals(ofRequest("origin"), ofService(KEY.origin));
   const ofRoute = equals(claim("fp"), ofService(KEY.fingerprint));
   const policies: readonly Pass[] = [
     { name: "a-session", permission: steady, condition: and(ofRoute, isAhead(claim("rnw"))) },
+    { name: "a-session-page", permission: fromPage, condition: and(ofRoute, ofOwnPage, isAhead(claim("rnw"))) },
     { name: DUE, permission: steady, condition: and(ofRoute, isAhead(claim("per"))) },
+    { name: `${DUE}-page`, permission: fromPage, condition: and(ofRoute, ofOwnPage, isAhead(claim("per"))) },
     { name: "c-public", permission: anonymous, condition: is(ofService(KEY.mode), MODE.public) },
     { name: "d-self", permission: anonymous, condition: is(ofService(KEY.mode), MODE.self) },
   ];

@@ -1,10 +1,12 @@
-import { fingerprintOf, isSelfEvident, type Decision, type Route, type Site } from "../../../model/index.ts";
+import { fingerprintOf, isSelfEvident, originOf, type Decision, type Route, type Site } from "../../../model/index.ts";
 import { isSticky, stickyCookie } from "../../sticky-cookie.ts";
 
 /** What a cluster says of its service, in the namespace `taskgate` of its metadata, by these keys. Texts throughout. */
 export const KEY = Object.freeze({
   /** `fingerprintOf` its route: a session that names it may pass. */
   fingerprint: "fp",
+  /** As browsers say it of its own pages. */
+  origin: "origin",
   /** One of `MODE`, where nobody has to say who they are. */
   mode: "mode",
   /** `app`: no `Authorization` without a token of this gate is the gate's affair. */
@@ -44,7 +46,7 @@ export function serviceMetadata(deps: ServiceMetadataDeps, route: Route): Readon
   const frame = deps.frameOf(route);
   const isApps = policy.authorization === "app" || (policy.authorization === undefined && !deps.foreignAuthorization);
   return {
-    ...(isSelfEvident(route) && { [KEY.fingerprint]: fingerprintOf(route) }),
+    ...sessionMetadata(deps.site, route),
     ...(mode !== null && { [KEY.mode]: mode }),
     ...(isApps && { [KEY.authorization]: "app" }),
     ...frameMetadata(frame),
@@ -53,6 +55,12 @@ export function serviceMetadata(deps: ServiceMetadataDeps, route: Route): Readon
     ...(policy.rewriteHost === true && { [KEY.rewritesHost]: "yes" }),
     ...(policy.unheld === "close" && { [KEY.unheld]: UNHELD_CLOSE }),
   };
+}
+
+/** What sessions are held against. */
+function sessionMetadata(site: Site, route: Route): Readonly<Record<string, string>> {
+  if (!isSelfEvident(route) || route.match.by !== "host") return {};
+  return { [KEY.fingerprint]: fingerprintOf(route), [KEY.origin]: originOf(site, route.match.host) };
 }
 
 /** The same of who may frame, for answers to a request that the gate decided about. */
