@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Problem } from "../../../model/index.ts";
+import { GatewayError, type Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { pause } from "../../../platform/pause.ts";
@@ -63,6 +63,8 @@ export class LocalEnvoy implements AsyncDisposable {
   #startedAt = 0;
   #backoffMs = FIRST_BACKOFF_MS;
   #problem: Problem | null = null;
+  /** One at a time starts another process. */
+  #starting: Promise<void> = Promise.resolve();
   #logTimer: Disposable | null = null;
 
   constructor(deps: LocalEnvoyDeps) {
@@ -93,16 +95,20 @@ export class LocalEnvoy implements AsyncDisposable {
     const left = record !== null && isAlive(record) ? record : null;
     writeBootstrap(files.bootstrap, bootstrap);
     if (left === null) await this.#startAlone();
-    else if (left.digest === this.#digest) this.#takeOver(left);
     else {
       this.#takeOver(left);
-      await this.restart();
+      if (left.digest === this.#digest) this.#record();
+      else await this.#replace();
     }
     this.#lookAtLog();
   }
 
   /** Another process takes over the port from the present one; no connection is refused, and open ones get `graceMs`. */
-  async restart(): Promise<void> {
+  restart(): Promise<void> {
+    return this.#next(() => this.#replace());
+  }
+
+  async #replace(): Promise<void> {
     const old = this.#process;
     if (old === null) return;
     try {
@@ -139,6 +145,7 @@ export class LocalEnvoy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     this.#logTimer?.[Symbol.dispose]();
+    await this.#starting.catch(() => undefined);
     const all = [...this.#former, ...(this.#process === null ? [] : [this.#process])];
     this.#process = null;
     await Promise.all(all.map(end));
@@ -151,6 +158,12 @@ export class LocalEnvoy implements AsyncDisposable {
     this.#former = former.map((each) => findProcess(each.pid, each.start));
     this.#watch(findProcess(pid, start));
     this.#deps.logger.info({ pid }, "took over the Envoy of an earlier gate");
+  }
+
+  /** Does it after what was begun before. */
+  #next(work: () => Promise<void>): Promise<void> {
+    this.#starting = this.#starting.catch(() => undefined).then(work);
+    return this.#starting;
   }
 
   async #startAlone(): Promise<void> {
@@ -203,20 +216,21 @@ export class LocalEnvoy implements AsyncDisposable {
       await pause(clock, POLL_MS, this.#stopping.signal);
       this.#stopping.signal.throwIfAborted();
     }
-    throw new Error(`Envoy did not start: ${lastComplaints(files.log)}`);
+    throw new GatewayError("unavailable", `Envoy did not start: ${lastComplaints(files.log)}`);
   }
 
   #watch(process: EnvoyProcess): void {
     this.#process = process;
     this.#startedAt = this.#deps.clock.now();
     void process.ended.then(() => {
-      if (this.#process === process && !this.#stopping.signal.aborted) void this.#revive();
+      if (!this.#stopping.signal.aborted) void this.#next(() => this.#revive(process));
     });
   }
 
   /** Name of the loop: reviving Envoy. Ends when one runs, or when disposed of. */
-  async #revive(): Promise<void> {
+  async #revive(ended: EnvoyProcess): Promise<void> {
     const { files, clock, logger } = this.#deps;
+    if (this.#process !== ended) return; // another one serves already
     this.#process = null;
     if (clock.now() - this.#startedAt > WELL_MS) this.#backoffMs = FIRST_BACKOFF_MS;
     logger.error({ said: lastComplaints(files.log) }, "Envoy ended by itself");
