@@ -14,11 +14,12 @@ import type { Row, Suite, SuiteOptions } from "./suite.ts";
 import { benchTable } from "./table.ts";
 import { benchTcp } from "./tcp.ts";
 import { benchWs } from "./ws.ts";
+import { benchXds } from "./xds.ts";
 
 const SUITES: Readonly<Record<string, Suite>> = {
   ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
   ...{ connections: benchConnections, "envoy-login": benchEnvoyLogin },
-  ...{ start: benchStart, table: benchTable },
+  ...{ start: benchStart, table: benchTable, xds: benchXds },
 };
 
 const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]

@@ -1,0 +1,179 @@
+import { createTableState } from "../../src/core/create-table-state.ts";
+import { AccessLogConfig, LimitsConfig } from "../../src/config/schema.ts";
+import type { LocalEnvoy } from "../../src/dataplanes/envoy/local/local-envoy.ts";
+import { type CertificateSource, type EnvoyPlane, startEnvoyPlane } from "../../src/dataplanes/envoy/plane.ts";
+import { NOBODY_VERIFIED } from "../../src/dataplanes/envoy/testing/start-envoy-plane.ts";
+import { selfSigned } from "../../src/dataplanes/testing/self-signed.ts";
+import { TestGatekeeper } from "../../src/dataplanes/testing/test-gatekeeper.ts";
+import type { Task } from "../../src/model/index.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { garbageCollector } from "../../src/platform/garbage-collector.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+
+/**
+ * A process that is a gate as far as Envoys are told of its services: the table, made of tasks by the core, and the Envoy plane. It does what
+ * its parent says (`Order`), and says how long it took (`Done`).
+ */
+export interface GateSetting {
+  readonly services: number;
+  /** Port that Envoys listen at. */
+  readonly listen: number;
+  /** Sockets that they dial. */
+  readonly control: string;
+  readonly gate: string;
+  /** Two backends on loopback: services lead to the first one. */
+  readonly backends: readonly [number, number];
+}
+
+export type Order =
+  | { readonly do: "start"; readonly setting: GateSetting }
+  /** Service of that number leads to that backend; it is new, or was there. */
+  | { readonly do: "set"; readonly number: number; readonly backend: number }
+  | { readonly do: "remove"; readonly number: number }
+  | { readonly do: "certificate" }
+  /** Processor time. */
+  | { readonly do: "read" }
+  /** Memory, after garbage was collected, too. */
+  | { readonly do: "look" };
+
+export interface Done {
+  /** When it began, ms of `performance.timeOrigin + performance.now()`. */
+  readonly at: number;
+  /** What it took, before anything else could be done. */
+  readonly ms: number;
+  /** Processor time so far, ms. */
+  readonly cpuMs: number;
+  /** Of the whole process, after garbage was collected: of `start` and `look` alone. */
+  readonly residentMiB?: number;
+}
+
+const DOMAIN = "localhost";
+
+/** Of a service's upstream, in the table. */
+export const upstreamOf = (number: number): string => `local/job-${number}/web`;
+
+function taskOf(number: number, port: number): Task {
+  return {
+    ...{ id: `job-${number}`, name: `job-${number}`, kind: "notebook", namespace: `team-${number % 40}` },
+    owner: { realm: "main", name: `user-${number % 500}` },
+    ...{ labels: { team: `team-${number % 40}` }, state: "running", startedAt: 1_760_000_000_000 + number },
+    services: [{ name: "web", protocol: "http", guard: "gate", exposures: [], policy: {} }],
+    endpoints: { web: [{ address: { ip: "127.0.0.1", port }, replica: "0", weight: 1, health: "healthy" }] },
+    access: { grants: [], anyone: "public" },
+  };
+}
+
+class RenewedCertificate implements CertificateSource {
+  certificates = [make()];
+  readonly problems = [];
+  #call: () => void = () => undefined;
+
+  follow(): void {
+    // It is for all hosts, whatever comes.
+  }
+
+  onChange(call: () => void): void {
+    this.#call = call;
+  }
+
+  renew(): void {
+    this.certificates = [make()];
+    this.#call();
+  }
+}
+
+function make() {
+  const { certificate, key } = selfSigned([DOMAIN, `*.${DOMAIN}`]);
+  return { names: [DOMAIN, `*.${DOMAIN}`], chain: certificate, key };
+}
+
+/** The parent starts Envoys itself. */
+const ELSEWHERE = {
+  problems: [],
+  start: () => Promise.resolve(),
+  ask: () => Promise.reject(new Error("nobody is there to be asked")),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+} as unknown as LocalEnvoy;
+
+class BenchGate {
+  readonly #certificate = new RenewedCertificate();
+  readonly #state = createTableState(
+    {
+      ...{ domain: DOMAIN, gateHost: `taskgate.${DOMAIN}`, pathHost: `paths.${DOMAIN}`, listener: "main" },
+      ...{ tcp: { ports: { from: 20_000, to: 20_010 }, services: {} }, ceiling: "public", epoch: "bench" },
+    },
+    [],
+  );
+  #setting: GateSetting | null = null;
+  #plane: EnvoyPlane | null = null;
+
+  async start(setting: GateSetting): Promise<void> {
+    this.#setting = setting;
+    const host = "127.0.0.1";
+    const listen = { ip: host, port: setting.listen };
+    this.#plane = await startEnvoyPlane({
+      site: {
+        ...{ domain: DOMAIN, gateHost: `taskgate.${DOMAIN}`, pathHost: `paths.${DOMAIN}` },
+        ...{ secure: true, port: setting.listen, dial: host },
+      },
+      ...{ gatekeeper: new TestGatekeeper(), explain: () => Promise.reject(new Error("nobody asks")) },
+      ...{ listener: "main", secret: "secret of a bench", limits: LimitsConfig.parse({}), proxiesFrom: [] },
+      ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
+      dialRules: { loopback: ["local"], ownPorts: new Set([setting.listen]) },
+      certificates: this.#certificate,
+      local: { listen, controlSocket: setting.control, gateSocket: setting.gate, create: () => ELSEWHERE },
+      ...{ fleets: [], remote: null },
+      ...{ apiSocket: "/nowhere", verification: NOBODY_VERIFIED, isAdmin: () => false },
+    });
+    this.#state.addSource("local");
+    const tasks = Array.from({ length: setting.services }, (_, number) => taskOf(number, setting.backends[0]));
+    this.#state.update("local", { kind: "whole", tasks, problems: [] });
+    this.#publish();
+    this.#plane.settled();
+  }
+
+  set(number: number, backend: number): void {
+    const task = taskOf(number, this.#setting?.backends[backend] ?? 0);
+    this.#state.update("local", { kind: "change", set: [task], removed: [], problems: [] });
+    this.#publish();
+  }
+
+  remove(number: number): void {
+    this.#state.update("local", { kind: "change", set: [], removed: [`job-${number}`], problems: [] });
+    this.#publish();
+  }
+
+  renewCertificate(): void {
+    this.#certificate.renew();
+  }
+
+  #publish(): void {
+    const built = this.#state.build(Date.now());
+    if (built !== null) this.#plane?.apply(this.#state.table, built.diff);
+  }
+}
+
+const gate = new BenchGate();
+const collectGarbage = garbageCollector();
+
+async function obey(order: Order): Promise<Done> {
+  const began = performance.now();
+  if (order.do === "start") await gate.start(order.setting);
+  else if (order.do === "set") gate.set(order.number, order.backend);
+  else if (order.do === "remove") gate.remove(order.number);
+  else if (order.do === "certificate") gate.renewCertificate();
+  const ms = performance.now() - began;
+  const { user, system } = process.cpuUsage();
+  const done = { at: performance.timeOrigin + began, ms, cpuMs: (user + system) / 1000 };
+  if (order.do !== "start" && order.do !== "look") return done; // collecting takes long
+  collectGarbage();
+  collectGarbage();
+  return { ...done, residentMiB: process.memoryUsage().rss / 1024 / 1024 };
+}
+
+if (process.send !== undefined) {
+  process.on("disconnect", () => process.exit());
+  process.on("message", (order: Order) => {
+    void obey(order).then((done) => process.send?.(done));
+  });
+}
