@@ -2,7 +2,7 @@ import type { Address, Route } from "../../../model/index.ts";
 import { Cluster } from "../proto/tables/cluster.ts";
 import { clusterName, clusterOfId, hasCluster, routeIdOf } from "./cluster-name.ts";
 import { translateCluster } from "./cluster.ts";
-import type { BookDeps, Turn } from "./translator.ts";
+import type { BookDeps, Turn } from "./turn.ts";
 import { namesAddresses } from "./upstream-socket.ts";
 import { usableEndpoints } from "./usable-endpoints.ts";
 

@@ -2,7 +2,7 @@ import { isGateService, type Endpoint, type Route, type Upstream } from "../../.
 import { LOCAL_FLEET } from "../names.ts";
 import { ClusterLoadAssignment } from "../proto/tables/endpoint.ts";
 import { assignmentName, translateAssignment } from "./load-assignment.ts";
-import type { BookDeps, Turn } from "./translator.ts";
+import type { BookDeps, Turn } from "./turn.ts";
 import { usableEndpoints } from "./usable-endpoints.ts";
 
 interface OfReplica {

@@ -5,7 +5,7 @@ import { BUFFER_BYTES } from "./envoy-json.ts";
 import { addressOf } from "./listener.ts";
 import { tcpProxy } from "./raw-filters.ts";
 import type { FleetSettings } from "./settings.ts";
-import type { BookDeps, Turn } from "./translator.ts";
+import type { BookDeps, Turn } from "./turn.ts";
 
 const PREFIX = "port ";
 

@@ -6,7 +6,7 @@ import { seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
 import { connectRoute, repeatable, routeAction, ROUTES, routesTo, translateRoutes } from "./route-configuration.ts";
 import { STICKY_FILTER, stickyReaderConfig } from "./sticky-subsets.ts";
-import type { BookDeps, Turn } from "./translator.ts";
+import type { BookDeps, Turn } from "./turn.ts";
 
 /** Subject of what is nobody's service. */
 const ENVOY = "envoy";

@@ -15,25 +15,9 @@ import { PortBook } from "./port-book.ts";
 import { ProblemList } from "./problem-list.ts";
 import { RouteBook } from "./route-book.ts";
 import type { TranslateSettings } from "./settings.ts";
+import type { BookDeps, Turn } from "./turn.ts";
 import { tunnelTarget } from "./tunnel-target.ts";
 import { AUTHORITIES, authoritiesSecret } from "./upstream-socket.ts";
-import type { UsableRules } from "./usable-endpoints.ts";
-
-/** One call of `translate`. */
-export interface Turn {
-  readonly table: RouteTable;
-  readonly changes: ChangeList;
-  readonly rules: UsableRules;
-  /** Whose assignments are to be made anew. */
-  readonly upstreams: Set<string>;
-}
-
-/** What all books need. */
-export interface BookDeps {
-  readonly settings: TranslateSettings;
-  readonly fleets: Fleets;
-  readonly problems: ProblemList;
-}
 
 /** Subject of what is nobody's service. */
 const ENVOY = "envoy";
