@@ -1,8 +1,6 @@
 import { parseHost } from "../parse-host.ts";
 import { valuesOf, type Fields } from "./exchange.ts";
 
-export { parseHost };
-
 export type Target =
   | { readonly ok: true; readonly host: string; readonly path: string }
   | { readonly ok: false; readonly message: string };

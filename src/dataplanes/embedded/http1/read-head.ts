@@ -1,5 +1,5 @@
 import type { Framing } from "../exchange.ts";
-import { parseHost } from "../request-head.ts";
+import { parseHost } from "../../parse-host.ts";
 import { METHODS } from "./names.ts";
 import { type HeadBounds, type HeadFields, hasControl, lineEnd, readFields, Refusal } from "./head-fields.ts";
 

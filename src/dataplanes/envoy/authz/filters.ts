@@ -13,7 +13,7 @@ import {
 } from "../proto/tables/http-filters.ts";
 import { JwtAuthentication } from "../proto/tables/jwt-authn.ts";
 import { HttpRbac } from "../proto/tables/rbac.ts";
-import { FilterConfig, type HeaderMutationRule } from "../proto/tables/route.ts";
+import type { HeaderMutationRule } from "../proto/tables/route.ts";
 import { MetadataInputMatcher, type StringMatcher } from "../proto/tables/matcher.ts";
 import { DynamicMetadataInput, type FieldMatcher, type Predicate } from "../proto/tables/xds-matcher.ts";
 import { allOf, answerHeader, anyOf, not, pattern } from "../watch/predicates.ts";
@@ -60,12 +60,6 @@ export function httpFilters(settings: FilterSettings): object[] {
     ...jobFilters(),
     ...answerFilters(settings),
   ];
-}
-
-/** Overrides for the virtual host of the gate's own host: its service gets the credentials that were sent, and asks by itself who comes. */
-export function gateHostFilters(): Record<string, Any> {
-  const off = pack(FilterConfig, { disabled: true });
-  return Object.fromEntries([FILTER.session, FILTER.pass, FILTER.ask].map((name) => [name, off]));
 }
 
 const ANY = pattern(".*");
