@@ -74,7 +74,7 @@ export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, 
 };
 
 /** The gate is asked about everybody. */
-const NOBODY_VERIFIED: EnvoyPlaneDeps["verification"] = {
+export const NOBODY_VERIFIED: EnvoyPlaneDeps["verification"] = {
   cookie: "taskgate-session",
   credentialFields: [],
   foreignAuthorization: false,
