@@ -64,6 +64,7 @@ describe("a gate with an Envoy of its own", () => {
     const { port, gateHost } = gate.file();
     const version = await gate.ask(gateHost, "/.taskgate/api/v1/version");
     expect((JSON.parse(version.body) as VersionView).dataPlane).toBe("envoy");
+    expect(await gate.json("version")).toMatchObject({ gate: { dataPlane: "envoy" } });
     expect((await gate.ask(gateHost, "/.taskgate/", { anonymous: true })).body).toContain("<!doctype html>");
     expect(await hello()).toBe(200);
     expect((await gate.ask("hello.localhost", "/", { anonymous: true })).status).toBe(401);

@@ -120,7 +120,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   seen.culling = scope.use(await startCulling({ config, leadership, directory, state, control, auth, store, ...base }));
   await keepOwnerToken(home, auth, owner);
-  const file = gateFile(site, { address: port.address, admin, certificate: port.trustFile(site.gateHost) });
+  const file = gateFile(config, site, { address: port.address, admin, certificate: port.trustFile(site.gateHost) });
   scope.use(announce(home, file, logger));
   const renew = replace === null ? null : () => replace(clock.now() + config.workerGrace);
   return running({ file, plane, clock, renew, loginLink: () => auth.login.link(owner) }, scope.move());
@@ -251,6 +251,7 @@ function tellWhileLeading(
 }
 
 function gateFile(
+  { dataPlane }: Config,
   site: Site,
   parts: {
     readonly address: string;
@@ -270,6 +271,7 @@ function gateFile(
     address: parts.address,
     port: site.port,
     adminAddress: parts.admin?.address ?? null,
+    ...(dataPlane === "embedded" ? {} : { dataPlane }),
   };
 }
 

@@ -124,6 +124,8 @@ export interface GateFile {
   readonly address: string;
   readonly port: number;
   readonly adminAddress: string | null;
+  /** What moves its bytes, where that is not the gate itself. */
+  readonly dataPlane?: string;
 }
 
 /** By hand and not by a schema: every call of the command line reads it, and loading the schemas' library is half of such a call. */
@@ -139,6 +141,7 @@ const GATE_FILE_TYPES = {
   address: ["string"],
   port: ["number"],
   adminAddress: ["string", "object"],
+  dataPlane: ["string", "undefined"],
 } as const satisfies Record<keyof GateFile, readonly string[]>;
 
 /** null: none there, or not readable as one. What a newer gate says beside is no reason to see no gate. */
