@@ -1,5 +1,5 @@
 import { createTableState } from "../../src/core/create-table-state.ts";
-import { AccessLogConfig, LimitsConfig } from "../../src/config/schema.ts";
+import { AccessLogConfig, LimitsConfig, TracingConfig } from "../../src/config/schema.ts";
 import type { LocalEnvoy } from "../../src/dataplanes/envoy/local/local-envoy.ts";
 import { type CertificateSource, type EnvoyPlane, startEnvoyPlane } from "../../src/dataplanes/envoy/plane.ts";
 import { NOBODY_VERIFIED } from "../../src/dataplanes/envoy/testing/start-envoy-plane.ts";
@@ -119,6 +119,7 @@ class BenchGate {
       ...{ gatekeeper: new TestGatekeeper(), explain: () => Promise.reject(new Error("nobody asks")) },
       ...{ listener: "main", secret: "secret of a bench", limits: LimitsConfig.parse({}), proxiesFrom: [] },
       ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
+      tracing: TracingConfig.parse({}),
       dialRules: { loopback: ["local"], ownPorts: new Set([setting.listen]) },
       certificates: this.#certificate,
       local: { listen, controlSocket: setting.control, gateSocket: setting.gate, create: () => ELSEWHERE },

@@ -38,7 +38,7 @@ type Address = LocalFleet["listen"];
  */
 export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
   const { config, home, authority, listener, clock, logger } = deps;
-  const { envoy, listen, limits, requestId, accessLog } = config;
+  const { envoy, listen, limits, requestId, accessLog, tracing } = config;
   await using scope = new AsyncDisposableStack();
   const certificates = scope.adopt(
     await startEnvoyCertificates({ tls: listen.tls, authority, clock, logger }),
@@ -54,7 +54,7 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
     trustFile: (host) => certificates?.trustFile(host),
     async serve({ site, dialRules, secret, auth, explain, isAdmin }) {
       const plane = await startEnvoyPlane({
-        ...{ site, limits, secret, listener, dialRules, requestId, accessLog, certificates, local, remote },
+        ...{ site, limits, secret, listener, dialRules, requestId, accessLog, tracing, certificates, local, remote },
         ...{ explain, isAdmin, clock, logger, apiSocket: home.apiSocket },
         ...{ gatekeeper: auth.gatekeeper, verification: auth.verification },
         proxiesFrom: listen.proxyProtocol.from,

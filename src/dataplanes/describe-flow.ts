@@ -9,7 +9,7 @@ export interface LoggedFlow {
   /** null: it speaks no HTTP. */
   readonly asked: {
     readonly version: string;
-    readonly head: Pick<RequestHead, "method" | "host" | "path">;
+    readonly head: Pick<RequestHead, "method" | "host" | "path" | "secure">;
   } | null;
   readonly requestId: string;
   readonly session: Session | null;

@@ -14,7 +14,7 @@ import { TestGatekeeper } from "../../src/dataplanes/testing/test-gatekeeper.ts"
 import { silentLogger } from "../../src/platform/logger.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { envoyProgram } from "../../testbed/envoy.ts";
-import { AccessLogConfig } from "../../src/config/schema.ts";
+import { AccessLogConfig, TracingConfig } from "../../src/config/schema.ts";
 
 const TYPE = "type.googleapis.com/";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -102,6 +102,7 @@ export class WatchingGate implements AsyncDisposable {
         ...{ gatekeeper, clock: systemClock, logger: silentLogger, failures: 2 },
         accessLog: AccessLogConfig.parse(log === undefined ? { mode: "off" } : { mode: "full", file: log }),
         routeOf: (name) => envoy.led.find(({ cluster }) => cluster === name)?.route,
+        tracing: TracingConfig.parse({}),
         decided: () => undefined,
         routeOfId: () => undefined,
         sessionOf: () => null,

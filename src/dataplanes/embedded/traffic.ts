@@ -11,6 +11,7 @@ import {
 import type { Clock } from "../../platform/clock.ts";
 import { add, addTime, SLOT, type Block, type PlaneFigures, type Source } from "../figures.ts";
 import { Counters } from "../counters.ts";
+import type { FlowSpan } from "../tracer.ts";
 import type { DialFailure } from "./dial.ts";
 
 export interface TrafficDeps {
@@ -37,14 +38,6 @@ export interface Asked {
   readonly head: RequestHead;
   /** The visitor left before the exchange was whole. */
   readonly left: boolean;
-}
-
-/** A flow's part of a trace. */
-export interface FlowSpan {
-  readonly traceId: string;
-  /** What the job is told: it continues the trace from here. */
-  readonly traceparent: string;
-  end(flow: Flow): void;
 }
 
 /** What a flow tells of where it was sent. */

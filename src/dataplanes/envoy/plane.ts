@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { AccessLogConfig, LimitsConfig } from "../../config/schema.ts";
+import type { AccessLogConfig, LimitsConfig, TracingConfig } from "../../config/schema.ts";
 import {
   type Certificate,
   type Gatekeeper,
@@ -60,6 +60,7 @@ export interface EnvoyPlaneDeps {
   readonly dialRules: DialRules;
   readonly requestId: "keep" | "replace";
   readonly accessLog: AccessLogConfig;
+  readonly tracing: TracingConfig;
   /** Addresses and networks whose connections begin with a PROXY header. */
   readonly proxiesFrom: readonly string[];
   /** null: visitors speak without TLS. */
@@ -155,10 +156,10 @@ export class EnvoyPlane implements DataPlane {
 
   /** Serves Envoys, and starts the one of this machine. Throws where an address is taken, or that Envoy cannot be started. */
   async start(): Promise<void> {
-    const { local, remote, accessLog, gatekeeper, clock, logger, limits, verification } = this.#deps;
+    const { local, remote, accessLog, tracing, gatekeeper, clock, logger, limits, verification } = this.#deps;
     const watch = this.#running.use(
       await startWatch({
-        ...{ gatekeeper, clock, logger, accessLog, failures: limits.ejectAfter },
+        ...{ gatekeeper, clock, logger, accessLog, tracing, failures: limits.ejectAfter },
         routeOf: (cluster) => this.#routeOf(cluster),
         local: { ask: this.#local.ask, clusterOf: (route) => clusterName(route, this.#deps.site) },
         decided: (use) => this.#authz.decided(use),

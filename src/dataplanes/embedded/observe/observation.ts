@@ -1,11 +1,11 @@
 import type { AccessLogConfig, RequestIdConfig, TracingConfig } from "../../../config/schema.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import type { PlaneFigures } from "../../figures.ts";
-import type { Flow, FlowSpan, Observer } from "../traffic.ts";
+import { isTracestate, parseTraceparent } from "../../trace-context.ts";
+import { type FlowSpan, startTracer, type Tracer } from "../../tracer.ts";
+import type { Flow, Observer } from "../traffic.ts";
 import { openAccessLog, type AccessLog } from "../../access-log.ts";
 import { createRequestIds, parseRequestId } from "./request-id.ts";
-import { isTracestate, parseTraceparent } from "./trace-context.ts";
-import { startTracer, type Tracer } from "./tracer.ts";
 
 /** Plain values: a worker gets them by message. */
 export interface ObserveConfig {
@@ -90,6 +90,9 @@ class FlowObservation implements Observation {
   #spanOf(flow: Flow): FlowSpan | null {
     const { tracer } = this.#parts;
     if (tracer === null || flow.asked === null) return null;
-    return (flow.span ??= tracer.start(flow, parseTraceparent(flow.asked.head.header("traceparent"))));
+    return (flow.span ??= tracer.start(flow, {
+      parent: parseTraceparent(flow.asked.head.header("traceparent")),
+      startedAt: Date.now() - (performance.now() - flow.startedAt),
+    }));
   }
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { envoyProgram } from "../../../../testbed/envoy.ts";
-import { AccessLogConfig, LimitsConfig, RequestIdConfig } from "../../../config/schema.ts";
+import { AccessLogConfig, LimitsConfig, RequestIdConfig, TracingConfig } from "../../../config/schema.ts";
 import { startEnvoyCertificates } from "../../../app/envoy-certificates.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
@@ -53,6 +53,7 @@ export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, 
       dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
       requestId: RequestIdConfig.parse(observe.requestId),
       accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
+      tracing: TracingConfig.parse(observe.tracing ?? {}),
       certificates,
       local: {
         ...{ listen: { ip: address, port }, controlSocket: files.controlSocket, gateSocket: files.gateSocket },

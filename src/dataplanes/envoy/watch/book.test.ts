@@ -45,7 +45,7 @@ beforeEach(() => {
   changes = 0;
   used = [];
   book = new Book({
-    ...{ gatekeeper, tally, clock: systemClock, logger: silentLogger, accessLog: null },
+    ...{ gatekeeper, tally, clock: systemClock, logger: silentLogger, teller: { over: () => undefined } },
     who: new WhoCame({
       decided: (use) => decided.get(use),
       routeOfId: (id) => (id === route.id ? route : undefined),

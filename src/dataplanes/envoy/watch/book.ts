@@ -1,11 +1,11 @@
 import type { Gatekeeper, OpenUse, Route, TableDiff } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
-import type { AccessLog } from "../../access-log.ts";
 import { type Came, EnvoyFlow } from "./envoy-flow.ts";
 import type { Facts } from "./facts.ts";
 import { PERIOD_MS, TAGS } from "./loggers.ts";
 import type { Tally } from "./tally.ts";
+import type { Teller } from "./teller.ts";
 import { claimsIn, type WhoCame } from "./who-came.ts";
 
 /** An entry for what a held stream was about comes this much later, at most: after it, the stream is over as far as it was known. */
@@ -26,8 +26,7 @@ export interface BookDeps {
   readonly who: WhoCame;
   /** Of the route that a cluster is of; undefined: there is none, or none any more. */
   readonly routeOf: (cluster: string) => Route | undefined;
-  /** null: none is kept. */
-  readonly accessLog: AccessLog | null;
+  readonly teller: Pick<Teller, "over">;
   readonly used: (service: string, at: number) => void;
   /** Other connections are unheld than before. */
   readonly changed: () => void;
@@ -148,7 +147,7 @@ export class Book implements Disposable {
     const { route } = came;
     const flow = new EnvoyFlow(came);
     flow.tell(facts);
-    const { accessLog, gatekeeper, tally, used } = this.#deps;
+    const { gatekeeper, tally, teller, used } = this.#deps;
     if (route !== null && wasLetIn(facts)) {
       tally.opened(flow, route.service);
       const record = gatekeeper.opened(flow, route, () => undefined);
@@ -161,7 +160,7 @@ export class Book implements Disposable {
       if (!facts.told && facts.code !== null) gatekeeper.refused(flow, route);
       tally.answered(flow, null);
     }
-    if (accessLog?.wants(flow) === true) accessLog.write(flow, null);
+    teller.over(flow);
   }
 
   #enter(key: string, came: Came & { readonly route: Route }, hold: Hold | null): Open {
@@ -195,7 +194,7 @@ export class Book implements Disposable {
 
   #leave(open: Open): void {
     const { key, flow, route, record, hold, ending } = open;
-    const { accessLog, clock, tally, used } = this.#deps;
+    const { clock, tally, teller, used } = this.#deps;
     this.#open.delete(key);
     const siblings = this.#byRoute.get(route.id);
     siblings?.delete(open);
@@ -204,7 +203,7 @@ export class Book implements Disposable {
     tally.closed(flow, route.service);
     used(route.service, clock.now());
     record.closed();
-    if (accessLog?.wants(flow) === true) accessLog.write(flow, null);
+    teller.over(flow);
     if (hold === null && !ending && flow.asked !== null) this.#deps.changed();
   }
 

@@ -25,6 +25,7 @@ export const ATTRIBUTES = Object.freeze({
   protocol: "request.protocol",
   contentType: "request.headers['content-type']",
   upgrade: "request.headers['upgrade']",
+  traceparent: "request.headers['traceparent']",
 });
 
 /** A gate that takes longer holds nothing back: the request goes on, and is not held. */

@@ -140,9 +140,19 @@ function shownIn(metadata: Readonly<Record<string, Struct>>) {
   return { tags, claims: () => claims };
 }
 
+const HEADERS = Object.freeze({
+  upgrade: "upgrade",
+  "content-type": "contentType",
+  traceparent: "traceparent",
+} as const);
+
 function headersOf(said: Struct): Readonly<Record<string, string>> {
-  const [upgrade, contentType] = [textOf(said[ATTRIBUTES.upgrade]), textOf(said[ATTRIBUTES.contentType])];
-  return { ...(upgrade && { upgrade }), ...(contentType && { "content-type": contentType }) };
+  const headers: Record<string, string> = {};
+  for (const [header, name] of Object.entries(HEADERS)) {
+    const text = textOf(said[ATTRIBUTES[name]]);
+    if (text !== undefined) headers[header] = text;
+  }
+  return headers;
 }
 
 function isObject(value: Json | undefined): value is Struct {

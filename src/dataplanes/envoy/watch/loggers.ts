@@ -36,8 +36,8 @@ export const TAGS = Object.freeze({
   connect: "t",
 });
 
-/** Headers by which it is seen what kind of request it was, . */
-export const REQUEST_HEADERS = Object.freeze([":method", "upgrade", "content-type"]);
+/** Headers by which it is seen what kind of request it was, and of which trace, . */
+export const REQUEST_HEADERS = Object.freeze([":method", "upgrade", "content-type", "traceparent"]);
 /** Of the gate's own answers: why. */
 export const CODE_HEADER = "x-taskgate-error";
 

@@ -1,9 +1,6 @@
-import type { AccessLogConfig } from "../../../config/schema.ts";
 import type { Gatekeeper, Problem, Route, TableDiff } from "../../../model/index.ts";
 import { addressText } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
-import type { Logger } from "../../../platform/logger.ts";
-import { openAccessLog } from "../../access-log.ts";
 import type { PlaneFigures } from "../../figures.ts";
 import type { GrpcService } from "../grpc-server.ts";
 import { Book } from "./book.ts";
@@ -12,13 +9,12 @@ import { EndpointHealth } from "./endpoint-health.ts";
 import { holdService } from "./hold-service.ts";
 import { logService } from "./log-service.ts";
 import { Tally } from "./tally.ts";
+import { startTeller, type TellerDeps } from "./teller.ts";
 import { WhoCame, type WhoCameDeps } from "./who-came.ts";
 
-export interface WatchDeps extends WhoCameDeps {
+export interface WatchDeps extends WhoCameDeps, TellerDeps {
   readonly gatekeeper: Pick<Gatekeeper, "opened" | "refused">;
   readonly clock: Clock;
-  readonly logger: Logger;
-  readonly accessLog: AccessLogConfig;
   /** Failures in a row after which an endpoint is taken for unhealthy. */
   readonly failures: number;
   /** Of the route that a cluster is of; undefined: there is none, or none any more. */
@@ -55,8 +51,7 @@ export interface Watch extends AsyncDisposable {
 export async function startWatch(deps: WatchDeps): Promise<Watch> {
   const { clock, gatekeeper, logger, routeOf, changed } = deps;
   await using scope = new AsyncDisposableStack();
-  const { accessLog: config } = deps;
-  const accessLog = config.mode === "off" ? null : scope.use(await openAccessLog(config, { logger, rotates: true }));
+  const teller = scope.use(await startTeller(deps));
   const lastUsed = new Map<string, number>();
   const tally = new Tally();
   const who = new WhoCame(deps);
@@ -70,7 +65,7 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
     lastUsed.set(service, at);
     deps.used();
   };
-  const book = scope.use(new Book({ gatekeeper, clock, logger, tally, who, routeOf, accessLog, used, changed }));
+  const book = scope.use(new Book({ gatekeeper, clock, logger, tally, who, routeOf, teller, used, changed }));
   const services = [holdService({ book, clock, routeOf, who }), logService({ book, health, tally, routeOf })];
   const end = scope.move();
   const routes = new ServiceRoutes();
@@ -88,7 +83,7 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
       for (const upstream of diff.endpoints.removed) health.keep(upstream, new Set());
     },
     get figures() {
-      return tally.figures({ logLines: accessLog?.dropped ?? 0, spans: 0 });
+      return tally.figures(teller.dropped);
     },
     get endpoints() {
       return health.verdicts;

@@ -1,18 +1,32 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type * as Api from "@opentelemetry/api";
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base";
-import type { TracingConfig } from "../../../config/schema.ts";
-import { GatewayError } from "../../../model/index.ts";
-import { ownVersion } from "../../../platform/package-info.ts";
-import type { Logger } from "../../../platform/logger.ts";
-import type { Flow, FlowSpan } from "../traffic.ts";
+import type { TracingConfig } from "../config/schema.ts";
+import { GatewayError } from "../model/index.ts";
+import { ownVersion } from "../platform/package-info.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { LoggedFlow } from "./describe-flow.ts";
 import { spanAttributes, spanName } from "./span-attributes.ts";
 import { formatTraceparent, type TraceParent } from "./trace-context.ts";
+
+/** A flow's part of a trace. */
+export interface FlowSpan {
+  readonly traceId: string;
+  /** What the job is told: it continues the trace from here. */
+  readonly traceparent: string;
+  end(flow: LoggedFlow): void;
+}
+
+export interface SpanStart {
+  readonly parent: TraceParent | null;
+  /** Epoch ms. */
+  readonly startedAt: number;
+}
 
 /** Makes one server span of each request and sends them off. Disposing sends what waits, for as long as `LAST_MS`. */
 export interface Tracer extends AsyncDisposable {
   /** Its part of the trace that `parent` is of, or of a new one. Whether it is kept is decided now; an id it has in any case. */
-  start(flow: Flow, parent: TraceParent | null): FlowSpan;
+  start(flow: Pick<LoggedFlow, "kind">, from: SpanStart): FlowSpan;
   /** Spans that could not be sent, or came faster than they were. */
   readonly dropped: number;
 }
@@ -44,7 +58,7 @@ export async function startTracer(config: TracerConfig, logger: Logger): Promise
   });
   const tracer = provider.getTracer("taskgate", ownVersion());
   return {
-    start: (flow, parent) => startSpan(api, tracer, { flow, parent }),
+    start: ({ kind }, from) => startSpan(api, tracer, { kind, ...from }),
     get dropped() {
       return exporter.dropped;
     },
@@ -71,12 +85,11 @@ async function load() {
   }
 }
 
-interface Started {
-  readonly flow: Flow;
-  readonly parent: TraceParent | null;
+interface Started extends SpanStart {
+  readonly kind: LoggedFlow["kind"];
 }
 
-function startSpan(api: typeof Api, tracer: Api.Tracer, { flow, parent }: Started): FlowSpan {
+function startSpan(api: typeof Api, tracer: Api.Tracer, { kind, parent, startedAt: startTime }: Started): FlowSpan {
   const context =
     parent === null
       ? api.ROOT_CONTEXT
@@ -86,8 +99,7 @@ function startSpan(api: typeof Api, tracer: Api.Tracer, { flow, parent }: Starte
           traceFlags: parent.flags & 1,
           isRemote: true,
         });
-  const startTime = Date.now() - (performance.now() - flow.startedAt);
-  const span = tracer.startSpan(flow.kind, { kind: api.SpanKind.SERVER, startTime }, context);
+  const span = tracer.startSpan(kind, { kind: api.SpanKind.SERVER, startTime }, context);
   const { traceId, spanId, traceFlags } = span.spanContext();
   return {
     traceId,

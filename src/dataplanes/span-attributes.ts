@@ -1,22 +1,21 @@
-import type { Flow } from "../traffic.ts";
-import { pathOf, protocolOf } from "../../describe-flow.ts";
+import { type LoggedFlow, pathOf, protocolOf } from "./describe-flow.ts";
 
 /** What semantic conventions for HTTP take as a method; others are `_OTHER`, so that nobody makes up names without end. */
 const METHODS = new Set(["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]);
 
-function methodOf({ asked }: Flow): string {
+function methodOf({ asked }: LoggedFlow): string {
   const method = asked?.head.method ?? "";
   return METHODS.has(method) ? method : "_OTHER";
 }
 
 /** `METHOD SERVICE`: few enough to group by. */
-export function spanName(flow: Flow): string {
+export function spanName(flow: LoggedFlow): string {
   const method = methodOf(flow) === "_OTHER" ? "HTTP" : methodOf(flow);
   return flow.route === null ? method : `${method} ${flow.route.service}`;
 }
 
 /** By OpenTelemetry's semantic conventions for HTTP server spans (1.23 and later); what they have no word for begins with `taskgate`. */
-export function spanAttributes(flow: Flow): Record<string, string | number> {
+export function spanAttributes(flow: LoggedFlow): Record<string, string | number> {
   if (flow.asked === null) return {};
   const { head } = flow.asked;
   return {
@@ -35,7 +34,7 @@ export function spanAttributes(flow: Flow): Record<string, string | number> {
   };
 }
 
-function answered({ status, source, code, aborted }: Flow): Record<string, string | number> {
+function answered({ status, source, code, aborted }: LoggedFlow): Record<string, string | number> {
   const attributes: Record<string, string | number> = {};
   if (status !== 0) Object.assign(attributes, { "http.response.status_code": status, "taskgate.source": source });
   if (code !== null) attributes["taskgate.code"] = code;
@@ -44,7 +43,7 @@ function answered({ status, source, code, aborted }: Flow): Record<string, strin
   return attributes;
 }
 
-function led({ route, tried, tries }: Flow): Record<string, string | number> {
+function led({ route, tried, tries }: LoggedFlow): Record<string, string | number> {
   const attributes: Record<string, string | number> = {};
   if (route !== null) attributes["taskgate.service"] = route.service;
   if (tried !== null) attributes["taskgate.endpoint"] = tried.key;
