@@ -95,6 +95,8 @@ const RUNTIME = {
   "re2.max_program_size.warn_level": 1_000_000,
   // Else what is closed inside, where connections of proxies go on, is a reset outside, and takes the last bytes of its answer along.
   "envoy.reloadable_features.enable_send_rst_on_user_space_socket": false,
+  // What one connection may break off is bounded by the listener (`limits.http2Resets`); this would end it at half of five hundred.
+  "overload.premature_reset_total_stream_count": 1_000_000,
 };
 
 /** Beginnings of the names of what it keeps figures of. */

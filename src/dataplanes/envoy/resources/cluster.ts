@@ -18,6 +18,11 @@ const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions
 export const UNBOUNDED = 1_000_000_000;
 /** How long a connection that nobody uses is kept to a job: less than what common servers keep them (5 s), so that none dies under a request. */
 const KEPT_MS = 4000;
+/**
+ * Servers end a connection on which many streams are broken off (CVE-2023-44487; Node's after 1000 at once), and with it everybody's calls:
+ * so no visitor gets to break off as many on one.
+ */
+const CALLS_PER_CONNECTION = 500;
 
 /**
  * The cluster of one route. Nothing of it follows from endpoints, but for services whose certificates must name their addresses:
@@ -78,6 +83,7 @@ function protocolOptions(route: Route, settings: TranslateSettings) {
       idleTimeout: seconds(KEPT_MS),
       maxHeadersCount: limits.headerFields,
       maxResponseHeadersKb: Math.ceil(limits.headerBytes / 1024),
+      ...(protocol === "grpc" && { maxRequestsPerConnection: CALLS_PER_CONNECTION }),
       // Its first bytes name a visitor: it can serve no other.
       ...(policy.proxyProtocol !== undefined && { maxRequestsPerConnection: 1 }),
     },
