@@ -1423,7 +1423,8 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
         dispatcher: agent,
       });
       const seen = (await reply.body.json()) as { rawHeaders: string[] };
-      expect(seen.rawHeaders[seen.rawHeaders.indexOf("X-Forwarded-Proto") + 1]).toBe("https");
+      const at = seen.rawHeaders.findIndex((name) => name.toLowerCase() === "x-forwarded-proto");
+      expect(seen.rawHeaders[at + 1]).toBe("https");
       await agent.destroy();
       using client = grpcClient(rig.port, "rpc.localhost", pem.certificate);
       expect((await unary(client, "hi")).toString()).toBe("hi");

@@ -1,48 +1,22 @@
 import { once } from "node:events";
-import http2, { type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
+import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect } from "vitest";
 import type { PlaneSuite } from "./plane-test.ts";
 import { startHttpApp } from "../testing/apps.ts";
+import { startHttp2Job, type Http2Job } from "../testing/http2-job.ts";
 import { startRig, until, type Rig } from "../testing/rig.ts";
 import { byHost } from "../testing/table-builder.ts";
 
 const HOST = "rpc.localhost";
 const { NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
 
-interface Job extends AsyncDisposable {
-  readonly address: { readonly ip: string; readonly port: number };
-  readonly sessions: ReadonlySet<ServerHttp2Session>;
-}
-
-async function startJob(handle: (stream: ServerHttp2Stream, path: string) => void, streams = 100): Promise<Job> {
-  const server = http2.createServer({ settings: { maxConcurrentStreams: streams } });
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
-  });
-  server.on("stream", (stream: ServerHttp2Stream, headers) => {
-    stream.on("error", () => undefined);
-    handle(stream, headers[":path"] ?? "");
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    sessions,
-    address: { ip: "127.0.0.1", port: (server.address() as AddressInfo).port },
-    [Symbol.asyncDispose]() {
-      server.close();
-      for (const session of sessions) session.destroy();
-      return Promise.resolve();
-    },
-  };
-}
-
 /** Calls to jobs that speak HTTP/2: deadlines, early words, and the sessions that carry them. */
 export function describeGrpcSessions({ name, start, test }: PlaneSuite): void {
-  const serving = async (job: Pick<Job, "address">, options: Parameters<typeof startRig>[1] = {}): Promise<Rig> => {
+  const serving = async (
+    job: Pick<Http2Job, "address">,
+    options: Parameters<typeof startRig>[1] = {},
+  ): Promise<Rig> => {
     const rig = await startRig(start, options);
     const matches = [byHost(HOST)];
     rig.table.service({ key: "local/rpc/api", protocol: "grpc", matches, endpoints: [job.address] });
@@ -66,7 +40,7 @@ export function describeGrpcSessions({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: calls and their sessions`, () => {
     test("ends a call whose deadline passed, though the job does not, before an answer and in the midst of one", async () => {
       const codes: number[] = [];
-      await using job = await startJob((stream, path) => {
+      await using job = await startHttp2Job((stream, path) => {
         stream.once("close", () => codes.push(stream.rstCode));
         if (path === "/begun") stream.respond({ ":status": 200 }, { waitForTrailers: true });
       });
@@ -85,7 +59,7 @@ export function describeGrpcSessions({ name, start, test }: PlaneSuite): void {
 
     test("opens more sessions where one takes no more streams, up to its bound; then calls wait, and not for ever", async () => {
       const held: ServerHttp2Stream[] = [];
-      await using job = await startJob((stream) => {
+      await using job = await startHttp2Job((stream) => {
         stream.respond({ ":status": 200 });
         held.push(stream);
       }, 2);
@@ -112,7 +86,7 @@ export function describeGrpcSessions({ name, start, test }: PlaneSuite): void {
     test("asks again where a job says that it did not look, once, and else says so to the visitor", async () => {
       let refusals = 1;
       let asked = 0;
-      await using job = await startJob((stream) => {
+      await using job = await startHttp2Job((stream) => {
         asked += 1;
         if (refusals > 0) {
           refusals -= 1;
@@ -132,7 +106,7 @@ export function describeGrpcSessions({ name, start, test }: PlaneSuite): void {
     });
 
     test("passes early words on to visitors of HTTP/2, from jobs of either protocol, and trailers", async () => {
-      await using job = await startJob((stream) => {
+      await using job = await startHttp2Job((stream) => {
         stream.additionalHeaders({ ":status": 103, link: "</a.css>; rel=preload" });
         stream.respond({ ":status": 200 }, { waitForTrailers: true });
         stream.on("wantTrailers", () => stream.sendTrailers({ "x-sum": "1" }));

@@ -14,7 +14,7 @@ export type Differences = Readonly<Record<string, Difference>>;
 
 type Run = (...values: unknown[]) => unknown;
 
-/** Declares tests as vitest's own does, but for those that a plane passes in its own way. `%s` in a title stands for the values of a case. */
+/** Declares tests as vitest's own does, but for those that a plane passes in its own way. `%s`, `%i`, `%o` and `%j` in a title stand for the values of a case. */
 export interface PlaneTest {
   (title: string, run: () => unknown, timeoutMs?: number): void;
   readonly each: (typeof test)["each"];
@@ -57,5 +57,8 @@ export function planeSuite(name: string, start: StartPlane, differences: Differe
 
 function titleOf(template: string, values: readonly unknown[]): string {
   let at = 0;
-  return template.replaceAll("%s", () => String(values[at++]));
+  return template.replaceAll(/%[soji]/g, (format) => {
+    const value = values[at++];
+    return format === "%o" || format === "%j" ? JSON.stringify(value) : String(value);
+  });
 }
