@@ -12,9 +12,9 @@ import { AUTHZ_NAMESPACE, HOLD_NAMESPACE, JWT_NAMESPACE, RBAC_NAMESPACE } from "
 /** Logs, by what their entries are about. */
 export const LOGS = Object.freeze({ requests: "requests", connections: "connections", tries: "failed-tries" });
 
-/** Names the rule by which Envoy let a request pass without asking; those of sessions begin with `SESSION_POLICY`. */
+/** Names the rule by which Envoy let a request pass: by its session, also one that is due and could not be renewed, or whoever it was. */
 export const POLICY_KEY = "shadow_effective_policy_id";
-export const SESSION_POLICY = "a-";
+export const SESSION_POLICIES = /^(a-session|b-due)/;
 
 /** Tags of an entry: little texts in place of all that filters know of a request. */
 export const TAGS = Object.freeze({

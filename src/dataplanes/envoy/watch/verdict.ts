@@ -38,10 +38,12 @@ const BY_STATUS: Readonly<Record<number, string>> = Object.freeze({
 });
 
 /** Whose answer it was, and of the gate's own why. Envoy's own answers are the gate's. */
-export function codeOf({ common = {}, answer = {} }: HttpEntry): { source: Source; code: string | null } {
+export function codeOf({ common = {}, request = {}, answer = {} }: HttpEntry): { source: Source; code: string | null } {
   const { details = "", code, headers } = answer;
   const status = code?.value ?? 0;
   if (isGate(common.upstream)) return { source: "gate", code: headers?.[CODE_HEADER] ?? null };
+  // A tunnel is opened by the gate: a job behind one knows nothing of HTTP.
+  if (request.headers?.[":method"] === "CONNECT" && status === 200) return { source: "gate", code: null };
   if (isJobs(details) || status === 0) return { source: "app", code: null };
   return { source: "gate", code: ownCode(status, details, common) };
 }

@@ -23,7 +23,7 @@ test("knows a session that Envoy let pass, reading its claims once", () => {
   expect(who.session(shownBy(tags))).toBe(SESSION);
   expect(who.session(shownBy(tags))).toBe(SESSION);
   expect(read).toEqual([CLAIMS]);
-  who.session(shownBy({ ...tags, i: "1795338556" }));
+  who.session(shownBy({ ...tags, i: "1795338556", p: "b-due" }));
   expect(read).toHaveLength(2);
 });
 

@@ -3,7 +3,7 @@ import { decode } from "../proto/kit.ts";
 import { LogMetadata } from "./entry-messages.ts";
 import { CLAIMS } from "../authz/cel.ts";
 import { JWT_NAMESPACE } from "./hold-filters.ts";
-import { SESSION_POLICY, TAGS } from "./loggers.ts";
+import { SESSION_POLICIES, TAGS } from "./loggers.ts";
 
 /** What the gate decided about one request when Envoy asked. */
 export interface Decided {
@@ -44,7 +44,7 @@ export class WhoCame {
     const use = tags[TAGS.use];
     if (use !== undefined) return this.#deps.decided(use)?.session ?? null;
     // A cookie of elsewhere may verify, too: what counts is that Envoy let the request pass by it.
-    if (tags[TAGS.policy]?.startsWith(SESSION_POLICY) !== true) return null;
+    if (!SESSION_POLICIES.test(tags[TAGS.policy] ?? "")) return null;
     const key = `${tags[TAGS.session] ?? ""} ${tags[TAGS.issued] ?? ""}`;
     const known = this.#sessions.get(key);
     if (known !== undefined) return known;
