@@ -117,7 +117,8 @@ test("speaks HTTP/2 to who speaks it, and to gRPC by trailers alone", async () =
     te: "trailers",
   });
   stream.end("x");
-  const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+  const [headers, flags] = (await once(stream, "response")) as [http2.IncomingHttpHeaders, number];
+  expect(flags & http2.constants.NGHTTP2_FLAG_END_STREAM).not.toBe(0);
   expect(headers).toMatchObject({ ":status": 200, "grpc-status": "14", "x-taskgate-error": "starting" });
   session.close();
 });

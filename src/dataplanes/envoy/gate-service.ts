@@ -7,7 +7,7 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from "node:http";
-import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { createServer as createHttp2Server, type Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import type { Identity, RequestHead, Route, Session, Site } from "../../model/index.ts";
@@ -179,7 +179,11 @@ function sayNotice(asked: Asked, answered: Answer, head: RequestHead, notice: No
   for (let at = 0; at + 1 < said.fields.length; at += 2) {
     answered.setHeader(said.fields[at] ?? "", said.fields[at + 1] ?? "");
   }
-  answered.end(head.method === "HEAD" ? "" : said.body);
+  const body = head.method === "HEAD" ? "" : said.body;
+  if (body === "" && answered instanceof Http2ServerResponse) {
+    // A status of gRPC without messages is the end of its stream (gRPC over HTTP/2, "Trailers-Only").
+    answered.stream.respond({ ...answered.getHeaders(), ":status": said.status }, { endStream: true });
+  } else answered.end(body);
   asked.resume();
 }
 

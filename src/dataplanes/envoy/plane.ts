@@ -246,6 +246,7 @@ export class EnvoyPlane implements DataPlane {
   /** Of the local Envoy alone: those elsewhere go on without a gate. */
   async drain(deadline: number): Promise<void> {
     await this.#local.drain(deadline);
+    await this.#local[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

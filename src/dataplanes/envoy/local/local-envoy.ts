@@ -142,6 +142,7 @@ export class LocalEnvoy implements AsyncDisposable {
     }
   }
 
+  /** May be called twice. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     this.#logTimer?.[Symbol.dispose]();
