@@ -1,6 +1,7 @@
 import type { Address, Route } from "../../../model/index.ts";
 import { Cluster } from "../proto/tables/cluster.ts";
 import { clusterName, clusterOfId, hasCluster, routeIdOf } from "./cluster-name.ts";
+import { unpassed } from "./passed-names.ts";
 import { translateCluster } from "./cluster.ts";
 import type { BookDeps, Turn } from "./turn.ts";
 import { namesAddresses } from "./upstream-socket.ts";
@@ -28,7 +29,9 @@ export class ClusterBook {
 
   set(route: Route, turn: Turn): void {
     const { settings, fleets } = this.#deps;
-    if (!hasCluster(route)) return this.#setNone(route.id, turn);
+    const problem = unpassed(route, settings);
+    this.#deps.problems.set(`route ${route.id}`, problem === null ? [] : [problem]);
+    if (problem !== null || !hasCluster(route)) return this.#setNone(route.id, turn);
     this.#none.delete(route.id);
     const name = clusterName(route, settings.site);
     if (route.match.by === "headers") this.#byHeaders.set(name, route.id);
@@ -40,7 +43,11 @@ export class ClusterBook {
   }
 
   remove(id: string, { changes }: Turn): void {
-    if (this.#none.delete(id)) return;
+    this.#deps.problems.set(`route ${id}`, []);
+    if (!this.#none.delete(id)) this.#removeCluster(id, { changes });
+  }
+
+  #removeCluster(id: string, { changes }: Pick<Turn, "changes">): void {
     const { settings, fleets } = this.#deps;
     const name = clusterOfId(id, settings.site);
     this.#byHeaders.delete(name);
@@ -52,7 +59,7 @@ export class ClusterBook {
 
   #setNone(id: string, turn: Turn): void {
     if (this.#none.has(id)) return;
-    this.remove(id, turn);
+    this.#removeCluster(id, turn);
     this.#none.add(id);
   }
 

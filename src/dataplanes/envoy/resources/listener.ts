@@ -7,13 +7,14 @@ import {
   type Listener,
   type ListenerFilter,
 } from "../proto/tables/listener.ts";
-import type { Matcher, OnMatch, XdsStringMatcher } from "../proto/tables/xds-matcher.ts";
+import type { Matcher } from "../proto/tables/xds-matcher.ts";
 import { connectionManager } from "./connection-manager.ts";
 import { quicSocket, tlsSocket } from "./downstream-tls.ts";
 import { BUFFER_BYTES, extension, seconds } from "./envoy-json.ts";
 import { bySource, byServerName, byTransport, chain } from "./matchers.ts";
 import { tlsNeeded } from "./notice-replies.ts";
 import { PASS_THROUGH, passThroughChain, tcpProxy } from "./raw-filters.ts";
+import { passedNames } from "./passed-names.ts";
 import type { FleetSettings, TranslateSettings } from "./settings.ts";
 
 export const MAIN = "main";
@@ -79,19 +80,12 @@ function common({ limits }: TranslateSettings): Listener {
 const TLS_INSPECTOR: ListenerFilter = extension("envoy.filters.listener.tls_inspector", TlsInspector, {});
 const PROXY_PROTOCOL: ListenerFilter = extension("envoy.filters.listener.proxy_protocol", ProxyProtocol, {});
 
-/** Whose TLS it is. Names of the gate's own are the gate's, but for those below `tls.`; without TLS of its own none is. */
+/** Whose TLS it is: see `isPassedThrough`. Without TLS of the gate's own all of it is. */
 function matcher({ certificates, site }: TranslateSettings): Matcher {
   const passed = chain(PASS_THROUGH);
   if (certificates === 0) return byTransport({ tls: passed, plain: chain("plain") });
   const ours = chain("tls");
-  const cases: { is: XdsStringMatcher; then: OnMatch }[] = [
-    { is: { suffix: `.tls.${site.domain}` }, then: passed },
-    ...[...new Set([site.domain, site.gateHost, site.pathHost])].flatMap((name) => [
-      { is: { exact: name }, then: ours },
-      { is: { suffix: `.${name}` }, then: ours },
-    ]),
-    { is: { safeRegex: { googleRe2: {}, regex: ".+" } }, then: passed },
-  ];
+  const cases = passedNames(site).map((is) => ({ is, then: passed }));
   return byTransport({ tls: { matcher: byServerName(cases, ours) }, plain: chain("plain") });
 }
 
@@ -100,7 +94,12 @@ function chains(settings: TranslateSettings): FilterChain[] {
   const http = connectionManager(settings, { http3: false });
   if (certificates === 0) return [{ name: "plain", filters: [http] }, passThroughChain(settings)];
   return [
-    { name: "tls", transportSocket: tlsSocket(certificates), filters: [http] },
+    {
+      name: "tls",
+      transportSocket: tlsSocket(certificates),
+      transportSocketConnectTimeout: seconds(settings.limits.headerTime),
+      filters: [http],
+    },
     { name: "plain", filters: [onlyTls(settings)] },
     passThroughChain(settings),
   ];
