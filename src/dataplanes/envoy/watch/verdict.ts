@@ -38,12 +38,12 @@ const BY_STATUS: Readonly<Record<number, string>> = Object.freeze({
 });
 
 /** Whose answer it was, and of the gate's own why. Envoy's own answers are the gate's. */
-export function codeOf({ common = {}, request = {}, answer = {} }: HttpEntry): { source: Source; code: string | null } {
+export function codeOf(entry: HttpEntry): { source: Source; code: string | null } {
+  const { common = {}, answer = {} } = entry;
   const { details = "", code, headers } = answer;
   const status = code?.value ?? 0;
   if (isGate(common.upstream)) return { source: "gate", code: headers?.[CODE_HEADER] ?? null };
-  // A tunnel is opened by the gate: a job behind one knows nothing of HTTP.
-  if (request.headers?.[":method"] === "CONNECT" && status === 200) return { source: "gate", code: null };
+  if (isOpenedTunnel(entry)) return { source: "gate", code: null };
   if (isJobs(details) || status === 0) return { source: "app", code: null };
   return { source: "gate", code: ownCode(status, details, common) };
 }
@@ -61,6 +61,11 @@ const BY_CHECK: Readonly<Record<number, string>> = Object.freeze({ 401: "unauthe
 /** Answered by the gate when it was asked about the request. What came of that it has told itself. */
 export function isOfCheck(details: string): boolean {
   return details.startsWith("ext_authz");
+}
+
+/** The gate opens tunnels: a job behind one knows nothing of HTTP. */
+function isOpenedTunnel({ request, answer }: HttpEntry): boolean {
+  return request?.headers?.[":method"] === "CONNECT" && answer?.code?.value === 200;
 }
 
 /** The head of the answer was the job's, whatever became of the rest. */
