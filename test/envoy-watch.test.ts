@@ -248,7 +248,7 @@ describe("what is over, through a real Envoy", () => {
       "Envoy to find the gate",
       20_000,
     );
-    const { services, answers, kinds } = gate.watch.figures;
+    const { services, answers, kinds } = await gate.watch.figures();
     const count = gate.gatekeeper.seen.length;
     expect(answers).toContainEqual(["http 200 app", count]);
     const own = services.find(([service]) => service === "local/plain/web")?.[1] ?? [];
@@ -274,13 +274,13 @@ describe("what is over, through a real Envoy", () => {
     const key = endpointKey("local/gone/web", `127.0.0.1:${String(gonePort)}`);
     for (let count = 0; count < 2; count += 1) expect((await ask(envoy.port, GONE)).status).toBe(503);
     await until(() => Promise.resolve(gate.watch.endpoints.get(key) === "unhealthy"), "it to be unhealthy", 5000);
-    const { upstreams } = gate.watch.figures;
+    const { upstreams } = await gate.watch.figures();
     expect(upstreams[SLOT.connectFailed]).toBe(2);
     expect(gate.gatekeeper.seen.at(-1)?.use).toMatchObject({ status: 503, code: "unreachable" });
     await using back = await startHttpApp((_req, res) => res.end("back"), gonePort);
     expect((await ask(envoy.port, GONE)).body).toBe("back");
     await until(() => Promise.resolve(gate.watch.endpoints.get(key) === "healthy"), "it to be well", 5000);
-    expect(histogramOf(gate.watch.figures.upstreams, SLOT.connect).sum).toBeGreaterThan(0);
+    expect(histogramOf((await gate.watch.figures()).upstreams, SLOT.connect).sum).toBeGreaterThan(0);
     expect(back.connections()).toBe(1);
   });
 });

@@ -108,6 +108,7 @@ const STATS = [
   "listener.",
   "http.",
   "tcp.",
+  "access_logs.",
   "overload.",
 ];
 

@@ -229,7 +229,7 @@ export class EnvoyPlane implements DataPlane {
 
   figures(): Promise<PlaneFigures> {
     if (this.#watch === null) throw new Error("the plane was not started");
-    return Promise.resolve(this.#watch.figures);
+    return this.#watch.figures();
   }
 
   /** New certificates for what Envoys elsewhere connect to. */

@@ -10,6 +10,7 @@ import { holdService } from "./hold-service.ts";
 import { logService } from "./log-service.ts";
 import { Tally } from "./tally.ts";
 import { startTeller, type TellerDeps } from "./teller.ts";
+import { untoldEntries } from "./untold-entries.ts";
 import { WhoCame, type WhoCameDeps } from "./who-came.ts";
 
 export interface WatchDeps extends WhoCameDeps, TellerDeps {
@@ -35,7 +36,8 @@ export interface Watch extends AsyncDisposable {
   /** For the server that Envoys call. */
   readonly services: readonly GrpcService[];
   apply(diff: TableDiff): void;
-  readonly figures: PlaneFigures;
+  /** Of all Envoys; what the one of this machine could not tell is among the lines that were dropped. */
+  figures(): Promise<PlaneFigures>;
   /** By `endpointKey`. */
   readonly endpoints: ReadonlyMap<string, "healthy" | "unhealthy">;
   /** By service key: epoch ms. */
@@ -82,8 +84,10 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
         health.keep(upstream, new Set(list.map(({ address }) => addressText(address))));
       for (const upstream of diff.endpoints.removed) health.keep(upstream, new Set());
     },
-    get figures() {
-      return tally.figures(teller.dropped);
+    async figures() {
+      const { logLines, spans } = teller.dropped;
+      const untold = deps.local === null ? 0 : await untoldEntries(deps.local.ask);
+      return tally.figures({ logLines: logLines + untold, spans });
     },
     get endpoints() {
       return health.verdicts;
