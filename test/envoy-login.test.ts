@@ -45,13 +45,15 @@ class Stand implements AsyncDisposable {
 
   static async start({
     login = {},
+    secure = false,
     handle,
   }: {
     readonly login?: object;
+    readonly secure?: boolean;
     readonly handle?: Parameters<typeof LoginEnvoy.start>[0]["handle"];
   } = {}): Promise<Stand> {
     // prettier-ignore
-    const site = await siteOfEnvoy();
+    const site = await siteOfEnvoy(secure);
     const config = LoginConfig.parse(login);
     const routes = makeTable();
     const kit = await startAuthKit({ site, table: routes, verifiedByPlane: true, clock: systemClock, config });
@@ -397,6 +399,18 @@ describe("sessions that are not good for ever", () => {
     await stand.envoy.revive();
     expect(cookieOf(await eventually(() => stand.envoy.ask(HOST, { headers: [["cookie", other]] }), (answer) => cookieOf(answer) !== ""))).not.toBe(""); // prettier-ignore
   });
+});
+
+test("sessions of a gate behind TLS pass without a question, too", async () => {
+  await using stand = await Stand.start({ secure: true });
+  const cookie = await stand.enter(HOST, ZOE);
+  expect(cookie).toMatch(/^__Host-taskgate-session=/);
+  const asked = await stand.questions(async () => {
+    const { seen, status } = await stand.envoy.ask(HOST, { headers: [["cookie", `${cookie}; a=1`]] });
+    expect(status).toBe(200);
+    expect(seen).toMatchObject({ cookie: "a=1", "x-taskgate-user": "corp/Zo%C3%AB%2C%2050%25" });
+  });
+  expect(asked).toBe(0);
 });
 
 describe("answers of jobs through an Envoy", () => {
