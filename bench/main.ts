@@ -8,6 +8,7 @@ import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
 import { benchLogin } from "./login.ts";
 import { stopAll } from "./machine.ts";
+import { benchMessages } from "./messages.ts";
 import { PEERS } from "./peers/peers.ts";
 import { benchStart } from "./start.ts";
 import type { Row, Suite, SuiteOptions } from "./suite.ts";
@@ -19,7 +20,7 @@ import { benchXds } from "./xds.ts";
 const SUITES: Readonly<Record<string, Suite>> = {
   ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
   ...{ connections: benchConnections, "envoy-login": benchEnvoyLogin },
-  ...{ start: benchStart, table: benchTable, xds: benchXds },
+  ...{ start: benchStart, table: benchTable, xds: benchXds, messages: benchMessages },
 };
 
 const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]

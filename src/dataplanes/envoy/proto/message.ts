@@ -142,7 +142,10 @@ class Table implements Message<unknown> {
   }
 
   read(reader: Reader): unknown {
-    return reader.within((inner) => this.readBody(inner));
+    const outer = reader.enter();
+    const value = this.readBody(reader);
+    reader.leave(outer);
+    return value;
   }
 
   readBody(reader: Reader, into: Record<string, unknown> = {}): unknown {
@@ -232,7 +235,7 @@ function readField(reader: Reader, slot: Slot, wire: number, into: Record<string
     const packed = wire === 2 && type.wire !== 2;
     if (!packed && wire !== type.wire) return false;
     const items = (into[key] ??= []) as unknown[];
-    if (packed) reader.within((inner) => readPacked(inner, type, items));
+    if (packed) readPacked(reader, type, items);
     else items.push(type.read(reader));
   } else {
     if (wire !== type.wire) return false;
@@ -242,22 +245,23 @@ function readField(reader: Reader, slot: Slot, wire: number, into: Record<string
 }
 
 function readPacked(reader: Reader, type: Type<unknown>, items: unknown[]): void {
+  const outer = reader.enter();
   while (reader.more) items.push(type.read(reader));
+  reader.leave(outer);
 }
 
 function readEntry(reader: Reader, type: Type<unknown>, into: Record<string, unknown>): void {
-  reader.within((inner) => {
-    let key = "";
-    let value: unknown;
-    while (inner.more) {
-      const tag = inner.uint32();
-      if (tag === 10) key = inner.text();
-      else if (tag === 16 + type.wire) value = type.read(inner);
-      else inner.skip(tag & 7);
-    }
-    if (value === undefined) value = type.read(new Reader(EMPTY[type.wire]));
-    into[key] = value;
-  });
+  const outer = reader.enter();
+  let key = "";
+  let value: unknown;
+  while (reader.more) {
+    const tag = reader.uint32();
+    if (tag === 10) key = reader.text();
+    else if (tag === 16 + type.wire) value = type.read(reader);
+    else reader.skip(tag & 7);
+  }
+  reader.leave(outer);
+  into[key] = value === undefined ? type.read(new Reader(EMPTY[type.wire])) : value;
 }
 
 /** An entry without a value has its kind's default, which is what zeros say. */

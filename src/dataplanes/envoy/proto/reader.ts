@@ -27,9 +27,16 @@ export class Reader {
 
   /** The low 32 bits, unsigned, of an integer of up to 64 bits. */
   uint32(): number {
-    let value = this.#byte();
-    if (value < 0x80) return value;
-    value &= 0x7f;
+    const first = this.#bytes[this.#at];
+    if (first !== undefined && first < 0x80 && this.#at < this.#end) {
+      this.#at++;
+      return first;
+    }
+    return this.#longUint32();
+  }
+
+  #longUint32(): number {
+    let value = this.#byte() & 0x7f;
     for (let shift = 7; shift < 70; shift += 7) {
       const byte = this.#byte();
       if (shift < 32) value |= (byte & 0x7f) << shift;
@@ -69,19 +76,21 @@ export class Reader {
     return this.#bytes.toString("utf8", at, at + size);
   }
 
-  /** Reads a length and, by `read`, exactly what it counts. */
-  within<T>(read: (reader: Reader) => T): T {
+  /** Reads a length, up to whose end `more` then goes; gives what `leave` wants. */
+  enter(): number {
     const size = this.uint32();
-    const end = this.#take(size) + size;
-    const outer = this.#end;
-    this.#at -= size;
-    this.#end = end;
+    const at = this.#at;
+    if (size > this.#end - at) throw new RangeError("cut short");
     if (++this.#depth > DEEPEST) throw new RangeError(`nested deeper than ${DEEPEST}`);
-    const value = read(this);
-    if (this.#at !== end) throw new RangeError("a length does not fit what it counts");
+    const outer = this.#end;
+    this.#end = at + size;
+    return outer;
+  }
+
+  /** Goes back out; everything within must have been read. */
+  leave(outer: number): void {
     this.#depth--;
     this.#end = outer;
-    return value;
   }
 
   /** Passes over a value of the wire type. Groups, which proto3 has none of, are refused. */

@@ -6,6 +6,7 @@ import { fieldOf, misfit, type Field, type Type } from "./type.ts";
 import type { Writer } from "./writer.ts";
 
 const URL_PREFIX = "type.googleapis.com/";
+const EMPTY = new Uint8Array();
 const DURATION = /^(-?)(\d{1,12})(?:\.(\d{1,9}))?s$/;
 const TIMESTAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/;
 
@@ -107,7 +108,7 @@ const ANY: Type<Any> = {
     writer.varint(10);
     writer.varint(writer.written - before);
   },
-  read: (reader) => reader.within(readAny),
+  read: readAny,
 };
 
 export const duration = fieldOf(DURATION_TYPE);
@@ -174,20 +175,27 @@ function writeContent(writer: Writer, any: Any, at: string): void {
 }
 
 function readAny(reader: Reader): Any {
+  const outer = reader.enter();
   let url = "";
-  let content: Uint8Array = new Uint8Array();
+  let content: Uint8Array = EMPTY;
   while (reader.more) {
     const tag = reader.uint32();
     if (tag === 10) url = reader.text();
     else if (tag === 18) content = reader.bytes();
     else reader.skip(tag & 7);
   }
+  const any = openAny(reader.depth, url, content);
+  reader.leave(outer);
+  return any;
+}
+
+function openAny(depth: number, url: string, content: Uint8Array): Any {
   const name = nameIn(url);
   const special = spelt.get(name);
-  if (special !== undefined) return { "@type": url, value: special.read(delimited(content, reader.depth)) };
+  if (special !== undefined) return { "@type": url, value: special.read(delimited(content, depth)) };
   const table = tableOf(name);
   if (table === undefined) return new EncodedAny(url, content);
-  return table.readBody(new Reader(content, reader.depth), { "@type": url }) as Any;
+  return table.readBody(new Reader(content, depth), { "@type": url }) as Any;
 }
 
 /** The content with its length before it, as types of their own read it. */
@@ -206,12 +214,14 @@ function wrapper<T>(name: string, type: Type<T>, absent: T): Type<T> {
   const { name: fullName } = message(`google.protobuf.${name}`, { value: fieldOf(type)(1) });
   const tag = 8 + type.wire;
   const read = (reader: Reader): T => {
+    const outer = reader.enter();
     let value = absent;
     while (reader.more) {
       const found = reader.uint32();
       if (found === tag) value = type.read(reader);
       else reader.skip(found & 7);
     }
+    reader.leave(outer);
     return value;
   };
   const made: Type<T> = {
@@ -223,7 +233,7 @@ function wrapper<T>(name: string, type: Type<T>, absent: T): Type<T> {
       writer.varint(tag);
       writer.varint(writer.written - before);
     },
-    read: (reader) => reader.within(read),
+    read,
   };
   spelt.set(fullName, made);
   return made;
