@@ -1,5 +1,15 @@
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { GatewayError } from "../../../model/index.ts";
 
@@ -60,6 +70,7 @@ export function writeBootstrap(file: string, bootstrap: object): void {
 
 /** What an Envoy that ended leaves behind: sockets, and a piece of shared memory. */
 export function removeLeftovers({ folder, baseId }: EnvoyFiles): void {
+  if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) if (name.startsWith("hot_")) rmSync(join(folder, name), { force: true });
   // Linux: shm_open(3) keeps it there.
   rmSync(`/dev/shm/envoy_shared_memory_${String(baseId)}0`, { force: true });
