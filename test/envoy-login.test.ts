@@ -204,6 +204,17 @@ describe("login through an Envoy that verifies sessions itself", () => {
     expect(asked).toBe(0);
   });
 
+  test("takes a session from its cookie alone", async () => {
+    const token = cookie.split("=")[1] ?? "";
+    for (const request of [
+      { path: `/?access_token=${token}` },
+      { headers: [["authorization", `Bearer ${token}`]] as const },
+      { headers: [["cookie", `taskgate-session-1=${token}`]] as const },
+    ]) {
+      expect((await stand.envoy.ask(HOST, request)).status).toBe(401);
+    }
+  });
+
   test("tells nobody's job who has a session of another service", async () => {
     for (const host of [OPEN, "self.localhost"]) {
       const { seen, status } = await stand.envoy.ask(host, { headers: [["cookie", cookie]] });
