@@ -37,7 +37,7 @@ export function fleetBootstrap({ envoy, limits }: Config, options: FleetBootstra
 
 /** Where an Envoy finds what the gate listens on. */
 function dialled(key: string, address: HostPort | undefined, host: string | undefined): HostPort {
-  if (address === undefined || address.port === 0) throw bad(`the configuration says no port for Envoys: ${key}`);
+  if (address === undefined) throw bad(`the configuration has no ${key}`);
   const dial = host ?? address.host;
   if (isWildcard(dial)) throw bad(`${key}: ${dial} cannot be dialled: say by --host how Envoys reach the gate`);
   return { host: dial, port: address.port };

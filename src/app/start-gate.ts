@@ -82,7 +82,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const asked = { store, config: config.login, site, owner, routeFor, audit, ...methods.parts, ...base };
   const auth = scope.use(await startAuth({ ...asked, verifiedByPlane: config.dataPlane === "envoy" }));
   const shared = scope.use(shareTasks({ grants: auth.grants, state }));
-  const ownPorts = new Set([site.port, ...(admin === null ? [] : [admin.port])]);
+  const ownPorts = new Set([site.port, ...port.otherPorts, ...(admin === null ? [] : [admin.port])]);
   const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
   const providers = createProviders({ config, home, store, leadership, owner, ownPorts, ...base }, gateProvider);
 

@@ -51,6 +51,7 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
   const resources = scope.move();
   return {
     ...{ port: address.port, address: address.ip },
+    otherPorts: remote === null ? [] : [remote.address.port, remote.gateAddress.port],
     trustFile: (host) => certificates?.trustFile(host),
     async serve({ site, dialRules, secret, auth, explain, isAdmin }) {
       const plane = await startEnvoyPlane({

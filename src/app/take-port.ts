@@ -42,7 +42,7 @@ async function takeHere({ config, clock, logger }: PortDeps, authority: LocalAut
   const listener = await bindListener(config.listen, { authority, ticketSecret: null, clock, logger });
   const { port, address, tls } = listener;
   return {
-    ...{ port, address },
+    ...{ port, address, otherPorts: [] },
     trustFile: (host) => tls?.trustFile(host),
     async serve({ auth, ...deps }) {
       const observation = await startObservation({ config, logger, rotatesLog: true });
@@ -71,7 +71,7 @@ async function takeForWorkers(deps: PortDeps, authority: LocalAuthority | null):
   scope.use(bound);
   const resources = scope.move();
   return {
-    ...{ port: bound.port, address: bound.address },
+    ...{ port: bound.port, address: bound.address, otherPorts: [] },
     trustFile: (name) => certificates?.trustFile(name),
     async serve({ site, dialRules, secret, auth, explain }) {
       const { accessLog, tracing, requestId } = config;

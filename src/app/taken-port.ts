@@ -30,6 +30,8 @@ export interface TakenPort extends AsyncDisposable {
   readonly port: number;
   /** IP address. */
   readonly address: string;
+  /** Others that the plane listens on: no task is there. */
+  readonly otherPorts: readonly number[];
   /** File with what is to be trusted by who asks for `host`; absent: the gate does not speak TLS. */
   trustFile(host: string): string | undefined;
   /** Starts the plane that serves it: in this process, or in workers. Call it once; the plane is the caller's to dispose of. */

@@ -42,6 +42,7 @@ function checkAddress(
   const messages = Object.entries(taken).flatMap(([other, at]) =>
     at !== undefined && clash(at, address) ? [`${text} is taken by ${other}; expected another port`] : [],
   );
+  if (address.port === 0) messages.push("Envoys must know the port before: expected one from 1 to 65535");
   if (!secure && !isLoopback(address.host)) {
     messages.push(
       `${text} is not loopback, and without envoy.xds.tls anybody could connect as an Envoy, ` +
