@@ -12,8 +12,9 @@ import { claimSocketPath, SOCKET_BACKLOG } from "../../platform/unix-socket.ts";
 import { certificateNames } from "./certificate-names.ts";
 
 /** An Envoy that is gone without a word is noticed within both together. */
-const KEEPALIVE_MS = 15_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
+const KEEPALIVE_MS = 20_000;
+/** One that loads a hundred thousand clusters on a busy machine does not answer for a while. */
+const KEEPALIVE_TIMEOUT_MS = 40_000;
 /** A connection without a call ends then. */
 const IDLE_MS = 5 * 60_000;
 /** First requests name all that an Envoy has and wants: some 64 bytes each. */

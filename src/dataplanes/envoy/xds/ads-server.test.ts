@@ -243,6 +243,21 @@ describe("order", () => {
     expect(told(one).slice(4)).toEqual(["cluster -old"]);
   });
 
+  test("listeners wait until the Envoy asks for clusters, which it does not while some are warming, but not for ever", async () => {
+    const { ads, envoy, clock } = await start();
+    ads.apply(set(cluster("a"), small("listener", "l")), 1);
+    const one = envoy({ id: "one" }).subscribe("listener");
+    const two = envoy({ id: "two" }).subscribe("listener");
+    await quiet();
+    expect([told(one), told(two)]).toEqual([[], []]);
+    one.subscribe("cluster");
+    await one.until(() => one.has("listener", "l"));
+    expect(told(one)).toEqual(["cluster +a", "listener +l"]);
+    clock.advance(31_000);
+    await two.until(() => two.has("listener", "l"));
+    expect(told(two)).toEqual(["listener +l"]);
+  });
+
   test("an Envoy that keeps its answer on clusters until they are warm holds back nothing else for long", async () => {
     const { ads, envoy, clock } = await start();
     ads.apply(set(cluster("old"), small("listener", "l")), 1);

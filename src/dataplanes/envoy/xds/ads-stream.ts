@@ -6,7 +6,7 @@ import { cutCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
 import { decode, encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
 import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
-import { comingRank, goingRank, passes, ROOT_TYPES, TOLD_AGAIN } from "./order.ts";
+import { askedBefore, comingRank, goingRank, passes, ROOT_TYPES, TOLD_AGAIN } from "./order.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
 import { type Part, Subscription } from "./subscription.ts";
@@ -16,6 +16,8 @@ const MAX_RESPONSE_BYTES = 1024 * 1024;
 /** Types that one Envoy may ask for. */
 const MAX_TYPES = 64;
 const MAX_NODE_ID_LENGTH = 256;
+/** So long after a stream began an Envoy may ask for clusters. */
+const ASKS_MS = 30_000;
 
 export type AdsCall = grpc.ServerDuplexStream<Buffer, Buffer>;
 
@@ -63,6 +65,7 @@ export class AdsStream {
   /** Since when a message waits for the connection, or for the Envoy to say who it is; epoch ms. */
   #busySince: number | null;
   /** Epoch ms. */
+  readonly #openedAt: number;
   #heardAt = 0;
   /** Whether the Envoy had all that there was, once. */
   #hasAll = false;
@@ -71,7 +74,8 @@ export class AdsStream {
   constructor(deps: AdsStreamDeps) {
     this.#deps = deps;
     const { call, clock } = deps;
-    this.#busySince = clock.now();
+    this.#openedAt = clock.now();
+    this.#busySince = this.#openedAt;
     call.on("data", (bytes: Buffer) => this.#hear(bytes));
     call.on("end", () => this.end(grpc.status.OK, "bye"));
     call.on("cancelled", () => this.#over());
@@ -220,12 +224,20 @@ export class AdsStream {
     const seq = subscription.waits("set");
     if (!subscription.canSend || seq === Infinity) return false;
     const now = this.#deps.clock.now();
+    if (!this.#isAskedBefore(subscription.type.url, now)) return false;
     for (const before of this.#byComing) {
       if (before === subscription) return true;
       if (passes(subscription.type.url, before.type.url)) continue;
       if (before.holdsBack("set", now) <= seq) return false;
     }
     return true;
+  }
+
+  /** Whether the Envoy has asked for what this refers to, as far as there is any; one that does not for long does not use it. */
+  #isAskedBefore(url: string, now: number): boolean {
+    const before = askedBefore(url);
+    if (before === null || this.#subscriptions.has(before) || now - this.#openedAt >= ASKS_MS) return true;
+    return !this.#deps.store.hasAny(before, this.#who?.fleet ?? "");
   }
 
   /** Whatever came before is taken, and what may refer to it is gone. */

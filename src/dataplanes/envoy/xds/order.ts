@@ -27,6 +27,14 @@ export function goingRank(url: string): number {
   return GOING.indexOf(url);
 }
 
+/**
+ * Type that must be asked for before this one is told of, since what is told refers to it: Envoy asks for neither clusters nor more while
+ * those that it has are warming, also on a new stream. null: none.
+ */
+export function askedBefore(url: string): string | null {
+  return url === LISTENER || url === ROUTES ? CLUSTER : null;
+}
+
 /** Whether `url` never waits for `before`: a cluster is warm, and its Envoy done with it, only when it has its endpoints. */
 export function passes(url: string, before: string): boolean {
   return url === ENDPOINTS && before === CLUSTER;
