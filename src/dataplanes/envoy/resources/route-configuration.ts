@@ -25,7 +25,7 @@ export function translateRoutes(settings: TranslateSettings, hosts: readonly Vir
   const all = [...hosts, defaultHost(settings)];
   return {
     name: ROUTES,
-    virtualHosts: all.map((host) => ({ ...host, routes: [loopRoute(settings), ...(host.routes ?? [])] })),
+    virtualHosts: all.map((host) => ({ ...host, routes: [...refusals(settings), ...(host.routes ?? [])] })),
     requestHeadersToAdd: forwardingFields(settings),
     requestHeadersToRemove: [CLUSTER_HEADER, "x-envoy-external-address"],
     ...(settings.certificates > 0 &&
@@ -48,13 +48,29 @@ function defaultHost(settings: TranslateSettings): VirtualHost {
   };
 }
 
-/** What comes back goes no further. */
-function loopRoute({ via }: TranslateSettings): EnvoyRoute {
-  return {
-    match: { safeRegex: { regex: ".*" }, headers: [{ name: "via", stringMatch: { contains: via } }] },
-    directResponse: { status: LOOP_STATUS },
-  };
+/** What comes back goes no further, and neither does a body that says that it is too large; one that does not say so is not counted. */
+function refusals({ via, limits }: TranslateSettings): EnvoyRoute[] {
+  // What every request is held against: no pattern, which costs more than all else of its route.
+  const any = { prefix: "/" };
+  const larger = { start: limits.bodyBytes + 1, end: LARGEST };
+  return [
+    {
+      match: { ...any, headers: [{ name: "via", stringMatch: { contains: via } }] },
+      directResponse: { status: LOOP_STATUS },
+    },
+    ...(limits.bodyBytes === 0
+      ? []
+      : [
+          {
+            match: { ...any, headers: [{ name: "content-length", rangeMatch: larger }] },
+            directResponse: { status: 413 },
+          },
+        ]),
+  ];
 }
+
+/** Of 64 bits, with a sign. */
+const LARGEST = "9223372036854775807";
 
 /** All that may be asked for at a host but tunnels, to the cluster that `to` says. */
 export function routesTo(to: RouteAction, settings: TranslateSettings): EnvoyRoute[] {
