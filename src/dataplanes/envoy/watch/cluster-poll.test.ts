@@ -69,7 +69,7 @@ test("asks of what is checked, and tells what its endpoints answered", async () 
 test("asks of what failed, for as long as Envoy passes it over", async () => {
   poll.apply(routes({ a: {}, b: {} }));
   said = { failed_outlier_check: true };
-  health.failed("local/b/web", "127.0.0.1:7001");
+  health.failed("local/b/web", "127.0.0.1:7001", 1);
   await vi.advanceTimersByTimeAsync(1200);
   expect(new Set(asked)).toEqual(new Set(["^(tg/b\\.localhost)$"]));
   expect([...health.verdicts.values()]).toEqual(["unhealthy"]);

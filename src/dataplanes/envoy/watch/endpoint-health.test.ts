@@ -11,8 +11,8 @@ beforeEach(() => {
 });
 
 const verdict = (): string | undefined => health.verdicts.get("local/a/web 127.0.0.1:1");
-const fail = (): void => health.failed("local/a/web", "127.0.0.1:1");
-const answer = (): void => health.answered("local/a/web", "127.0.0.1:1");
+const fail = (at = 1): void => health.failed("local/a/web", "127.0.0.1:1", at);
+const answer = (at = 1): void => health.answered("local/a/web", "127.0.0.1:1", at);
 
 test("takes an endpoint for unhealthy after failures in a row, and for healthy with the next answer", () => {
   fail();
@@ -28,6 +28,14 @@ test("takes an endpoint for unhealthy after failures in a row, and for healthy w
   answer();
   expect(verdict()).toBe("healthy");
   expect(changes).toBe(3);
+});
+
+test("takes no failure for news that was before an answer which it heard of first", () => {
+  answer(10);
+  for (let count = 0; count < 5; count += 1) fail(9);
+  expect(verdict()).toBe("healthy");
+  for (let count = 0; count < 5; count += 1) fail(11);
+  expect(verdict()).toBe("unhealthy");
 });
 
 test("says what Envoy says: passed over, and answering checks or not", () => {
@@ -55,7 +63,7 @@ test("is troubled by a failure until Envoy was asked, and for as long as that pa
 
 test("forgets endpoints that are gone", () => {
   answer();
-  health.failed("local/a/web", "127.0.0.1:2");
+  health.failed("local/a/web", "127.0.0.1:2", 1);
   health.keep("local/a/web", new Set(["127.0.0.1:2"]));
   expect(verdict()).toBeUndefined();
   health.keep("local/a/web", new Set());

@@ -19,6 +19,8 @@ export interface Sight {
 /** Known of one endpoint: by requests, failures in a row; by Envoy, what it says itself. */
 interface Known {
   failures: number;
+  /** Epoch ms of the last answer. */
+  answeredAt: number;
   /** It failed since Envoy was last asked. */
   fresh: boolean;
   sight: Sight;
@@ -59,17 +61,19 @@ export class EndpointHealth {
     return this.#troubled;
   }
 
-  /** A request was answered by it. */
-  answered(upstream: string, address: string): void {
+  /** A request was answered by it. `at`: epoch ms, as of failures: of answers and failures Envoy tells apart, so that the later may come first. */
+  answered(upstream: string, address: string, at: number): void {
     const known = this.#of(upstream, address);
+    known.answeredAt = Math.max(known.answeredAt, at);
     if (known.verdict === "healthy" && known.failures === 0) return;
     known.failures = 0;
     this.#judge(upstream, known);
   }
 
   /** It could not be reached, or broke off before an answer. */
-  failed(upstream: string, address: string): void {
+  failed(upstream: string, address: string, at: number): void {
     const known = this.#of(upstream, address);
+    if (at < known.answeredAt) return;
     known.failures += 1;
     known.fresh = true;
     this.#judge(upstream, known);
@@ -102,7 +106,7 @@ export class EndpointHealth {
     if (addresses === undefined) this.#upstreams.set(upstream, (addresses = new Map<string, Known>()));
     let known = addresses.get(address);
     if (known === undefined)
-      addresses.set(address, (known = { failures: 0, fresh: false, sight: UNSEEN, verdict: null }));
+      addresses.set(address, (known = { failures: 0, answeredAt: 0, fresh: false, sight: UNSEEN, verdict: null }));
     return known;
   }
 

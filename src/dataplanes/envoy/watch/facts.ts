@@ -93,7 +93,7 @@ function peerOf({ remote }: Common): string {
 }
 
 function factsOf(common: Common) {
-  const { start, firstAnswerByte, firstByteSent, duration, tags = NOTHING, upstream } = common;
+  const { start, firstAnswerByte, firstByteSent, tags = NOTHING, upstream } = common;
   const startedAt = start === undefined ? 0 : msOf(start);
   const first = firstAnswerByte ?? firstByteSent;
   return {
@@ -105,7 +105,7 @@ function factsOf(common: Common) {
     tries: common.tries ?? 0,
     startedAt,
     firstByteAt: first === undefined ? 0 : startedAt + msOf(first),
-    endedAt: startedAt + (duration === undefined ? 0 : msOf(duration)),
+    endedAt: endOf(common),
     connectMs: connectMsOf(tags[TAGS.connect]),
   };
 }
@@ -116,6 +116,11 @@ export function kindOf(method: string, headers: Readonly<Record<string, string>>
   const { upgrade = "", "content-type": contentType = "" } = headers;
   if (upgrade !== "" && (status === 101 || status === 200 || status === 0)) return "websocket";
   return contentType.startsWith("application/grpc") ? "grpc" : "http";
+}
+
+/** Epoch ms at which it ended; of what is open, at which it began. */
+export function endOf({ start, duration }: Common): number {
+  return (start === undefined ? 0 : msOf(start)) + (duration === undefined ? 0 : msOf(duration));
 }
 
 function msOf({ seconds = 0, nanos = 0 }: Time): number {

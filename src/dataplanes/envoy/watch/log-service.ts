@@ -4,7 +4,7 @@ import { grpcMethod } from "../proto/grpc-method.ts";
 import type { Book } from "./book.ts";
 import type { EndpointHealth } from "./endpoint-health.ts";
 import { type Common, type HttpEntry, LogAnswer, LogMessage, type TcpEntry } from "./entry-messages.ts";
-import { type Facts, factsOfConnection, factsOfRequest } from "./facts.ts";
+import { endOf, type Facts, factsOfConnection, factsOfRequest } from "./facts.ts";
 import { isGate, textOf } from "./log-address.ts";
 import { LOGS } from "./loggers.ts";
 import type { Tally } from "./tally.ts";
@@ -57,9 +57,9 @@ function readConnection(deps: LogServiceDeps, entry: TcpEntry): void {
   else noteAnswer(deps, facts);
 }
 
-function noteAnswer({ health, routeOf }: LogServiceDeps, { cluster, endpoint }: Facts): void {
+function noteAnswer({ health, routeOf }: LogServiceDeps, { cluster, endpoint, endedAt }: Facts): void {
   const route = endpoint === null ? undefined : routeOf(cluster);
-  if (route !== undefined && endpoint !== null) health.answered(route.upstream, endpoint);
+  if (route !== undefined && endpoint !== null) health.answered(route.upstream, endpoint, endedAt);
 }
 
 /** One try at an endpoint, whether or not another one followed. */
@@ -68,6 +68,6 @@ function readFailedTry({ health, tally, routeOf }: LogServiceDeps, common: Commo
   const address = textOf(upstream);
   const route = routeOf(cluster);
   if (route === undefined || address === null || isGate(upstream)) return;
-  health.failed(route.upstream, address);
+  health.failed(route.upstream, address, endOf(common));
   if (flags.upstreamConnectionFailure === true) tally.dialFailed(route.service, dialFailure(transportFailure));
 }
