@@ -9,7 +9,16 @@ const named = process.env.TASKGATE_H2SPEC ?? "";
 const hasH2spec = spawnSync(named === "" ? "h2spec" : named, ["--version"]).error === undefined;
 
 /** Suites that hold on whichever plane moves the bytes: they are played a second time with a real Envoy (see PLANE in test/support/gate.ts). */
-const ON_EVERY_PLANE = ["revocation"].map((name) => `test/${name}.test.ts`);
+const ON_EVERY_PLANE = [
+  "revocation",
+  "peer-defects",
+  "attacks",
+  "attacks-credentials",
+  "attacks-oidc",
+  "attacks-rights",
+  "attacks-sessions",
+  "attacks-targets",
+].map((name) => `test/${name}.test.ts`);
 
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */
 export default defineConfig({

@@ -6,8 +6,17 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ProblemView } from "../src/api/wire.ts";
-import { until } from "./support/gate.ts";
-import { API, bearer, CLOSE, type HostileGate, JSON_BODY, startHostileGate, statusOf } from "./support/hostile.ts";
+import { PLANE, until } from "./support/gate.ts";
+import {
+  API,
+  bearer,
+  CLOSE,
+  expectOneMeaning,
+  type HostileGate,
+  JSON_BODY,
+  startHostileGate,
+  statusOf,
+} from "./support/hostile.ts";
 
 /** Spellings of addresses that nobody's task may be at, each with the port of a program of this machine behind it. */
 const SPELLINGS: readonly string[] = ["127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.01", "127.255.255.254", "0.0.0.0", "0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:0001]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::1%lo]", "localhost", "localhost.", "LOCALHOST", "own.localhost", "127.0.0.1.nip.io", "１２７.0.0.1", "127。0。0。1", "169.254.169.254", "[fd00:ec2::254]", "[fe80::1]", "100.100.100.200", "224.0.0.1", "255.255.255.255", "user@127.0.0.1", "127.0.0.1#", "127.0.0.1/x"]; // prettier-ignore
@@ -148,6 +157,8 @@ describe("a host that is nearly a service's", () => {
   test.each(["own.localhost..", ".own.localhost", "own..localhost", "own.localhost%00", "own%2elocalhost", "\u00ef\u00bd\u008fwn.localhost", "own\u00e3\u0080\u0082localhost", "own\u00c2\u00adlocalhost", "\u00c4\u00b1own.localhost", "xn--own-.localhost", "own.localhost:80:80", "own.localhost:-1", "own.localhost:+80", "own.localhost:0x50", "own.localhost: 80", "own.localhost;x", "own.localhost\\x", "own localhost", "own\tlocalhost", "[own.localhost]", "[::1]", "127.0.0.1", "localhost", "own.localhost.evil.example", "evil-own.localhost", "own_.localhost"])("%j leads to no job", async (name) => {
     const login = `X-Taskgate-Authorization: Bearer ${hostile.gate.token()}\r\n`;
     const status = statusOf(await hostile.send(`GET / HTTP/1.1\r\nHost: ${name}\r\n${login}${CLOSE}\r\n`));
+    // Envoy takes off one dot more than the gate: the same host, and asked about as that.
+    if (PLANE === "envoy" && name === "own.localhost..") return expectOneMeaning(hostile.reached());
     expect([400, 404, 421]).toContain(status);
     expect(hostile.reached()).toEqual([]);
   }); // prettier-ignore

@@ -20,6 +20,11 @@ export function fieldPattern(kept: readonly string[]): string {
   return [...families, ...exact.filter((pattern) => pattern !== "")].join("|");
 }
 
+/** The same where nothing is kept, and none of `more` either. */
+export function everySpelling(more: readonly string[]): string {
+  return [fieldPattern([]), ...more.map(anySpelling)].join("|");
+}
+
 function isOfFamily(name: string): boolean {
   return FAMILIES.some((family) => name.startsWith(family));
 }

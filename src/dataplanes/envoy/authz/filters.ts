@@ -20,7 +20,7 @@ import { allOf, answerHeader, anyOf, not, pattern } from "../watch/predicates.ts
 import { CLUSTER_HEADER } from "../resources/cluster-name.ts";
 import { answerScript, FACT, OWN_FIELD } from "./answer-script.ts";
 import { COOKIE_SCRIPT } from "./cookie-script.ts";
-import { fieldPattern } from "./field-pattern.ts";
+import { everySpelling, fieldPattern } from "./field-pattern.ts";
 import { DUE } from "./pass-filter.ts";
 import { KEY } from "./service-metadata.ts";
 
@@ -57,7 +57,7 @@ export function httpFilters(settings: FilterSettings): object[] {
     discovered(FILTER.session, typeUrl(JwtAuthentication)),
     discovered(FILTER.pass, typeUrl(HttpRbac)),
     asking(),
-    ...jobFilters(),
+    ...jobFilters(settings),
     ...answerFilters(settings),
   ];
 }
@@ -175,11 +175,11 @@ function onlyWhere(predicate: Predicate, extension: { readonly name: string; rea
 }
 
 /** What the job must not see. */
-function jobFilters(): object[] {
+function jobFilters({ credentialFields }: FilterSettings): object[] {
   const strip = pack(HttpHeaderMutation, {
     mutations: {
       requestMutations: [{ remove: CLUSTER_HEADER }, { remove: ID_HEADER }],
-      requestTrailersMutations: [without(`cookie|authorization|${fieldPattern([])}`)],
+      requestTrailersMutations: [without(everySpelling(["cookie", "authorization", ...credentialFields]))],
       responseTrailersMutations: [without(`set-cookie|proxy-status|${ERROR_HEADER}|x-tg-.*`)],
     },
   });
