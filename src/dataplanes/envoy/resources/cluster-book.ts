@@ -4,7 +4,7 @@ import { clusterName, clusterOfId, hasCluster, routeIdOf } from "./cluster-name.
 import { unpassed } from "./passed-names.ts";
 import { translateCluster } from "./cluster.ts";
 import type { BookDeps, Turn } from "./turn.ts";
-import { namesAddresses } from "./upstream-socket.ts";
+import { namesAddresses, unusableTls } from "./upstream-socket.ts";
 import { usableEndpoints } from "./usable-endpoints.ts";
 
 const NO_ADDRESSES: readonly Address[] = Object.freeze([]);
@@ -29,7 +29,7 @@ export class ClusterBook {
 
   set(route: Route, turn: Turn): void {
     const { settings, fleets } = this.#deps;
-    const problem = unpassed(route, settings);
+    const problem = unpassed(route, settings) ?? unusableTls(route);
     this.#deps.problems.set(`route ${route.id}`, problem === null ? [] : [problem]);
     if (problem !== null || !hasCluster(route)) return this.#setNone(route.id, turn);
     this.#none.delete(route.id);

@@ -234,3 +234,24 @@ test("a tunnel leads to a usable endpoint, of its replica where the route is to 
   const targets = routes.map((route) => new Set(Array.from({ length: 40 }, () => translator.tunnelTarget(route))));
   expect(targets).toEqual([new Set(["10.0.0.2:80", "[fd00::1]:80"]), new Set(["[fd00::1]:80"])]);
 });
+
+test("a service whose certificates cannot be used is left out with a problem, whoever else is there", () => {
+  const translator = new Translator(SETTINGS);
+  const builder = new TableBuilder();
+  const endpoints = [{ ip: "10.0.0.1", port: 80 }];
+  const upstreamTls = {
+    verify: "full",
+    identity: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+  } as const;
+  const bad = { key: "other/a/s", matches: [byHost("a.test")], endpoints };
+  builder.service({ ...bad, policy: { upstreamTls } });
+  builder.service({ key: "other/b/s", matches: [byHost("b.test")], endpoints });
+  const first = builder.commit();
+  const { set } = translator.translate(first.table, first.diff);
+  expect(set.map(({ name }) => name)).toEqual(["tg/b.test:7080", "other/a/s", "other/b/s"]);
+  expect(translator.problems).toMatchObject([{ subject: "other/a/s", code: "upstream_tls_unusable" }]);
+  builder.service(bad);
+  const mended = builder.commit();
+  expect(translator.translate(mended.table, mended.diff).set.map(({ name }) => name)).toContain("tg/a.test:7080");
+  expect(translator.problems).toEqual([]);
+});

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
-import { rootCertificates } from "node:tls";
-import type { Address, Policy, Route } from "../../../model/index.ts";
+import type { Address, Policy, Problem, Route } from "../../../model/index.ts";
+import { tls } from "../../../platform/node-tls.ts";
 import { pack } from "../proto/kit.ts";
 import type { Cluster } from "../proto/tables/cluster.ts";
 import type { TransportSocket } from "../proto/tables/core.ts";
@@ -27,9 +27,9 @@ export const AUTHORITIES = "authorities";
 /** What is between Envoy and the endpoints of a cluster, where that is not the bytes alone. The gate itself is dialled without. */
 export function upstreamSocket(route: Route, addresses: readonly Address[]): Partial<Cluster> {
   const { policy, protocol } = route;
-  const tls = protocol === "tls" ? undefined : policy.upstreamTls;
-  if (tls === undefined && policy.proxyProtocol === undefined) return {};
-  const inner = tls === undefined ? RAW : tlsSocket(tls, route, addresses);
+  const asked = protocol === "tls" ? undefined : policy.upstreamTls;
+  if (asked === undefined && policy.proxyProtocol === undefined) return {};
+  const inner = asked === undefined ? RAW : tlsSocket(asked, route, addresses);
   return {
     transportSocketMatches: [{ name: "gate", match: GATE_MATCH, transportSocket: RAW }],
     transportSocket: policy.proxyProtocol === undefined ? inner : proxied(policy.proxyProtocol, inner),
@@ -42,9 +42,26 @@ export function namesAddresses({ policy, protocol }: Pick<Route, "policy" | "pro
   return protocol !== "tls" && upstreamTls?.verify === "full" && upstreamTls.serverName === undefined;
 }
 
+/** What is wrong with the certificates that a service names; null: nothing, or it names none. */
+export function unusableTls({ policy, protocol, service }: Route): Problem | null {
+  const { authority, identity } = (protocol === "tls" ? undefined : policy.upstreamTls) ?? {};
+  if (authority === undefined && identity === undefined) return null;
+  try {
+    tls().createSecureContext({
+      ...(authority === undefined ? {} : { ca: authority }),
+      ...(identity === undefined ? {} : { cert: identity, key: identity }),
+    });
+    return null;
+  } catch {
+    const message =
+      "policy.upstreamTls cannot be used: expected certificates in PEM as authority, and a chain with its private key as identity.";
+    return { subject: service, code: "upstream_tls_unusable", message };
+  }
+}
+
 /** The authorities that Node knows. */
 export function authoritiesSecret(): Secret {
-  return { name: AUTHORITIES, validationContext: { trustedCa: { inlineString: rootCertificates.join("\n") } } };
+  return { name: AUTHORITIES, validationContext: { trustedCa: { inlineString: tls().rootCertificates.join("\n") } } };
 }
 
 function proxied(version: "v1" | "v2", transportSocket: TransportSocket): TransportSocket {
@@ -54,8 +71,8 @@ function proxied(version: "v1" | "v2", transportSocket: TransportSocket): Transp
   });
 }
 
-function tlsSocket(tls: UpstreamTls, { protocol }: Route, addresses: readonly Address[]): TransportSocket {
-  const { serverName, identity } = tls;
+function tlsSocket(asked: UpstreamTls, { protocol }: Route, addresses: readonly Address[]): TransportSocket {
+  const { serverName, identity } = asked;
   const alpn = ALPN[protocol];
   return {
     name: "envoy.transport_sockets.tls",
@@ -66,7 +83,7 @@ function tlsSocket(tls: UpstreamTls, { protocol }: Route, addresses: readonly Ad
         tlsParams: { tlsMinimumProtocolVersion: "TLSv1_2", tlsMaximumProtocolVersion: "TLSv1_3" },
         ...(alpn.length > 0 && { alpnProtocols: alpn }),
         ...(identity !== undefined && { tlsCertificates: [certificateOf(identity)] }),
-        ...validation(tls, addresses),
+        ...validation(asked, addresses),
       },
     }),
   };
@@ -79,14 +96,14 @@ function certificateOf(pem: string) {
   return { certificateChain: { inlineString: text(false) }, privateKey: { inlineString: text(true) } };
 }
 
-function validation(tls: UpstreamTls, addresses: readonly Address[]): CommonTlsContext {
-  if (tls.verify === "none") return {};
-  const names = tls.verify === "full" ? { matchTypedSubjectAltNames: namesFor(tls.serverName, addresses) } : {};
+function validation(asked: UpstreamTls, addresses: readonly Address[]): CommonTlsContext {
+  if (asked.verify === "none") return {};
+  const names = asked.verify === "full" ? { matchTypedSubjectAltNames: namesFor(asked.serverName, addresses) } : {};
   const context: CertificateValidationContext = {
-    ...(tls.authority !== undefined && { trustedCa: { inlineString: tls.authority } }),
+    ...(asked.authority !== undefined && { trustedCa: { inlineString: asked.authority } }),
     ...names,
   };
-  if (tls.authority !== undefined) return { validationContext: context };
+  if (asked.authority !== undefined) return { validationContext: context };
   return {
     combinedValidationContext: {
       defaultValidationContext: context,

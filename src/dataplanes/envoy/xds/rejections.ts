@@ -80,12 +80,15 @@ export class Rejections {
   }
 }
 
+/** How Envoy says that a port is another program's. */
+const CANNOT_BIND = /cannot bind/i;
+
 function problemOf({ type, id, resource, fleet, message }: Rejection): Problem {
   const words = message.replaceAll(/[\p{C}\s]+/gu, " ").trim();
   const shown = words.length > MAX_MESSAGE ? `${words.slice(0, MAX_MESSAGE)}…` : words;
   return {
     subject: resource.subject,
-    code: "envoy_refused",
+    code: CANNOT_BIND.test(words) ? "port_unavailable" : "envoy_refused",
     message: `Envoy (fleet ${fleet}) refuses ${type.shortName} ${type.nameOf(id)}, and goes on with what it had: ${shown}`,
   };
 }
