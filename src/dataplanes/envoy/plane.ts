@@ -103,6 +103,8 @@ const NAME = "envoy";
 /** Of what is there before any table, as Envoys are told; those of tables are one higher there. */
 const FIRST_SEQ = 1;
 const READY_MS = 15_000;
+/** How Envoy says that a listener's address is somebody else's. */
+const CANNOT_BIND = /cannot bind/i;
 
 /** The data plane of Envoys: tells them what there is, answers what they ask, and looks after the one of this machine. */
 export class EnvoyPlane implements DataPlane {
@@ -199,7 +201,7 @@ export class EnvoyPlane implements DataPlane {
     scope.use(
       this.#board.observe(({ instances, problems }) => {
         if ([...instances.values()].some(({ connected, applied }) => connected && applied >= 0)) resolve(undefined);
-        const refused = problems.find(({ subject, code }) => subject === "envoy" && code === "envoy_refused");
+        const refused = problems.find(({ code, message }) => code === "envoy_refused" && CANNOT_BIND.test(message));
         if (refused !== undefined) reject(new GatewayError("conflict", `listen.address: ${refused.message}`));
       }),
     );
