@@ -131,6 +131,16 @@ test("is started again when it dies, and that is told", async () => {
   await until2(async () => (await word().catch(() => "")) === "one");
 });
 
+test("leaves no replaced one behind when the one that replaced it dies", async () => {
+  await using envoy = create("one", { graceMs: 1000 });
+  await envoy.start();
+  const first = readRecord(files.record);
+  await envoy.restart();
+  process.kill(envoy.pid ?? 0, "SIGKILL");
+  await until(() => envoy.pid !== null && readRecord(files.record)?.epoch === 0);
+  await until(() => first !== null && !isAlive(first));
+});
+
 test("takes nobody new while it drains, and lets what is open end", async () => {
   await using envoy = create("one");
   await envoy.start();

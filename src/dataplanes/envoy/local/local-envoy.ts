@@ -169,10 +169,18 @@ export class LocalEnvoy implements AsyncDisposable {
 
   async #startAlone(): Promise<void> {
     removeLeftovers(this.#deps.files);
+    // Replaced ones were to be told by the one that is gone when their time is over.
+    const orphaned = this.#former.filter((each) => each.alive());
     await this.#start(0);
-    this.#former = [];
+    this.#former = orphaned;
     this.#record();
+    if (orphaned.length > 0) this.#retire(orphaned);
     this.#deps.logger.info({ pid: this.pid, version: this.#deps.program.version }, "started Envoy");
+  }
+
+  #retire(processes: readonly EnvoyProcess[]): void {
+    const timer = this.#deps.clock.after(this.#deps.graceMs, () => void Promise.all(processes.map(end)));
+    this.#stopping.signal.addEventListener("abort", () => timer[Symbol.dispose]());
   }
 
   async #start(epoch: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { buildBootstrap } from "../bootstrap.ts";
 import { envoyFiles, makeEnvoyFolder } from "../local/envoy-files.ts";
 import { type EnvoyProgram, findEnvoy } from "../local/find-envoy.ts";
 import { LocalEnvoy } from "../local/local-envoy.ts";
+import { readRecord } from "../local/record.ts";
 import { LOCAL_FLEET } from "../names.ts";
 import { type EnvoyPlaneDeps, startEnvoyPlane } from "../plane.ts";
 
@@ -68,11 +70,18 @@ export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, 
       isAdmin: () => false,
     }),
   );
+  endWithThisProcess(readRecord(files.record)?.pid ?? 0);
   plane.settled();
   await plane.ready();
   const running = scope.move();
   return { plane, site, port, address, [Symbol.asyncDispose]: () => running.disposeAsync() };
 };
+
+/** An Envoy outlives who started it; what a run of tests that was killed left behind would be there for good. */
+function endWithThisProcess(pid: number): void {
+  const watch = 'while kill -0 "$0" 2>/dev/null && kill -0 "$1" 2>/dev/null; do sleep 1; done; kill "$1" 2>/dev/null';
+  spawn("/bin/sh", ["-c", watch, String(process.pid), String(pid)], { detached: true, stdio: "ignore" }).unref();
+}
 
 /** The gate is asked about everybody. */
 export const NOBODY_VERIFIED: EnvoyPlaneDeps["verification"] = {
