@@ -30,7 +30,13 @@ local function take(fields, name)
   return value
 end
 
-local function trim(text) return (text:gsub("^[%s]+", ""):gsub("[%s]+$", "")) end
+-- Byte by byte from the end: a pattern that is not held to the beginning tries a run of spaces from each of them.
+local function trim(text)
+  local from, to = text:find("%S"), #text
+  if from == nil then return "" end
+  while text:find("^%s", to) do to = to - 1 end
+  return text:sub(from, to)
+end
 
 local function all_of(fields, name)
   local found = {}
