@@ -1,0 +1,16 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { DIFFERENCES } from "./all.ts";
+
+test("differences are those that the docs list, each in the docs' own words", () => {
+  const docs = readFileSync("docs/envoy.md", "utf8");
+  const [, section = ""] = docs.split("\n## Where it differs\n");
+  const listed = section
+    .split("\n## ")[0]
+    ?.split("\n- ")
+    .slice(1)
+    .map((item) => item.replaceAll(/\s+/g, " "));
+  const reasons = [...new Set(Object.values(DIFFERENCES).map(({ why }) => why))];
+  expect(reasons.filter((why) => !listed?.some((item) => item.startsWith(why)))).toEqual([]);
+  expect(listed?.filter((item) => !reasons.some((why) => item.startsWith(why)))).toEqual([]);
+});

@@ -1,0 +1,155 @@
+import { once } from "node:events";
+import tls from "node:tls";
+import { expect } from "vitest";
+import type { Differences } from "../../../contract/plane-test.ts";
+import { echo, startHttpApp, startTcpApp } from "../../../testing/apps.ts";
+import { RawClient } from "../../../testing/clients.ts";
+import { startRig, until, type Rig } from "../../../testing/rig.ts";
+import { selfSigned } from "../../../testing/self-signed.ts";
+import { byHost, byPort, byServerName } from "../../../testing/table-builder.ts";
+import { writePem } from "../../../testing/write-pem.ts";
+import { HOST, KEY, serving } from "./serving.ts";
+
+const DB = "db.tls.localhost";
+
+/** What is known of a connection before anything is asked on it. */
+export const CONNECTION_DIFFERENCES: Differences = {
+  "count as the visitor's address: one that names nobody": {
+    why: "knows no address of who comes by a PROXY header that names none",
+    async instead(start) {
+      await using app = await startHttpApp(echo);
+      await using rig = await serving(start, app, { proxyFrom: ["127.0.0.0/8"] });
+      using client = await RawClient.connect(rig.port, `PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      await until(() => client.received.includes('"url":"/"'));
+      expect(client.received).not.toContain("127.0.0.1");
+    },
+  },
+
+  "reports a raw port that is taken, and opens it once it is free": {
+    why: "opens a raw port that was taken when its service comes anew",
+    async instead(start) {
+      const taken = await startTcpApp(() => undefined);
+      await using app = await startTcpApp((socket) => socket.pipe(socket));
+      await using rig = await startRig(start);
+      const { port } = taken.address;
+      const raw = { key: "local/db/sql", protocol: "tcp", guard: "self", matches: [byPort(port)], endpoints: [app.address] } as const; // prettier-ignore
+      rig.table.service(raw);
+      await rig.publish();
+      await until(() => rig.status().problems.some(({ code, subject }) => code === "port_unavailable" && subject === raw.key)); // prettier-ignore
+      await taken[Symbol.asyncDispose]();
+      rig.table.remove(raw.key);
+      await rig.publish();
+      await until(() => rig.status().problems.length === 0);
+      rig.table.service(raw);
+      await rig.publish();
+      using client = await opened(port);
+      client.send("x");
+      await until(() => client.received === "x");
+    },
+  },
+
+  "is counted, and cut with its route; nobody else gets through": {
+    why: "lets TLS that is passed through go on when its route goes, and closes what comes for nobody's name without an alert",
+    async instead(start) {
+      const pem = selfSigned([DB]);
+      let count = 0;
+      const server = tls.createServer({ cert: pem.certificate, key: pem.key }, (socket) => {
+        count += 1;
+        socket.on("error", () => undefined);
+        socket.on("data", (chunk: Buffer) => socket.write(chunk));
+        socket.write("hi");
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as { readonly port: number };
+      await using rig = await startRig(start);
+      const endpoints = [{ ip: "127.0.0.1", port }];
+      rig.table.service({ key: KEY, protocol: "tls", matches: [byServerName(DB)], endpoints });
+      await rig.publish();
+      const client = shake(rig, DB);
+      let received = "";
+      client.on("data", (chunk: Buffer) => (received += chunk.toString()));
+      await until(() => received === "hi");
+      await expect.poll(() => rig.open("tls")).toBe(1);
+      rig.table.remove(KEY);
+      await rig.publish();
+      client.write("still?");
+      await until(() => received === "histill?");
+      client.end();
+      await expect.poll(() => rig.open("tls")).toBe(0);
+      for (const servername of [DB, "other.tls.localhost", ""]) {
+        const other = shake(rig, servername);
+        let isSecure = false;
+        other.once("secureConnect", () => (isSecure = true));
+        await new Promise((resolve) => other.once("close", resolve));
+        expect(isSecure).toBe(false);
+      }
+      expect(count).toBe(1);
+      server.close();
+    },
+  },
+
+  "shows each visitor the certificate of the name that it asks for, else the first": {
+    why: "compares server names to the letter, as clients send them in lower case",
+    async instead(start) {
+      const [first, other, wild] = [selfSigned([HOST]), selfSigned(["a.example"]), selfSigned(["*.wild.example"])];
+      await using one = await writePem(first);
+      await using two = await writePem(other);
+      await using three = await writePem(wild);
+      await using rig = await startRig(start, { tls: { ...one, certificates: [two, three] } });
+      for (const [servername, { certificate }] of [
+        [HOST, first],
+        ["a.example", other],
+        ["A.example", first],
+        ["x.wild.example", wild],
+        ["x.y.wild.example", first],
+        ["wild.example", first],
+        ["", first],
+      ] as const) {
+        const client = shake(rig, servername);
+        await once(client, "secureConnect");
+        const shown = client.getPeerX509Certificate()?.toString().trim();
+        expect(shown, servername).toBe(certificate.trim());
+        client.destroy();
+      }
+    },
+  },
+
+  "answers 421 to a request for a host that another certificate is for": {
+    why: "answers requests for every host on every connection, whichever certificate it showed",
+    async instead(start) {
+      await using one = await writePem(selfSigned([HOST]));
+      await using two = await writePem(selfSigned(["b.localhost"]));
+      await using app = await startHttpApp((_req, res) => res.end("app"));
+      await using other = await startHttpApp((_req, res) => res.end("other"));
+      await using rig = await serving(start, app, { tls: { ...one, certificates: [two] } });
+      const matches = [byHost("b.localhost")];
+      rig.table.service({ key: "local/b/web", matches, endpoints: [other.address] });
+      await rig.publish();
+      for (const [servername, host, body] of [
+        [HOST, HOST, "app"],
+        [HOST, "b.localhost", "other"],
+        ["b.localhost", HOST, "app"],
+      ] as const) {
+        const client = shake(rig, servername);
+        let received = "";
+        client.on("data", (chunk: Buffer) => (received += chunk.toString()));
+        client.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+        await until(() => received.endsWith(body));
+        client.destroy();
+      }
+    },
+  },
+};
+
+function shake({ port }: Rig, servername: string): tls.TLSSocket {
+  const socket = tls.connect({ port, host: "127.0.0.1", servername, rejectUnauthorized: false });
+  socket.on("error", () => undefined);
+  return socket;
+}
+
+async function opened(port: number): Promise<RawClient> {
+  let client: RawClient | null = null;
+  while (client === null) client = await RawClient.connect(port).catch(() => null);
+  return client;
+}
