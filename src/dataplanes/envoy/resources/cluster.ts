@@ -13,8 +13,8 @@ import { frameMarker } from "../authz/frame-marker.ts";
 import { STICKY_SUBSETS, stickyWriter } from "./sticky-subsets.ts";
 import { namesAddresses, upstreamSocket } from "./upstream-socket.ts";
 
-/** So many are drawn by lot, of which the one with the fewest requests is taken: of a few endpoints hardly ever another one. */
-const CHOICES = 8;
+/** So many are drawn by lot, of which the one with the fewest requests is taken: of a few endpoints never another one. */
+const CHOICES = 32;
 const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** Envoy's own way to say that there is no bound. */
 export const UNBOUNDED = 1_000_000_000;
