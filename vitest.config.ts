@@ -18,6 +18,7 @@ const ON_EVERY_PLANE = [
   "attacks-rights",
   "attacks-sessions",
   "attacks-targets",
+  "grpc-interop",
 ].map((name) => `test/${name}.test.ts`);
 
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */

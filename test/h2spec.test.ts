@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestPlane } from "../src/dataplanes/embedded/testing/start-plane.ts";
+import { startTestEnvoy } from "../src/dataplanes/envoy/testing/start-envoy-plane.ts";
 import { startHttpApp, type App } from "../src/dataplanes/testing/apps.ts";
-import { startRig, type Rig } from "../src/dataplanes/testing/rig.ts";
+import { startRig, type Rig, type StartPlane } from "../src/dataplanes/testing/rig.ts";
 import { selfSigned } from "../src/dataplanes/testing/self-signed.ts";
 import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { writePem } from "../src/dataplanes/testing/write-pem.ts";
@@ -29,8 +30,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function serve(tls: { readonly certificate: string; readonly key: string } | null): Promise<Rig> {
-  const rig = await startRig(startTestPlane, { tls });
+async function serve(
+  start: StartPlane,
+  tls: { readonly certificate: string; readonly key: string } | null,
+): Promise<Rig> {
+  const rig = await startRig(start, { tls });
   rig.table.service({ key: "local/nb/web", matches: [byHost("127.0.0.1")], endpoints: [app.address] });
   await rig.publish();
   return rig;
@@ -56,13 +60,47 @@ async function play(port: number, tls: boolean): Promise<ReadonlyMap<string, boo
   );
 }
 
+/**
+ * What Envoy's codec does otherwise, whatever its configuration. It lets go of a stream that is over, and passes over what still comes for it
+ * and priorities, which RFC 9113 has given up; it ends a connection without the frame that the case waits for; and after a GOAWAY it answers
+ * no PING. None of it lets a visitor say what another did not.
+ */
+const OF_ENVOY: readonly string[] = [
+  "generic/3.8 Sends a GOAWAY frame",
+  "http2/5.1 closed: Sends a DATA frame",
+  "http2/5.1 closed: Sends a DATA frame after sending RST_STREAM frame",
+  "http2/5.1 closed: Sends a HEADERS frame",
+  "http2/5.1 closed: Sends a HEADERS frame after sending RST_STREAM frame",
+  "http2/5.1.1 Sends stream identifier that is numerically smaller than previous",
+  "http2/5.3.1 Sends PRIORITY frame that depend on itself",
+  "http2/6.3 Sends a PRIORITY frame with 0x0 stream identifier",
+  "http2/6.9.1 Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1",
+  "http2/6.9.1 Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream",
+  "http2/7 Sends a GOAWAY frame with unknown error code",
+];
+/** Without TLS, what does not begin as HTTP/2 may be HTTP/1.1, and is answered as that. */
+const OF_ENVOY_IN_THE_CLEAR = [...OF_ENVOY, "http2/3.5 Sends invalid connection preface"];
+
+type Case = readonly [
+  plane: string,
+  entrance: "prior knowledge" | "TLS",
+  start: StartPlane,
+  failing: readonly string[],
+];
+const PLAYED: readonly Case[] = [
+  ["the gate's own plane", "prior knowledge", startTestPlane, []],
+  ["the gate's own plane", "TLS", startTestPlane, []],
+  ["Envoy", "prior knowledge", startTestEnvoy, OF_ENVOY_IN_THE_CLEAR],
+  ["Envoy", "TLS", startTestEnvoy, OF_ENVOY],
+];
+
 describe("h2spec", () => {
-  test.each(["prior knowledge", "TLS"])("%s: every case", async (entrance) => {
+  test.each(PLAYED)("through %s, %s: every case but those listed", async (_plane, entrance, start, failing) => {
     await using files = entrance === "TLS" ? await writePem(selfSigned(["127.0.0.1"])) : null;
-    await using rig = await serve(files);
+    await using rig = await serve(start, files);
     const played = await play(rig.port, files !== null);
     expect(played.size).toBe(CASES);
     const failed = [...played].filter(([, passed]) => !passed).map(([title]) => title);
-    expect(failed).toEqual([]);
+    expect(failed.toSorted()).toEqual(failing.toSorted());
   });
 });
