@@ -46,6 +46,13 @@ export const NOTICES = {
     title: "Not supported",
     message: "A gRPC service takes no protocol upgrades.",
   },
+  not_heard: {
+    status: 503,
+    code: "gate_unreachable",
+    title: "Not available just now",
+    message: "The gate has just begun and does not know yet of everything that is here. Try again in a moment.",
+    retryAfterSeconds: 2,
+  },
   no_tunnel: {
     status: 404,
     code: "unknown_host",

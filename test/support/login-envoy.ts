@@ -91,6 +91,7 @@ export class LoginEnvoy implements AsyncDisposable {
     // prettier-ignore
     const explain: Explain = () => Promise.resolve({ status: 404, code: "unknown_host", title: "No", message: "No." });
     const envoy = new LoginEnvoy(site, gate, explain);
+    envoy.#authz.settled();
     const app = envoy.#scope.use(await startHttpApp(handle));
     envoy.#app = app.address;
     await envoy.publish(routes);

@@ -223,6 +223,7 @@ export class EnvoyPlane implements DataPlane {
   /** All sources were heard once: what is in no table now is gone. Before, Envoys that ran on while there was no gate keep what they have. */
   settled(): void {
     this.#ads.settled();
+    this.#authz.settled();
   }
 
   observe(listener: (status: PlaneStatus) => void): Disposable {

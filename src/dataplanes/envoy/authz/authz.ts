@@ -52,6 +52,8 @@ export interface Authz {
   /** envoy.service.auth.v3.Authorization. */
   readonly service: GrpcService;
   apply(table: RouteTable, diff: TableDiff): void;
+  /** All sources were heard once. Until then what is not known may be there all the same: who asks for it is told to try again. */
+  settled(): void;
   /** What Envoys verify sessions by: always the same two, with what is in them now. */
   resources(): readonly Resource[];
   /** The route of a request that was let in and came to the gate in the place of its job. */
@@ -69,6 +71,7 @@ export function createAuthz(deps: AuthzDeps): Authz {
   const index = new RouteIndex(site.domain);
   const decided = new RecentlyDecided(deps.clock);
   let keys: Entries<SessionKey> = new Map();
+  let isSettled = false;
 
   return {
     service: {
@@ -78,11 +81,14 @@ export function createAuthz(deps: AuthzDeps): Authz {
           { request: CheckRequest, response: CheckResponse },
         ),
       },
-      implementation: { check: createCheck({ ...deps, index, decided }) },
+      implementation: { check: createCheck({ ...deps, index, decided, isSettled: () => isSettled }) },
     },
     apply(table, diff) {
       index.apply(diff.routes);
       keys = table.keys;
+    },
+    settled() {
+      isSettled = true;
     },
     resources() {
       const { cookie, credentialFields } = verification;

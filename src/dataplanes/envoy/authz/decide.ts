@@ -41,6 +41,8 @@ export interface DecideDeps {
   readonly index: Pick<RouteIndex, "find" | "findHost">;
   readonly explain: Explain;
   readonly site: Site;
+  /** All sources were heard once: what is not known is not there. */
+  readonly isSettled: () => boolean;
   /** `IP:PORT` of an endpoint of the route, for tunnels; undefined: there is none. */
   readonly tunnelTarget: (route: Route) => string | undefined;
 }
@@ -55,6 +57,7 @@ export async function decide(deps: DecideDeps, asked: Asked, signal: AbortSignal
   const found = deps.index.find(head);
   if (found.kind === "misdirected") return saying(NOTICES.misdirected);
   if (found.kind === "unknown") {
+    if (!deps.isSettled()) return saying(NOTICES.not_heard);
     return saying(await deps.explain({ route: null, head, session: null, failure: null }));
   }
   const { route, bare, gatePath } = found;
@@ -75,7 +78,7 @@ export async function decide(deps: DecideDeps, asked: Asked, signal: AbortSignal
 /** CONNECT leads to a service's host, to whoever may open a tunnel there. */
 async function decideTunnel(deps: DecideDeps, head: RequestHead, signal: AbortSignal): Promise<Outcome> {
   const route = deps.index.findHost(parseHost(head.host) ?? "");
-  if (route === null) return saying(NOTICES.no_tunnel);
+  if (route === null) return saying(deps.isSettled() ? NOTICES.no_tunnel : NOTICES.not_heard);
   if (route.protocol === "tls" || isGateService(route.service)) return saying(NOTICES.tunnel_refused, route);
   const decision = await ask(deps, { route, head, slow: false }, signal);
   if (decision.kind === "deny") return refused(route, decision, head);

@@ -5,6 +5,7 @@ import type { HeaderValueOption } from "../proto/tables/core.ts";
 import { withoutCookies } from "../../without-cookies.ts";
 import type { Allowed } from "./decide.ts";
 import { OWN_FIELD } from "./answer-script.ts";
+import { CLUSTER_HEADER, DECIDED_HEADER } from "../resources/cluster-name.ts";
 import { TOLD } from "./session-filter.ts";
 
 /** Codes of google.rpc.Code. */
@@ -31,10 +32,11 @@ export function passing(
   const told = new Set(set.map(([name]) => name.toLowerCase()));
   const untold = Object.values(TOLD).filter((name) => !told.has(name));
   const scoped: HeaderFields = session?.principal.scope === undefined ? [] : [[SCOPED_FIELD, "1"]];
+  const decided: HeaderFields = lead[0] === CLUSTER_HEADER ? [[DECIDED_HEADER, lead[1]]] : [];
   return {
     status: { code: OK },
     okResponse: {
-      headers: [...set, ...left, ...scoped, lead].map(option),
+      headers: [...set, ...left, ...scoped, lead, ...decided].map(option),
       headersToRemove: [...new Set([...strip, ...gone, ...untold])].filter((name) => !told.has(name)),
       responseHeadersToAdd: respond.map(option),
     },

@@ -3,6 +3,8 @@ import { matchKey, type Route, type Site } from "../../../model/index.ts";
 
 /** Set on every request by the listener, and by the gate where it decides: the cluster that the request goes to. */
 export const CLUSTER_HEADER = "x-tg-cluster";
+/** Set by the gate where it decides, to the same: what it decided about is led there and nowhere else, whatever Envoy has for that path. */
+export const DECIDED_HEADER = "x-tg-decided";
 /** Before the Host of a request in the cluster's name. */
 export const HOST_PREFIX = "tg/";
 export const SERVER_NAME_PREFIX = "sni/";

@@ -4,7 +4,15 @@ import { RouteConfiguration, type Route as EnvoyRoute, type VirtualHost } from "
 import { CLUSTER_HEADER, clusterName } from "./cluster-name.ts";
 import { seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
-import { connectRoute, repeatable, routeAction, ROUTES, routesTo, translateRoutes } from "./route-configuration.ts";
+import {
+  connectRoute,
+  decidedFor,
+  repeatable,
+  routeAction,
+  ROUTES,
+  routesTo,
+  translateRoutes,
+} from "./route-configuration.ts";
 import { STICKY_FILTER, stickyReaderConfig } from "./sticky-subsets.ts";
 import type { BookDeps, Turn } from "./turn.ts";
 
@@ -84,11 +92,12 @@ export class RouteBook {
     if (match.by !== "path") return [];
     const { prefix, strip } = match;
     const stripped = strip && prefix !== "/";
+    const cluster = clusterName(route, settings.site);
     const forward: EnvoyRoute = {
-      match: { prefix },
+      match: { prefix, headers: [decidedFor(cluster)] },
       route: {
         ...routeAction(settings),
-        cluster: clusterName(route, settings.site),
+        cluster,
         ...(stripped && { prefixRewrite: "/" }),
         ...(policy.idleTimeoutMs !== undefined && { idleTimeout: seconds(policy.idleTimeoutMs) }),
       },

@@ -10,7 +10,7 @@ import {
   type RouteConfiguration,
   type VirtualHost,
 } from "../proto/tables/route.ts";
-import { CLUSTER_HEADER, TUNNEL_CLUSTER } from "./cluster-name.ts";
+import { CLUSTER_HEADER, DECIDED_HEADER, TUNNEL_CLUSTER } from "./cluster-name.ts";
 import { extension, seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
 import { LOOP_STATUS } from "./notice-replies.ts";
@@ -27,7 +27,7 @@ export function translateRoutes(settings: TranslateSettings, hosts: readonly Vir
     name: ROUTES,
     virtualHosts: all.map((host) => ({ ...host, routes: [...refusals(settings), ...(host.routes ?? [])] })),
     requestHeadersToAdd: forwardingFields(settings),
-    requestHeadersToRemove: [CLUSTER_HEADER, "x-envoy-external-address"],
+    requestHeadersToRemove: [CLUSTER_HEADER, DECIDED_HEADER, "x-envoy-external-address"],
     ...(settings.certificates > 0 &&
       settings.proxiesFrom.length === 0 && {
         // Where the same is spoken over QUIC; a job has no say in it.
@@ -91,7 +91,10 @@ export function routesTo(to: RouteAction, settings: TranslateSettings): EnvoyRou
 export function repeatable(route: EnvoyRoute): EnvoyRoute[] {
   const { match, route: action } = route;
   const retryPolicy = { ...action?.retryPolicy, retryOn: `${UNSENT},reset` };
-  return [{ ...route, match: { ...match, headers: SAFE }, route: { ...action, retryPolicy } }, route];
+  return [
+    { ...route, match: { ...match, headers: [...(match?.headers ?? []), ...SAFE] }, route: { ...action, retryPolicy } },
+    route,
+  ];
 }
 
 const SAFE: HeaderMatcher[] = [{ name: ":method", stringMatch: { safeRegex: { regex: "GET|HEAD|OPTIONS" } } }];
@@ -107,6 +110,16 @@ const WEBSOCKET_KEY: HeaderValueOption = {
   header: { key: "sec-websocket-key", value: "dGFza2dhdGUgdGFza2dhdA==" },
   appendAction: "ADD_IF_ABSENT",
 };
+
+/** Nobody decided about it yet, or it was this cluster: what is known of paths here may be older or newer than what the gate went by. */
+export function decidedFor(cluster: string): HeaderMatcher {
+  const name = cluster.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  return {
+    name: DECIDED_HEADER,
+    stringMatch: { safeRegex: { regex: `(?:${name})?` } },
+    treatMissingHeaderAsEmpty: true,
+  };
+}
 
 /** Of CONNECT, before all others of a host. */
 export function connectRoute(idle: Pick<RouteAction, "idleTimeout">): EnvoyRoute {
