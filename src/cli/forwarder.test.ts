@@ -119,6 +119,24 @@ test("waits for a gate that is down, and goes on with it when it is back, with i
   });
 });
 
+test("waits for a service that is starting, as the gate says by Retry-After", async () => {
+  const upstream = await startEcho();
+  await withForwarder(upstream, async ({ gate, port, said }) => {
+    let asked = 0;
+    gate.onConnect = (_request, socket) => {
+      asked += 1;
+      const body = JSON.stringify({ error: { code: "starting", message: "db is starting" } });
+      socket.end(`HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      if (asked === 2) leadTo(gate, upstream);
+    };
+    const socket = dial(port);
+    socket.write("there");
+    expect(String((await once(socket, "data"))[0])).toBe("there");
+    expect(said).toEqual(["the gate refuses db-nb-x.localhost: db is starting (503); waiting for it"]);
+    socket.destroy();
+  });
+});
+
 test("a refusal is said with its reason, and the local connection is reset", async () => {
   const upstream = await startEcho();
   await withForwarder(upstream, async ({ gate, port, said }) => {

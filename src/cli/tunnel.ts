@@ -11,7 +11,7 @@ import { connectionOf } from "./connection.ts";
 import { dialAddress, noAnswer, tlsOptions } from "./running-gate.ts";
 import type { Environment } from "./terminal.ts";
 
-/** How long a connection waits for a gate that is down or restarting. */
+/** How long a connection waits for a gate that is down or restarting, or for a service that is starting. */
 const RETRY_MS = 30_000;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 2000;
@@ -26,14 +26,14 @@ export interface TunnelDeps {
   readonly environment: Environment;
   /** Host to CONNECT to: `ServiceView.forward`. */
   readonly host: string;
-  /** Called once, when the first try finds no gate. */
+  /** Called once, when the first try finds no gate, or the service not ready yet. */
   readonly waiting: (why: string) => void;
 }
 
 /**
  * Opens a connection to a service through the gate's own port, with login: HTTP CONNECT (RFC 9110, 9.3.6). The gate file and the token are
  * read for each try, so that a gate that comes back elsewhere, or with another token, is found. Throws `CommandFailure` for what the gate
- * refuses, and for a gate that is not back within 30 s. The socket is half-open capable and paused; whoever calls ends it.
+ * refuses, and for a gate or service that is not there within 30 s. The socket is half-open capable and paused; whoever calls ends it.
  */
 export async function openTunnel(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
   const deadline = performance.now() + RETRY_MS;
@@ -44,7 +44,7 @@ export async function openTunnel(deps: TunnelDeps, signal: AbortSignal): Promise
     } catch (error) {
       signal.throwIfAborted();
       const away = error instanceof CommandFailure && error.exitCode === EXIT.noGate;
-      if (!away || performance.now() + delayMs > deadline) throw error;
+      if (!(away || error instanceof NotYet) || performance.now() + delayMs > deadline) throw error;
       if (!told) deps.waiting(error.message);
       told = true;
     }
@@ -81,12 +81,17 @@ async function tryOnce(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
     socket.pause();
     if (head.length > 0) socket.unshift(head);
     if (status >= 200 && status < 300) return socket;
-    throw await refusal(deps.host, status, socket);
+    const refused = await refusal(deps.host, status, socket);
+    const later = status === 503 && response.headers["retry-after"] !== undefined;
+    throw later ? new NotYet(refused.exitCode, refused.message) : refused;
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
     throw noAnswer(gate, error);
   }
 }
+
+/** The gate says to come again: its service is starting. */
+class NotYet extends CommandFailure {}
 
 function dialGate(gate: GateFile): Socket {
   const where = { host: dialAddress(gate), port: gate.port, allowHalfOpen: true };

@@ -35,6 +35,8 @@ const MOST_TASKS = 1000;
 const LOAD_AGAIN_MS = 1000;
 /** Adoption that takes longer than this goes on after the first publication. */
 const ADOPT_MS = 5000;
+/** How long what is there waits for the first look at its ports before it is told of. */
+const FIRST_LOOK_MS = 2000;
 
 export interface LocalDeps {
   readonly home: Home;
@@ -220,6 +222,11 @@ export class LocalTasks implements AsyncDisposable {
     const everyMs = config.discoverEvery;
     this.#watch = startPortWatch({ discover, clock, logger, ownPorts, everyMs, tasks: () => this.#tasks.values() });
     this.#watch.hurry();
+    // Whoever came to one of them while there was no gate finds it as it was, not without its ports.
+    const looked = new AbortController();
+    void this.#watch.looked.then(() => looked.abort());
+    await pause(clock, FIRST_LOOK_MS, AbortSignal.any([looked.signal, over]));
+    if (this.#life.signal.aborted) return;
     this.#publisher.begin(publish, [...this.#tasks.keys()]);
     logger.info({ tasks: records.length }, "local tasks taken over");
   }

@@ -27,6 +27,8 @@ export interface PortWatchDeps {
 
 /** A watch that runs. */
 export interface PortWatch extends AsyncDisposable {
+  /** Resolves when it has looked once, whatever came of it. */
+  readonly looked: Promise<undefined>;
   /** Looks soon, and often for a while: something is starting. */
   hurry(): void;
 }
@@ -36,6 +38,7 @@ export function startPortWatch(deps: PortWatchDeps): PortWatch {
   const watch = new Watch(deps);
   const running = watch.run();
   return {
+    looked: watch.looked,
     hurry: () => watch.hurry(),
     async [Symbol.asyncDispose]() {
       watch.end();
@@ -62,10 +65,15 @@ class Watch {
   #seen = "";
   #seenSince = 0;
   #failing = false;
+  readonly #looked = Promise.withResolvers<undefined>();
 
   constructor(deps: PortWatchDeps) {
     this.#deps = deps;
     this.#recogniser = new Recogniser({ ...deps, signal: this.#life.signal });
+  }
+
+  get looked(): Promise<undefined> {
+    return this.#looked.promise;
   }
 
   hurry(): void {
@@ -90,6 +98,7 @@ class Watch {
         if (!this.#failing) logger.warn({ err: error }, "listening ports cannot be looked for");
         this.#failing = true;
       }
+      this.#looked.resolve(undefined);
       const every = this.#pauseMs();
       // A hurry that comes while this look is under way is not lost: the next one comes after the eager time.
       this.#wake = new AbortController();
