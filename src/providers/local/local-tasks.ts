@@ -222,13 +222,18 @@ export class LocalTasks implements AsyncDisposable {
     const everyMs = config.discoverEvery;
     this.#watch = startPortWatch({ discover, clock, logger, ownPorts, everyMs, tasks: () => this.#tasks.values() });
     this.#watch.hurry();
-    // Whoever came to one of them while there was no gate finds it as it was, not without its ports.
-    const looked = new AbortController();
-    void this.#watch.looked.then(() => looked.abort());
-    await pause(clock, FIRST_LOOK_MS, AbortSignal.any([looked.signal, over]));
-    if (this.#life.signal.aborted) return;
+    if (!(await this.#isLookedAt(this.#watch))) return;
     this.#publisher.begin(publish, [...this.#tasks.keys()]);
     logger.info({ tasks: records.length }, "local tasks taken over");
+  }
+
+  /** Whoever came to one of them while there was no gate finds it as it was, not without its ports. false: it is over meanwhile. */
+  async #isLookedAt({ looked }: PortWatch): Promise<boolean> {
+    const over = this.#life.signal;
+    const seen = new AbortController();
+    void looked.then(() => seen.abort());
+    await pause(this.#deps.clock, FIRST_LOOK_MS, AbortSignal.any([seen.signal, over]));
+    return !over.aborted;
   }
 
   async #load(publish: (update: SourceUpdate) => void): Promise<readonly TaskRecord[] | null> {
