@@ -542,6 +542,26 @@ describe("an Envoy that comes back", () => {
     expect(told(again[0]!)).toEqual(["cluster -c", "cluster +a"]);
   });
 
+  test("before all sources were heard, keeps what is made of all of them, and gets it whole after", async () => {
+    const first = await start();
+    first.ads.apply(set(small("routes", "http", "two paths"), small("routes", "other", "same")), 1);
+    const one = first.envoy().subscribe("routes", "http", "other");
+    await one.until(() => one.has("routes", "http", "other"));
+    const second = await start({ isSettled: false });
+    second.ads.apply(set(small("routes", "http", "no path yet"), small("routes", "other", "same")), 1);
+    const again = second.envoy();
+    for (const [name, version] of one.held.routes) again.held.routes.set(name, version);
+    again.subscribe("routes", "http", "other");
+    const cold = second.envoy({ id: "cold" }).subscribe("routes", "http");
+    await quiet();
+    second.ads.apply(set(small("routes", "http", "one path")), 2);
+    await quiet();
+    expect([told(again), told(cold)]).toEqual([[], ["routes +http", "routes +http"]]);
+    second.ads.settled();
+    await quiet();
+    expect(told(again)).toEqual(["routes +http"]);
+  });
+
   test("is told of as gone for a while; the one that a hot restart replaces, for a second", async () => {
     const { ads, envoy, clock } = await start();
     const [old, edge] = [envoy({ id: "old" }), envoy({ id: "edge", cluster: "edge" })];

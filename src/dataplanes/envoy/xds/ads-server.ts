@@ -71,7 +71,6 @@ export class AdsServer implements Disposable {
   readonly #streams = new Set<AdsStream>();
   readonly #envoys = new Map<string, Envoy>();
   readonly #sent = { responses: 0, bytes: 0 };
-  #isSettled = false;
   #looking: Disposable | null = null;
 
   constructor(deps: AdsServerDeps) {
@@ -103,9 +102,8 @@ export class AdsServer implements Disposable {
 
   /** All that there is has been applied once: from now on Envoys lose what is gone. Before, what is not known yet is not gone. */
   settled(): void {
-    this.#isSettled = true;
     this.#store.settled();
-    for (const stream of this.#streams) stream.pump();
+    for (const stream of this.#streams) stream.settled();
     this.#deps.changed();
   }
 
@@ -139,7 +137,6 @@ export class AdsServer implements Disposable {
       admit,
       clock,
       logger,
-      isSettled: () => this.#isSettled,
       entered: (entered) => this.#entered(entered),
       changed,
       sent: (bytes) => this.#count(bytes),

@@ -43,8 +43,6 @@ export interface AdsStreamDeps {
   readonly admit: Admit;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Whether it is known what is gone. */
-  readonly isSettled: () => boolean;
   /** It is known who this is. */
   readonly entered: (stream: AdsStream) => void;
   /** It took something. */
@@ -90,7 +88,7 @@ export class AdsStream {
   /** `seq` up to which the Envoy has taken all that is for it, but what it refused; 0: it has not had all once. */
   get applied(): number {
     if (!this.#hasAll) return 0;
-    const isSettled = this.#deps.isSettled();
+    const isSettled = this.#deps.store.isSettled;
     let oldest = this.#deps.store.seq + 1;
     for (const each of this.#byComing) {
       oldest = Math.min(oldest, each.oldest("set"), isSettled ? each.oldest("gone") : Infinity);
@@ -108,6 +106,12 @@ export class AdsStream {
 
   hearOf(events: readonly ResourceEvent[]): void {
     for (const event of events) this.#subscriptions.get(event.type.url)?.changed(event);
+  }
+
+  /** All that there is has come: what waited for that goes. */
+  settled(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.settled();
+    this.pump();
   }
 
   /** Sends what may go now. */
@@ -210,7 +214,7 @@ export class AdsStream {
       const part = this.#mayCome(subscription) ? subscription.nextComing(MAX_RESPONSE_BYTES) : null;
       if (part !== null) return { subscription, part };
     }
-    if (!this.#deps.isSettled()) return null;
+    if (!this.#deps.store.isSettled) return null;
     for (const subscription of this.#byGoing) {
       if (!subscription.canSend) continue;
       const part = subscription.nextAbsent() ?? (this.#mayGo(subscription) ? subscription.nextGoing() : null);

@@ -32,6 +32,7 @@ export class ResourceStore {
   readonly #types = new Map<string, ResourceType>();
   readonly #unencodable = new Map<string, Unencodable>();
   #seq = 0;
+  #isSettled = false;
 
   /** Of the last change, as whoever makes them counts. */
   get seq(): number {
@@ -77,8 +78,13 @@ export class ResourceStore {
     for (const { type, id } of events) type.sweep(id);
   }
 
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
   /** All that there is has come. */
   settled(): void {
+    this.#isSettled = true;
     for (const type of this.#types.values()) type.expectNoMore();
   }
 

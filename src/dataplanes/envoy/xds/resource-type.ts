@@ -19,6 +19,8 @@ export interface StoredResource {
 export class ResourceType {
   /** `type.googleapis.com/envoy.config.cluster.v3.Cluster`. */
   readonly url: string;
+  /** One resource of the type is of many sources: it is whole once all were heard. */
+  readonly isOfMany: boolean;
   readonly #ids = new Map<string, number>();
   readonly #names: string[] = [];
   /** Streams that hold the name, counted as often as they do. */
@@ -33,6 +35,7 @@ export class ResourceType {
 
   constructor(url: string) {
     this.url = url;
+    this.isOfMany = this.shortName === "RouteConfiguration";
   }
 
   /** The last part of its name: `Cluster`. */

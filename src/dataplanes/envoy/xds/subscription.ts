@@ -74,6 +74,8 @@ export class Subscription {
   readonly #held = new IdSet();
   /** Of these, what is not there yet, and may come as the Envoy has it: see `ResourceType.expect`. */
   readonly #expected = new IdSet();
+  /** Versions that are held, and stay so until all sources were heard: see `ResourceType.isOfMany`. */
+  readonly #kept = new Map<number, string>();
   /** To be sent as it is then. */
   readonly #changed = new IdSet();
   /** Held, and not there any more. */
@@ -134,10 +136,10 @@ export class Subscription {
   }
 
   /** A resource of the type changed, came or went. */
-  changed({ id, fleet }: ResourceEvent): void {
+  changed(event: ResourceEvent): void {
     const { type } = this;
-    if (!this.#wants(id) || (fleet !== null && fleet !== this.#deps.fleet)) return;
-    if (fleet === null && type.get(id, this.#deps.fleet) !== undefined) return;
+    const { id } = event;
+    if (!this.#concerns(event)) return;
     const resource = this.#find(id);
     if (this.#expected.delete(id) && resource !== undefined && type.expects(id, resource.version)) {
       this.#gone.delete(id);
@@ -146,6 +148,16 @@ export class Subscription {
       if (this.#held.has(id)) this.#goes(id);
       else if (this.#named.has(id)) this.#absent.add(id);
     } else this.#comes(id);
+  }
+
+  /** All that there is has come. */
+  settled(): void {
+    for (const [id, had] of this.#kept) {
+      const resource = this.#find(id);
+      if (resource === undefined) this.#goes(id);
+      else if (resource.version !== had) this.#comes(id);
+    }
+    this.#kept.clear();
   }
 
   /** Resources to send, of up to so many bytes, or one that is larger; null: there are none. */
@@ -191,6 +203,12 @@ export class Subscription {
   /** Gives back what is held of the type, once the stream is over. */
   end(): void {
     for (const set of [this.#named, this.#held]) for (const id of set) this.type.release(id);
+  }
+
+  /** Not what stands elsewhere in place of what this Envoy gets, nor what it is to keep for now. */
+  #concerns({ id, fleet }: ResourceEvent): boolean {
+    if (!this.#wants(id) || this.#kept.has(id)) return false;
+    return fleet === null ? this.type.get(id, this.#deps.fleet) === undefined : fleet === this.#deps.fleet;
   }
 
   #hearNames(request: DeltaDiscoveryRequest): void {
@@ -274,7 +292,8 @@ export class Subscription {
     const resource = this.#find(id);
     if (resource === undefined) {
       if (!this.#gone.has(id)) this.#absent.add(id);
-    } else if (had !== resource.version) this.#comes(id);
+    } else if (had !== undefined && this.type.isOfMany && !this.#deps.store.isSettled) this.#kept.set(id, had);
+    else if (had !== resource.version) this.#comes(id);
   }
 
   #unsubscribe(name: string): void {
@@ -308,6 +327,7 @@ export class Subscription {
   #drop(id: number): void {
     this.#gone.delete(id);
     this.#absent.delete(id);
+    this.#kept.delete(id);
     if (this.#held.delete(id)) this.type.release(id);
   }
 
