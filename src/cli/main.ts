@@ -10,6 +10,9 @@ export async function main(): Promise<void> {
   // Whoever reads our output may stop reading, as in `taskgate logs nb | head`: that is no failure.
   process.stdout.on("error", leaveOnBrokenPipe);
   process.stderr.on("error", leaveOnBrokenPipe);
+  // All is done and written by then. What node would clean up after it, it can wait for in vain, turning: so it did over connections that a
+  // forward had reset.
+  process.on("exit", () => process.exit());
   process.exitCode = await runProgram(process.argv.slice(2), processTerminal());
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }
