@@ -49,11 +49,15 @@ export interface Echo {
   readonly body: string;
 }
 
+/** Values of all fields of this name, which is in lower case. */
+export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+}
+
 /** What an `echo` app was asked. */
 export function echoed(reply: Reply): Echo & { header(name: string): string | undefined; all(name: string): string[] } {
   const seen = JSON.parse(reply.body) as Echo;
-  const all = (name: string) =>
-    seen.rawHeaders.filter((_, at) => at % 2 === 1 && seen.rawHeaders[at - 1]?.toLowerCase() === name);
+  const all = (name: string) => valuesOf(seen.rawHeaders, name);
   return { ...seen, all, header: (name) => all(name)[0] };
 }
 
