@@ -6,7 +6,7 @@ export const SMUGGLED = `GET /smuggled HTTP/1.1\r\n${H}\r\n`;
 export const get = (fields: string) => `GET / HTTP/1.1\r\n${fields}\r\n`;
 export const post = (fields: string, body = "") => `POST / HTTP/1.1\r\n${H}${fields}\r\n${body}`;
 export const chunked = (chunks: string) => post("Transfer-Encoding: chunked\r\n", chunks);
-export const HEADER_BYTES = 64 * 1024;
+const HEADER_BYTES = 64 * 1024;
 
 export type Statuses = readonly (number | undefined)[];
 /** What does not even say HTTP: its connection may also end without a word. */
@@ -235,7 +235,7 @@ export const to = (start: string, fields: readonly string[] = [], body = "", tra
 export const LAST = to("GET /last HTTP/1.1");
 /** Ends the connection with its answer, so that all is said when it is over. */
 export const AND_LAST = `GET /last HTTP/1.1\r\n${H}Connection: close\r\n\r\n`;
-export const EMPTY = ["content-length: 0"];
+const EMPTY = ["content-length: 0"];
 export const CHUNKED = ["transfer-encoding: chunked"];
 export const upgrade = (protocol: string, more = "") => `${H}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n${more}`;
 
