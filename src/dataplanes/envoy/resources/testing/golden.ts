@@ -88,12 +88,12 @@ export function runGolden(text: string): GoldenRun {
     const secrets = translator.secrets(step.certificates.map((certificate) => ({ names: [], ...certificate })));
     keep(all, change);
     keep(all, secrets);
-    return { ...shown(change), ...(secrets.set.length > 0 && { secrets: shown(secrets).set }), problems: translator.problems }; // prettier-ignore
+    return { ...shown(change), ...(secrets.set.length > 0 && { secrets: shown(secrets).set }), problems: structuredClone(translator.problems) }; // prettier-ignore
   });
   return {
     told: {
       ...(input.start && { start: shown(started).set.filter(({ type }) => type !== "Secret") }),
-      ...(input.replies && { replies: toJson(LocalReplyConfig, localReplies("taskgate.localhost")) }),
+      ...(input.replies && { replies: once(toJson(LocalReplyConfig, localReplies("taskgate.localhost"))) }),
       steps,
     },
     all: [...all.values()],
@@ -143,6 +143,20 @@ function matchOf(match: z.output<typeof MATCH>): Match {
   if ("host" in match) return byHost(match.host);
   if ("headers" in match) return byHeaders(match.headers);
   return "port" in match ? byPort(match.port) : byServerName(match.serverName);
+}
+
+/** Texts shorter than that are read sooner than an alias of them is looked up. */
+const WORTH_AN_ALIAS = 60;
+
+/** The same with equal parts as one object, which YAML spells once: each reply has a form for everybody, and most of it is in all of them. */
+function once(value: unknown): unknown {
+  const known = new Map<string, unknown>();
+  return JSON.parse(JSON.stringify(value), (_key, part: unknown) => {
+    const spelled = JSON.stringify(part);
+    if (typeof part !== "object" || part === null || spelled.length < WORTH_AN_ALIAS) return part;
+    if (!known.has(spelled)) known.set(spelled, part);
+    return known.get(spelled);
+  });
 }
 
 /** Long, and the same everywhere. */
