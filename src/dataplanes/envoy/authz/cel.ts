@@ -10,9 +10,19 @@ const at = (of: Expression, key: string): Expression => call("_[_]", of, text(ke
 /** Where jwt_authn puts the claims of a session. */
 export const CLAIMS = "session";
 
+/** What a filter said of the request, under its name. */
+export function ofFilter(namespace: string, key: string): Expression {
+  return at(at(field(name("metadata"), "filter_metadata"), namespace), key);
+}
+
+/** What the endpoint that the request was led to has in its metadata. */
+export function ofEndpoint(namespace: string, key: string): Expression {
+  return at(at(field(field(name("xds"), "upstream_host_metadata"), "filter_metadata"), namespace), key);
+}
+
 /** A claim of the session that was verified. Without one, or without that claim, whatever it stands in is false. */
 export function claim(called: string): Expression {
-  return at(at(at(field(name("metadata"), "filter_metadata"), "envoy.filters.http.jwt_authn"), CLAIMS), called);
+  return at(ofFilter("envoy.filters.http.jwt_authn", CLAIMS), called);
 }
 
 /** What `serviceMetadata` says of the service that is asked for. */
@@ -22,7 +32,7 @@ export function ofService(key: string): Expression {
 
 /** What the gate said when it let the request pass. */
 export function ofDecision(key: string): Expression {
-  return at(at(field(name("metadata"), "filter_metadata"), "envoy.filters.http.ext_authz"), key);
+  return ofFilter("envoy.filters.http.ext_authz", key);
 }
 
 /** A field of the request; false where it is not there. */

@@ -1,5 +1,6 @@
 import { isSticky, setStickyCookie, stickyCookie } from "../../sticky-cookie.ts";
 import type { Route, Site } from "../../../model/index.ts";
+import { equals, ofEndpoint, ofFilter } from "../authz/cel.ts";
 import { pack } from "../proto/kit.ts";
 import type { LbSubsetConfig } from "../proto/tables/cluster.ts";
 import type { HttpFilter } from "../proto/tables/connection-manager.ts";
@@ -10,7 +11,7 @@ import {
   HttpHeaderMutation,
   SkipFilter,
 } from "../proto/tables/http-filters.ts";
-import { CelMatcher, HttpAttributesCelMatchInput, type Expr, type Predicate } from "../proto/tables/xds-matcher.ts";
+import { CelMatcher, HttpAttributesCelMatchInput, type Predicate } from "../proto/tables/xds-matcher.ts";
 import { extension } from "./envoy-json.ts";
 
 /** Where Envoy looks for what endpoints and requests are matched by. */
@@ -72,29 +73,13 @@ export function stickyWriter(route: Route, site: Site): HttpFilter | undefined {
   };
 }
 
-const name = (called: string): Expr => ({ identExpr: { name: called } });
-const at = (of: Expr, key: string): Expr => ({
-  callExpr: { function: "_[_]", args: [of, { constExpr: { stringValue: key } }] },
-});
-const inside = (operand: Expr, field: string): Expr => ({ selectExpr: { operand, field } });
-
-/** The replica that the visitor's cookie names is the one that answers. Envoy has no parser of CEL: this is what it would make of it. */
+/** The replica that the visitor's cookie names is the one that answers. */
 const IS_THERE: Predicate = {
   singlePredicate: {
     input: extension("attributes", HttpAttributesCelMatchInput, {}),
     customMatch: extension("cel", CelMatcher, {
       exprMatch: {
-        parsedExpr: {
-          expr: {
-            callExpr: {
-              function: "_==_",
-              args: [
-                at(at(inside(name("metadata"), "filter_metadata"), SUBSET_METADATA), STICKY_KEY),
-                at(at(inside(inside(name("xds"), "upstream_host_metadata"), "filter_metadata"), OWN_METADATA), STICKY_KEY), // prettier-ignore
-              ],
-            },
-          },
-        },
+        parsedExpr: { expr: equals(ofFilter(SUBSET_METADATA, STICKY_KEY), ofEndpoint(OWN_METADATA, STICKY_KEY)) },
       },
     }),
   },
