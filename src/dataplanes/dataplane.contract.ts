@@ -5,7 +5,7 @@ import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,6 +32,7 @@ import { startRig, until, type Rig, type StartPlane } from "./testing/rig.ts";
 import { selfSigned } from "./testing/self-signed.ts";
 import { byHeaders, byHost, byPath, byPort } from "./testing/table-builder.ts";
 import { ALLOW } from "./testing/test-gatekeeper.ts";
+import { writePem } from "./testing/write-pem.ts";
 
 const HOST = "nb.localhost";
 const KEY = "local/nb/web";
@@ -1250,7 +1251,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
 
     test("lets a visitor's leaving with its whole connection reach every job", async () => {
       const pem = selfSigned([HOST]);
-      await using files = await writeFiles(pem);
+      await using files = await writePem(pem);
       await using app = await startHttpApp((req, res) => {
         if (req.url === "/begun") res.write("begun");
       });
@@ -1394,7 +1395,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
 
     test("serves HTTP/1.1, HTTP/2 and gRPC behind TLS, and nothing in the clear beside it", async () => {
       const pem = selfSigned(["nb.localhost", "rpc.localhost"]);
-      await using files = await writeFiles(pem);
+      await using files = await writePem(pem);
       await using app = await startHttpApp(echo);
       await using calls = await startGrpcApp();
       await using rig = await serving(app, { tls: files });
@@ -1434,7 +1435,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
 
     test("carries WebSockets and tunnels behind TLS, with half-close", async () => {
       const pem = selfSigned([HOST]);
-      await using files = await writeFiles(pem);
+      await using files = await writePem(pem);
       await using app = await startWebSocketApp();
       await using raw = await startTcpApp((socket) => {
         socket.on("data", (chunk: Buffer) => socket.write(chunk));
@@ -1990,12 +1991,4 @@ async function connectWhenOpen(port: number): Promise<RawClient> {
       await sleep(10);
     }
   }
-}
-
-async function writeFiles(pem: { certificate: string; key: string }) {
-  const folder = await mkdtemp(join(tmpdir(), "taskgate-plane-"));
-  const certificate = join(folder, "certificate.pem");
-  const key = join(folder, "key.pem");
-  await Promise.all([writeFile(certificate, pem.certificate), writeFile(key, pem.key)]);
-  return { certificate, key, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }

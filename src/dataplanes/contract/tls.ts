@@ -1,9 +1,6 @@
 import { once } from "node:events";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import net, { type AddressInfo, type Socket } from "node:net";
 import https from "node:https";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import tls, { type TLSSocket } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import { describe, expect } from "vitest";
@@ -15,13 +12,12 @@ import { ECHO_SERVICE, grpcClient, unary } from "../testing/grpc-app.ts";
 import { startRig, until, type Rig } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost, byPort, byServerName } from "../testing/table-builder.ts";
+import { type Pem, writePem } from "../testing/write-pem.ts";
 
 const KEY = "local/nb/web";
 const HOST = "nb.localhost";
 const DB = "db.tls.localhost";
 const TASK = "task.internal";
-
-type Pem = ReturnType<typeof selfSigned>;
 
 /** TLS at every end: the gate's own, past the gate, and between the gate and its tasks. */
 export function describeTls(suite: PlaneSuite): void {
@@ -318,23 +314,6 @@ function describeUpstreamTls({ name, start, test }: PlaneSuite): void {
 }
 
 const to = ({ port }: { readonly port: number }) => ({ port, host: "127.0.0.1" });
-
-async function writePem(pem: Pem) {
-  const folder = await mkdtemp(join(tmpdir(), "taskgate-tls-"));
-  const certificate = join(folder, "certificate.pem");
-  const key = join(folder, "key.pem");
-  const write = async (next: Pem) => {
-    for (const [path, text] of [
-      [certificate, next.certificate],
-      [key, next.key],
-    ] as const) {
-      await writeFile(`${path}.new`, text, { mode: 0o600 });
-      await rename(`${path}.new`, path);
-    }
-  };
-  await write(pem);
-  return { certificate, key, write, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
-}
 
 function fingerprint(pem: Pem): string {
   const context = new tls.TLSSocket(new net.Socket(), { isServer: true, cert: pem.certificate, key: pem.key });
