@@ -1,16 +1,15 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Auth } from "../auth/auth.ts";
 import type { Home } from "../config/home.ts";
 import { isCode, type Principal, type RequestHead } from "../model/index.ts";
+import { replaceFile } from "../platform/replace-file.ts";
 
 /** Makes sure that the state folder holds a token of the owner's that works, 0600: the command line logs in with it. */
 export async function keepOwnerToken(home: Home, auth: Auth, owner: Principal): Promise<void> {
   const held = readToken(home);
   if (held !== null && (await works(auth, held))) return;
   const { token } = await auth.tokens.issue({ name: "command line", principal: owner });
-  const temporary = `${home.token}.${String(process.pid)}`;
-  writeFileSync(temporary, `${token}\n`, { mode: 0o600 });
-  renameSync(temporary, home.token);
+  replaceFile(home.token, `${token}\n`);
 }
 
 function readToken(home: Home): string | null {

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { GateFile, Home } from "../config/home.ts";
 import { dialOf } from "../config/site.ts";
+import { replaceFile } from "../platform/replace-file.ts";
 import { Secret } from "../platform/secret.ts";
 import { CommandFailure, EXIT } from "./failure.ts";
 
@@ -71,8 +72,9 @@ export function currentRemote(home: Home): RemoteLogin | null {
 /** Keeps it, and makes it the current one. */
 export function keepRemote(home: Home, login: RemoteLogin): void {
   for (const folder of [home.directory, home.remotes]) mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writePrivately(fileOf(home, login.gate.url), JSON.stringify({ ...login, token: login.token.reveal() }));
-  writePrivately(currentFile(home), login.gate.url);
+  const kept = JSON.stringify({ ...login, token: login.token.reveal() });
+  replaceFile(fileOf(home, login.gate.url), `${kept}\n`);
+  replaceFile(currentFile(home), `${login.gate.url}\n`);
 }
 
 export function forgetRemote(home: Home, login: RemoteLogin): void {
@@ -98,10 +100,4 @@ function fileOf(home: Home, origin: string): string {
 
 function currentFile(home: Home): string {
   return join(home.remotes, "current");
-}
-
-function writePrivately(file: string, text: string): void {
-  const temporary = `${file}.${String(process.pid)}`;
-  writeFileSync(temporary, `${text}\n`, { mode: 0o600 });
-  renameSync(temporary, file);
 }

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { GatewayError } from "../model/index.ts";
+import { replaceFile } from "../platform/replace-file.ts";
 
 /** The state folder and what is where in it. Everything in it is for its owner alone. */
 export interface Home {
@@ -160,9 +161,7 @@ export function readGateFile(home: Home): GateFile | null {
 }
 
 export function writeGateFile(home: Home, gate: GateFile): void {
-  const temporary = `${home.gateFile}.${String(process.pid)}`;
-  writeFileSync(temporary, `${JSON.stringify(gate)}\n`, { mode: 0o600 });
-  renameSync(temporary, home.gateFile);
+  replaceFile(home.gateFile, `${JSON.stringify(gate)}\n`);
 }
 
 export function removeGateFile(home: Home): void {

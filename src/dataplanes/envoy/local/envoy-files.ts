@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { GatewayError } from "../../../model/index.ts";
+import { replaceFile } from "../../../platform/replace-file.ts";
 
 /** The folder of a local Envoy and what is where in it; for its owner alone. */
 export interface EnvoyFiles {
@@ -64,8 +65,7 @@ export function makeEnvoyFolder({ folder }: EnvoyFiles): void {
 
 /** Paths in it are the gate's own, and what it may hold one day is nobody else's affair. */
 export function writeBootstrap(file: string, bootstrap: object): void {
-  writeFileSync(`${file}.new`, `${JSON.stringify(bootstrap, null, 2)}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  replaceFile(file, `${JSON.stringify(bootstrap, null, 2)}\n`);
 }
 
 /** What an Envoy that ended leaves behind: sockets, and a piece of shared memory. */

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { z } from "zod";
 import { bootId, isSameProcess } from "../../../platform/process-identity.ts";
+import { replaceFile } from "../../../platform/replace-file.ts";
 
 const Process = z.object({
   pid: z.int().min(2),
@@ -38,11 +39,8 @@ export function isAlive(record: EnvoyRecord): boolean {
   return record.boot === bootId() && isSameProcess(record.pid, record.start);
 }
 
-/** Whole or not at all: the gate may be killed at any moment. */
 export function writeRecord(file: string, record: EnvoyRecord): void {
-  const temporary = `${file}.${String(process.pid)}`;
-  writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  renameSync(temporary, file);
+  replaceFile(file, `${JSON.stringify(record)}\n`);
 }
 
 export function removeRecord(file: string): void {

@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "../../../platform/replace-file.ts";
 
 /** A process, named so that nobody else is meant: pids are used again. */
 export interface ProcessName {
@@ -69,11 +70,8 @@ export function readState(folder: string): SupervisorState | null {
   }
 }
 
-/** All of it or nothing, also under kill -9. */
 export function writeState(folder: string, state: SupervisorState): void {
-  const temporary = join(folder, `state.json.${String(process.pid)}`);
-  writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o600 });
-  renameSync(temporary, join(folder, "state.json"));
+  replaceFile(join(folder, "state.json"), `${JSON.stringify(state)}\n`);
 }
 
 /** A replica of which nothing was started yet. */
