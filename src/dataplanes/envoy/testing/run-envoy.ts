@@ -6,30 +6,26 @@ import { setTimeout as pause } from "node:timers/promises";
 import { envoyProgram } from "../../../../testbed/envoy.ts";
 import { buildBootstrap } from "../bootstrap.ts";
 import { askAdmin } from "../local/ask-admin.ts";
+import { LOCAL_FLEET } from "../names.ts";
 
 export interface RunOptions {
   /** Where its files are, and the sockets `control.sock` and `gate.sock` that it dials. */
   readonly folder: string;
   /** Node id. */
   readonly id: string;
-  /** Default: `local`. */
-  readonly fleet?: string;
 }
 
 /** An Envoy of the real kind, that is told all by who listens at `control.sock`. Disposing kills it. */
 export interface RunningEnvoy extends AsyncDisposable {
-  readonly pid: number;
-  /** One of its figures: `cluster_manager.cds.update_rejected`. */
-  stat(name: string): Promise<number>;
   /** Bytes of memory that are its alone, as the system counts. */
   memory(): number;
 }
 
-export async function runEnvoy({ folder, id, fleet = "local" }: RunOptions): Promise<RunningEnvoy> {
+export async function runEnvoy({ folder, id }: RunOptions): Promise<RunningEnvoy> {
   const admin = join(folder, `${id}.sock`);
   const file = join(folder, `${id}.json`);
   const bootstrap = buildBootstrap({
-    ...{ fleet, admin: { unix: admin }, tls: null, connections: 10_000 },
+    ...{ fleet: LOCAL_FLEET, admin: { unix: admin }, tls: null, connections: 10_000 },
     control: { unix: join(folder, "control.sock") },
     gate: { unix: join(folder, "gate.sock") },
   });
@@ -51,11 +47,6 @@ export async function runEnvoy({ folder, id, fleet = "local" }: RunOptions): Pro
   }
   const running = scope.move();
   return {
-    pid: child.pid ?? 0,
-    async stat(name) {
-      const { body } = await askAdmin(admin, "GET", `/stats?filter=^${name.replaceAll(".", "\\.")}$`);
-      return Number(/: (\d+)/.exec(body)?.[1] ?? Number.NaN);
-    },
     memory: () => 1024 * Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? 0),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
