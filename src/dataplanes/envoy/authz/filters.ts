@@ -9,7 +9,6 @@ import {
   ExtensionWithMatcher,
   HttpHeaderMutation,
   Lua,
-  SkipFilter,
 } from "../proto/tables/http-filters.ts";
 import { JwtAuthentication } from "../proto/tables/jwt-authn.ts";
 import { HttpRbac } from "../proto/tables/rbac.ts";
@@ -18,6 +17,7 @@ import { MetadataInputMatcher, type StringMatcher } from "../proto/tables/matche
 import { DynamicMetadataInput, type FieldMatcher, type Predicate } from "../proto/tables/xds-matcher.ts";
 import { allOf, answerHeader, anyOf, not, pattern } from "../watch/predicates.ts";
 import { CLUSTER_HEADER } from "../resources/cluster-name.ts";
+import { skippedWhere } from "../resources/skipped-where.ts";
 import { answerScript, FACT, OWN_FIELD } from "./answer-script.ts";
 import { COOKIE_SCRIPT } from "./cookie-script.ts";
 import { everySpelling, fieldPattern } from "./field-pattern.ts";
@@ -165,13 +165,8 @@ const FACT_OF = Object.freeze({
   [KEY.sticky]: FACT.sticky,
 });
 
-function onlyWhere(predicate: Predicate, extension: { readonly name: string; readonly typedConfig: Any }): object {
-  const action = { name: "skip", typedConfig: pack(SkipFilter, {}) };
-  const typedConfig = pack(ExtensionWithMatcher, {
-    xdsMatcher: { matcherList: { matchers: [{ predicate: not(predicate), onMatch: { action } }] } },
-    extensionConfig: extension,
-  });
-  return { name: extension.name, typedConfig };
+function onlyWhere(predicate: Predicate, filter: { readonly name: string; readonly typedConfig: Any }): object {
+  return { name: filter.name, typedConfig: skippedWhere(not(predicate), filter) };
 }
 
 /** What the job must not see. */

@@ -1,10 +1,10 @@
 import { originOf, type Route, type Site } from "../../../model/index.ts";
-import { pack } from "../proto/kit.ts";
 import type { HttpFilter } from "../proto/tables/connection-manager.ts";
-import { ExtensionWithMatcher, HttpHeaderMutation, SkipFilter } from "../proto/tables/http-filters.ts";
+import { HttpHeaderMutation } from "../proto/tables/http-filters.ts";
 import { HttpRequestHeaderMatchInput } from "../proto/tables/matcher.ts";
 import type { XdsStringMatcher } from "../proto/tables/xds-matcher.ts";
 import { extension } from "./envoy-json.ts";
+import { skippedWhere } from "./skipped-where.ts";
 
 /** Where endpoints say what they see as Host. */
 export const HOST_METADATA = "taskgate";
@@ -29,22 +29,11 @@ const OWN_ORIGIN = `http://%UPSTREAM_METADATA(${HOST_METADATA}:${HOST_KEY})%`;
 /** A field that has another value where it matches, and is left alone where not. */
 function rewritten(key: string, valueMatch: XdsStringMatcher, value: string): HttpFilter {
   const input = extension(key, HttpRequestHeaderMatchInput, { headerName: key });
+  const mutation = extension("envoy.filters.http.header_mutation", HttpHeaderMutation, {
+    mutations: { requestMutations: [{ append: { header: { key, value }, appendAction: "OVERWRITE_IF_EXISTS" } }] },
+  });
   return {
     name: `taskgate.${key}`,
-    typedConfig: pack(ExtensionWithMatcher, {
-      extensionConfig: extension("envoy.filters.http.header_mutation", HttpHeaderMutation, {
-        mutations: { requestMutations: [{ append: { header: { key, value }, appendAction: "OVERWRITE_IF_EXISTS" } }] },
-      }),
-      xdsMatcher: {
-        matcherList: {
-          matchers: [
-            {
-              predicate: { notMatcher: { singlePredicate: { input, valueMatch } } },
-              onMatch: { action: extension("skip", SkipFilter, {}) },
-            },
-          ],
-        },
-      },
-    }),
+    typedConfig: skippedWhere({ notMatcher: { singlePredicate: { input, valueMatch } } }, mutation),
   };
 }

@@ -5,14 +5,10 @@ import { pack } from "../proto/kit.ts";
 import type { LbSubsetConfig } from "../proto/tables/cluster.ts";
 import type { HttpFilter } from "../proto/tables/connection-manager.ts";
 import type { Metadata } from "../proto/tables/core.ts";
-import {
-  ExtensionWithMatcher,
-  HeaderToMetadata,
-  HttpHeaderMutation,
-  SkipFilter,
-} from "../proto/tables/http-filters.ts";
+import { HeaderToMetadata, HttpHeaderMutation } from "../proto/tables/http-filters.ts";
 import { CelMatcher, HttpAttributesCelMatchInput, type Predicate } from "../proto/tables/xds-matcher.ts";
 import { extension } from "./envoy-json.ts";
+import { skippedWhere } from "./skipped-where.ts";
 
 /** Where Envoy looks for what endpoints and requests are matched by. */
 export const SUBSET_METADATA = "envoy.lb";
@@ -60,17 +56,7 @@ export function stickyWriter(route: Route, site: Site): HttpFilter | undefined {
       ],
     },
   });
-  return {
-    name: "taskgate.sticky-cookie",
-    typedConfig: pack(ExtensionWithMatcher, {
-      extensionConfig: writer,
-      xdsMatcher: {
-        matcherList: {
-          matchers: [{ predicate: IS_THERE, onMatch: { action: extension("skip", SkipFilter, {}) } }],
-        },
-      },
-    }),
-  };
+  return { name: "taskgate.sticky-cookie", typedConfig: skippedWhere(IS_THERE, writer) };
 }
 
 /** The replica that the visitor's cookie names is the one that answers. */
