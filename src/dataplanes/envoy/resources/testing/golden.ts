@@ -3,7 +3,7 @@ import { z } from "zod";
 import { LimitsConfig } from "../../../../config/schema.ts";
 import { byHeaders, byHost, byPath, byPort, byServerName, TableBuilder } from "../../../testing/table-builder.ts";
 import type { Endpoint, Match, Policy } from "../../../../model/index.ts";
-import { allTables, toJson } from "../../proto/kit.ts";
+import { tableOf, toJson } from "../../proto/kit.ts";
 import "../../proto/tables.ts";
 import { LocalReplyConfig } from "../../proto/tables/connection-manager.ts";
 import { localReplies } from "../notice-replies.ts";
@@ -103,7 +103,7 @@ export function runGolden(text: string): GoldenRun {
 
 /** As Envoy reads it. */
 export function bodyOf({ type, body }: Resource): unknown {
-  const table = [...allTables()].find(({ name }) => name === type);
+  const table = tableOf(type);
   if (table === undefined) throw new Error(`no table of ${type}`);
   return toJson(table, body);
 }
