@@ -1,5 +1,6 @@
 import type { HeaderFields, RequestHead } from "../../../model/index.ts";
-import { formFor, type Notice, renderNotice } from "../../pages.ts";
+import { formFor, type Notice } from "../../pages.ts";
+import { envoyNotice } from "../envoy-notice.ts";
 import type { CheckResponse } from "../proto/tables/ext-authz.ts";
 import type { HeaderValueOption } from "../proto/tables/core.ts";
 import { withoutCookies } from "../../without-cookies.ts";
@@ -16,8 +17,6 @@ export const SCOPED_FIELD = "x-tg-scoped";
 
 /** Fields that an answer may have more than one of. */
 const MANY: ReadonlySet<string> = new Set(["set-cookie", "vary", "www-authenticate"]);
-/** Envoy says these itself. */
-const FRAMING: ReadonlySet<string> = new Set(["content-length", "grpc-status", "grpc-message"]);
 
 /** A request passes: what is changed in it, and in its answer. `metadata` is for the filters that come after. */
 export function passing(
@@ -63,18 +62,9 @@ export function answering(
   };
 }
 
-/** A notice in the form that was asked for. Of gRPC's form Envoy makes the rest: status and message. */
+/** A notice in the form that was asked for. */
 export function answerOf(notice: Notice, head: RequestHead, version: string): Answer {
-  const form = formFor(head, version);
-  const { status, fields, body } = renderNotice(notice, form);
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    const name = fields[at] ?? "";
-    if (!FRAMING.has(name)) pairs.push([name, fields[at + 1] ?? ""]);
-  }
-  return form === "grpc"
-    ? { status: notice.status, fields: pairs, body: `${notice.title}: ${notice.message}` }
-    : { status, fields: pairs, body };
+  return { status: notice.status, ...envoyNotice(notice, formFor(head, version)) };
 }
 
 function option([name, value]: readonly [string, string]): HeaderValueOption {

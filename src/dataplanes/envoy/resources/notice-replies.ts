@@ -1,5 +1,6 @@
 import { NOTICES, refusal } from "../../notices.ts";
-import { renderNotice, type Form, type Notice } from "../../pages.ts";
+import type { Form, Notice } from "../../pages.ts";
+import { envoyNotice } from "../envoy-notice.ts";
 import type { AccessLogFilter } from "../proto/tables/access-log.ts";
 import type { LocalReplyConfig, ResponseMapper } from "../proto/tables/connection-manager.ts";
 import type { HeaderMatcher, VirtualHost } from "../proto/tables/route.ts";
@@ -77,22 +78,17 @@ export function localReplies(gateHost: string): LocalReplyConfig {
   return { mappers };
 }
 
-/** For a port that speaks TLS alone. */
+/** For a port that speaks TLS alone: in the one form that everybody can read. */
 export function tlsNeeded(): VirtualHost {
   const message = "This port speaks https only.";
-  const { status, body, headers } = fixedReply({ status: 400, code: "tls_needed", title: "TLS needed", message });
+  const notice = { status: 400, code: "tls_needed", title: "TLS needed", message };
+  const { body, headers } = rendered(notice, "text");
   return {
     name: "tls-needed",
     domains: ["*"],
-    routes: [{ match: { prefix: "/" }, directResponse: { status, body: { inlineString: body } } }],
+    routes: [{ match: { prefix: "/" }, directResponse: { status: notice.status, body: { inlineString: body } } }],
     responseHeadersToAdd: headers,
   };
-}
-
-/** In the one form that everybody can read. */
-function fixedReply(notice: Notice) {
-  const { body, headers } = rendered(notice, "text");
-  return { status: notice.status, body, headers: headers.map(([name, value]) => set(name, formatted(value))) };
 }
 
 function mapper({ status, flags, notice }: Reply, form: Form, when: readonly HeaderMatcher[]): ResponseMapper {
@@ -108,7 +104,7 @@ function mapper({ status, flags, notice }: Reply, form: Form, when: readonly Hea
     filter: { andFilter: { filters } },
     statusCode: notice.status,
     bodyFormatOverride: { textFormatSource: { inlineString: formatted(body) }, contentType: type },
-    headersToAdd: headers.map(([name, value]) => set(name, formatted(value))),
+    headersToAdd: headers,
   };
 }
 
@@ -117,19 +113,17 @@ function literal(host: string): string {
   return host.replaceAll(".", "[.]");
 }
 
-/** Fields but for those that Envoy writes; the body of gRPC is its message. */
+/** Its type apart from the other fields. */
 function rendered(notice: Notice, form: Form) {
-  const { fields, body } = renderNotice({ ...notice, requestId: REQUEST_ID }, form);
-  const pairs = fields.flatMap((name, at) => (at % 2 === 0 ? [[name, fields[at + 1] ?? ""] as const] : []));
-  const type = pairs.find(([name]) => name === "content-type")?.[1] ?? "text/plain";
+  const { fields, body } = envoyNotice({ ...notice, requestId: REQUEST_ID }, form);
+  const others = fields.filter(([name]) => name !== "content-type");
   return {
-    type,
-    body: form === "grpc" ? `${notice.title}: ${notice.message}` : body,
-    headers: pairs.filter(([name]) => !NOT_ADDED.has(name)),
+    type: new Map(fields).get("content-type") ?? "text/plain",
+    headers: others.map(([name, value]) => set(name, formatted(value))),
+    body,
   };
 }
 
-const NOT_ADDED: ReadonlySet<string> = new Set(["content-type", "content-length", "grpc-status", "grpc-message"]);
 /** Stands where Envoy has the request's id put. */
 const REQUEST_ID = "REQUEST-ID";
 
