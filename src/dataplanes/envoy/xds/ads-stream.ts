@@ -7,9 +7,10 @@ import { decode, encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
 import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
 import { askedBefore, comingRank, goingRank, passes, ROOT_TYPES, TOLD_AGAIN } from "./order.ts";
+import type { Part } from "./outstanding.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
-import { type Part, Subscription } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
 
 /** Resources in one response; one that is larger goes alone. Envoy has no bound of its own. */
 const MAX_RESPONSE_BYTES = 1024 * 1024;
@@ -272,7 +273,7 @@ export class AdsStream {
     const nonce = String((this.#nonce += 1));
     const names = part.kind === "gone" ? part.ids.map((id) => subscription.type.nameOf(id)) : [];
     const head = encode(DeltaDiscoveryResponse, { typeUrl: subscription.type.url, nonce, removedResources: names });
-    const response = part.kind === "set" ? joined(head, part.entries) : head;
+    const response = part.kind === "set" ? joined(head, part) : head;
     this.#busySince = clock.now();
     if (part.kind === "set") this.#tellAgain(subscription, part.ids);
     subscription.sent(part, nonce, this.#busySince);
@@ -285,9 +286,8 @@ export class AdsStream {
 }
 
 /** A response whose resources are these: entries are fields of it. */
-function joined(head: Buffer, entries: readonly string[]): Buffer {
-  const size = entries.reduce((sum, { length }) => sum + length, head.length);
-  const whole = Buffer.allocUnsafeSlow(size);
+function joined(head: Buffer, { entries, bytes }: Extract<Part, { kind: "set" }>): Buffer {
+  const whole = Buffer.allocUnsafeSlow(head.length + bytes);
   let at = head.copy(whole);
   for (const entry of entries) at += whole.write(entry, at, "latin1");
   return whole;

@@ -80,6 +80,19 @@ export class Rejections {
   }
 }
 
+/**
+ * In which parts what was refused together goes out again, the last one first: names that the Envoy gives as its reasons are alone, the rest
+ * together; else halves.
+ */
+export function triedAgain(type: ResourceType, ids: readonly number[], message: string): (readonly number[])[] {
+  const blamed = new Set(ids.filter((id) => message.includes(type.nameOf(id))));
+  if (blamed.size > 0 && blamed.size < ids.length) {
+    return [...[...blamed].map((id) => [id]), ids.filter((id) => !blamed.has(id))];
+  }
+  const middle = Math.ceil(ids.length / 2);
+  return [ids.slice(middle), ids.slice(0, middle)].filter((half) => half.length > 0);
+}
+
 /** How Envoy says that a port is another program's. */
 const CANNOT_BIND = /cannot bind/i;
 

@@ -1,7 +1,8 @@
 import { GatewayError } from "../../../model/index.ts";
 import type { DeltaDiscoveryRequest } from "../proto/tables/discovery.ts";
 import { IdSet } from "./id-set.ts";
-import type { Rejections } from "./rejections.ts";
+import { type Kind, Outstanding, type Part, type SentResponse } from "./outstanding.ts";
+import { type Rejections, triedAgain } from "./rejections.ts";
 import type { ResourceStore, ResourceEvent } from "./resource-store.ts";
 import type { ResourceType, StoredResource } from "./resource-type.ts";
 
@@ -11,40 +12,10 @@ const MAX_NAMES = 1_000_000;
 const MAX_NAME_LENGTH = 4096;
 /** Names in one response. */
 const MAX_GONE = 4096;
-/**
- * Responses, and their bytes, that an Envoy has neither taken nor refused: beyond them, what changes waits, and comes together. One alone
- * would not do: Envoy keeps its answer on clusters until all are warm, and is then to hear of the next.
- */
-const MAX_OUTSTANDING = 256;
-const MAX_OUTSTANDING_BYTES = 512 * 1024;
 /** What an Envoy has had for so long holds back nothing that could refer to it: it has it, but waits for a job's health. */
 const HOLDS_BACK_MS = 2000;
 
-/** Resources that are there, or names of such that are not: a response has one or the other. */
-export type Part =
-  | {
-      readonly kind: "set";
-      readonly ids: readonly number[];
-      readonly entries: readonly string[];
-      readonly versions: readonly string[];
-    }
-  | { readonly kind: "gone"; readonly ids: readonly number[] };
-
-const EMPTY: Part = Object.freeze({ kind: "set", ids: [], entries: [], versions: [] });
-
-type Kind = Part["kind"];
-
-/** A response that is on its way, or was neither taken nor refused yet. */
-interface Outstanding {
-  readonly kind: Kind;
-  readonly ids: readonly number[];
-  readonly versions: readonly string[];
-  readonly bytes: number;
-  /** `seq` of the oldest change in it. */
-  readonly since: number;
-  /** Epoch ms. */
-  readonly at: number;
-}
+const EMPTY: Part = partOf([]);
 
 export interface SubscriptionDeps {
   readonly store: ResourceStore;
@@ -86,9 +57,7 @@ export class Subscription {
   readonly #absent = new IdSet();
   /** Which of what waits to be sent was refused together with others, and goes in parts now; the last one first. */
   readonly #again: (readonly number[])[] = [];
-  /** By nonce, in the order of going. */
-  readonly #outstanding = new Map<string, Outstanding>();
-  #outstandingBytes = 0;
+  readonly #outstanding = new Outstanding();
   #loaded = false;
 
   constructor(type: ResourceType, deps: SubscriptionDeps) {
@@ -103,27 +72,26 @@ export class Subscription {
 
   /** `seq` of the oldest change of the kind that the Envoy has not taken; Infinity: none. */
   oldest(kind: Kind): number {
-    return this.#oldest(kind, -Infinity);
+    return Math.min(this.waits(kind), this.#outstanding.oldest(kind));
   }
 
   /** The same, of those that were not sent yet. */
   waits(kind: Kind): number {
-    return this.#oldest(kind, Infinity);
+    return (kind === "set" ? this.#changed : this.#gone).size > 0 ? this.#since[kind] : Infinity;
   }
 
   /** The same, of those that what comes after them in order has to wait for. */
   holdsBack(kind: Kind, now: number): number {
-    return this.#oldest(kind, now - HOLDS_BACK_MS);
+    return Math.min(this.waits(kind), this.#outstanding.oldest(kind, now - HOLDS_BACK_MS));
   }
 
   /** When the oldest that the Envoy has not answered yet was sent, epoch ms. */
   get waitsSince(): number | null {
-    for (const { at } of this.#outstanding.values()) return at;
-    return null;
+    return this.#outstanding.since;
   }
 
   get canSend(): boolean {
-    return this.#outstanding.size < MAX_OUTSTANDING && this.#outstandingBytes < MAX_OUTSTANDING_BYTES;
+    return !this.#outstanding.isFull;
   }
 
   /** Takes what the Envoy says. Throws `too_large` where it asks for too much. */
@@ -132,7 +100,7 @@ export class Subscription {
     this.#hearNames(request);
     this.#owesEmpty ||= this.#isFirst && this.#isWildcard && this.#changed.size === 0 && this.#held.size === 0;
     this.#isFirst = false;
-    this.#noteLoad();
+    this.#loaded ||= this.oldest("set") === Infinity;
   }
 
   /** A resource of the type changed, came or went. */
@@ -180,18 +148,15 @@ export class Subscription {
 
   /** A part is on its way under this nonce, now (epoch ms). */
   sent(part: Part, nonce: string, now: number): void {
-    const { kind, ids } = part;
-    const isSet = part.kind === "set";
-    for (const id of ids) {
-      if (isSet) this.#changed.delete(id);
-      else this.#drop(id);
-      if (isSet) this.#hold(id);
+    for (const id of part.ids) {
+      if (part.kind === "gone") this.#drop(id);
+      else {
+        this.#changed.delete(id);
+        this.#hold(id);
+      }
     }
     this.#owesEmpty = false;
-    const bytes = isSet ? part.entries.reduce((sum, { length }) => sum + length, 0) : 0;
-    const versions = isSet ? part.versions : [];
-    this.#outstanding.set(nonce, { kind, ids, versions, bytes, since: this.#since[kind], at: now });
-    this.#outstandingBytes += bytes;
+    this.#outstanding.add(nonce, part, { since: this.#since[part.kind], at: now });
   }
 
   /** An Envoy that has asked for the name waits to hear of it again. */
@@ -224,17 +189,15 @@ export class Subscription {
   }
 
   #hearVerdict({ responseNonce = "", errorDetail }: DeltaDiscoveryRequest): void {
-    const outstanding = this.#outstanding.get(responseNonce);
-    if (outstanding === undefined) return;
-    this.#outstanding.delete(responseNonce);
-    this.#outstandingBytes -= outstanding.bytes;
-    if (outstanding.kind === "gone") return; // one that it does not want to lose it will not lose by being told again
+    const response = this.#outstanding.answered(responseNonce);
+    // One that it does not want to lose it will not lose by being told again.
+    if (response === undefined || response.kind === "gone") return;
     const { rejections, node } = this.#deps;
-    if (errorDetail !== undefined) this.#refused(outstanding, errorDetail.message ?? "");
-    else for (const id of outstanding.ids) rejections.accepted(this.type, id, node);
+    if (errorDetail !== undefined) this.#refused(response, errorDetail.message ?? "");
+    else for (const id of response.ids) rejections.accepted(this.type, id, node);
   }
 
-  #refused({ ids, versions, since }: Outstanding, message: string): void {
+  #refused({ ids, versions, since }: SentResponse, message: string): void {
     // What is another by now goes, or went, out again anyway.
     const same = ids.filter((id, at) => this.#wants(id) && this.#find(id)?.version === versions[at]);
     const [first] = same;
@@ -245,7 +208,7 @@ export class Subscription {
     }
     this.#since.set = this.#changed.size > 0 ? Math.min(this.#since.set, since) : since;
     for (const id of same) this.#changed.add(id);
-    this.#again.push(...this.#split(same, message));
+    this.#again.push(...triedAgain(this.type, same, message));
   }
 
   #withhold(id: number, message: string): void {
@@ -254,21 +217,6 @@ export class Subscription {
     if (resource === undefined) return;
     this.#changed.delete(id);
     rejections.refused({ type: this.type, id, resource, node, fleet, message });
-  }
-
-  /** Names that the Envoy gives as its reasons are alone then, the rest together, which goes out first; else halves. */
-  #split(ids: readonly number[], message: string): number[][] {
-    const named = ids.filter((id) => message.includes(this.type.nameOf(id)));
-    if (named.length > 0 && named.length < ids.length) {
-      const blamed = new Set(named);
-      return [...named.map((id) => [id]), ids.filter((id) => !blamed.has(id))];
-    }
-    const middle = Math.ceil(ids.length / 2);
-    return [ids.slice(middle), ids.slice(0, middle)].filter((half) => half.length > 0);
-  }
-
-  #noteLoad(): void {
-    this.#loaded ||= this.oldest("set") === Infinity;
   }
 
   #subscribeAll(versions: ReadonlyMap<string, string>): void {
@@ -355,14 +303,6 @@ export class Subscription {
     this.#gone.add(id);
   }
 
-  #oldest(kind: Kind, sentAfter: number): number {
-    let oldest = (kind === "set" ? this.#changed : this.#gone).size > 0 ? this.#since[kind] : Infinity;
-    for (const each of this.#outstanding.values()) {
-      if (each.kind === kind && each.at > sentAfter) oldest = Math.min(oldest, each.since);
-    }
-    return oldest;
-  }
-
   #wants(id: number): boolean {
     return this.#isWildcard || this.#named.has(id);
   }
@@ -373,29 +313,38 @@ export class Subscription {
 
   /** Of these what waits. What another Envoy refused goes alone, so that the others do not wait for it to be found again. */
   #collect(from: Iterable<number>, maxBytes: number): Part | null {
-    const ids: number[] = [];
-    const entries: string[] = [];
-    const versions: string[] = [];
+    const found: Found[] = [];
     let bytes = 0;
-    let suspect: number | null = null;
+    let suspect: Found | null = null;
     for (const id of from) {
       const resource = this.#changed.has(id) ? this.#find(id) : undefined;
       if (resource === undefined) continue;
       if (this.#deps.rejections.has(this.type, id, resource.version)) {
-        suspect ??= id;
+        suspect ??= { id, resource };
         continue;
       }
       bytes += resource.entry.length;
-      if (bytes > maxBytes && ids.length > 0) break;
-      ids.push(id);
-      entries.push(resource.entry);
-      versions.push(resource.version);
+      if (bytes > maxBytes && found.length > 0) break;
+      found.push({ id, resource });
     }
-    if (ids.length > 0) return { kind: "set", ids, entries, versions };
-    const alone = suspect === null ? undefined : this.#find(suspect);
-    if (suspect === null || alone === undefined) return null;
-    return { kind: "set", ids: [suspect], entries: [alone.entry], versions: [alone.version] };
+    if (found.length > 0) return partOf(found);
+    return suspect === null ? null : partOf([suspect]);
   }
+}
+
+interface Found {
+  readonly id: number;
+  readonly resource: StoredResource;
+}
+
+function partOf(found: readonly Found[]): Part {
+  return {
+    kind: "set",
+    ids: found.map(({ id }) => id),
+    entries: found.map(({ resource }) => resource.entry),
+    versions: found.map(({ resource }) => resource.version),
+    bytes: found.reduce((sum, { resource }) => sum + resource.entry.length, 0),
+  };
 }
 
 function collectGone(from: IdSet): Part | null {
