@@ -1,16 +1,19 @@
-import grpc from "@grpc/grpc-js";
+import type grpc from "@grpc/grpc-js";
 import { encode } from "../../src/dataplanes/envoy/proto/kit.ts";
 import { Reader } from "../../src/dataplanes/envoy/proto/reader.ts";
 import { DeltaDiscoveryRequest } from "../../src/dataplanes/envoy/proto/tables/discovery.ts";
-import { TYPES } from "../../src/dataplanes/envoy/xds/testing/simulated-envoy.ts";
-
-const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-const asIs = (bytes: Buffer): Buffer => bytes;
+import {
+  adsClient,
+  type AdsStreamCall,
+  openAdsStream,
+  type TypeName,
+  TYPES,
+} from "../../src/dataplanes/envoy/xds/testing/simulated-envoy.ts";
 
 /** Takes all that it is told, and remembers nothing of it: many of them cost their gate what many Envoys would, and this process little. */
 export class LightEnvoy implements Disposable {
   readonly #client: grpc.Client;
-  readonly #call: grpc.ClientDuplexStream<Buffer, Buffer>;
+  readonly #call: AdsStreamCall;
   #node: { readonly id: string; readonly cluster: string } | undefined;
   responses = 0;
   bytes = 0;
@@ -19,17 +22,14 @@ export class LightEnvoy implements Disposable {
 
   constructor(target: string, node: { readonly id: string; readonly cluster: string }) {
     this.#node = node;
-    this.#client = new grpc.Client(target, grpc.credentials.createInsecure(), {
-      "grpc.max_receive_message_length": -1,
-      "grpc.use_local_subchannel_pool": 1,
-    });
-    this.#call = this.#client.makeBidiStreamRequest(PATH, asIs, asIs);
+    this.#client = adsClient(target);
+    this.#call = openAdsStream(this.#client);
     this.#call.on("data", (bytes: Buffer) => this.#take(bytes));
     this.#call.on("error", () => undefined);
   }
 
   /** Asks for resources of the type by their names; without names for all. */
-  subscribe(type: keyof typeof TYPES, names: readonly string[] = []): void {
+  subscribe(type: TypeName, names: readonly string[] = []): void {
     this.#send({ typeUrl: TYPES[type], resourceNamesSubscribe: names });
   }
 

@@ -3,12 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import grpc from "@grpc/grpc-js";
-import { createLogger } from "../../platform/logger.ts";
+import { silentLogger as logger } from "../../platform/logger.ts";
 import { certificateNames } from "./certificate-names.ts";
 import { type GrpcPeer, type GrpcService, peerOf, startGrpcServer } from "./grpc-server.ts";
 import { makeAuthority } from "../testing/make-authority.ts";
 
-const logger = createLogger({ level: "silent" });
 const asIs = (bytes: Buffer): Buffer => bytes;
 const kinds = { requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs };
 let scope: AsyncDisposableStack;

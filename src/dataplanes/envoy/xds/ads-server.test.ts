@@ -4,17 +4,16 @@ import { join } from "node:path";
 import { setImmediate as turn, setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import grpc from "@grpc/grpc-js";
-import { createLogger } from "../../../platform/logger.ts";
+import { silentLogger as logger } from "../../../platform/logger.ts";
 import { createManualClock } from "../../../store/testing/manual-clock.ts";
 import { heldBytes } from "../../testing/memory.ts";
 import { startGrpcServer } from "../grpc-server.ts";
 import { AdsServer } from "./ads-server.ts";
 import type { Admit } from "./ads-stream.ts";
 import { cluster, endpoints, remove, set, small } from "./testing/resources.ts";
-import { SimulatedEnvoy, type SimulatedOptions } from "./testing/simulated-envoy.ts";
+import { adsClient, openAdsStream, SimulatedEnvoy, type SimulatedOptions } from "./testing/simulated-envoy.ts";
 
 const byCluster: Admit = ({ cluster: fleet }) => ({ fleet });
-const logger = createLogger({ level: "silent" });
 let scope: AsyncDisposableStack;
 let folder: string;
 
@@ -731,14 +730,9 @@ describe("what is no request", () => {
     ["a request without a node", Buffer.from([])],
   ])("%s ends the stream with why", async (_, bytes) => {
     const { unix } = await start();
-    const client = new grpc.Client(`unix:${unix}`, grpc.credentials.createInsecure());
+    const client = adsClient(`unix:${unix}`);
     scope.defer(() => client.close());
-    const path = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-    const call = client.makeBidiStreamRequest(
-      path,
-      (value: Buffer) => value,
-      (value: Buffer) => value,
-    );
+    const call = openAdsStream(client);
     const { promise, resolve } = Promise.withResolvers<grpc.StatusObject>();
     call
       .on("error", () => undefined)

@@ -16,6 +16,18 @@ const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggreg
 const asIs = (bytes: Buffer): Buffer => bytes;
 const OPTIONS = { "grpc.max_receive_message_length": -1, "grpc.use_local_subchannel_pool": 1 };
 
+/** Bytes of messages to and from the gate, as an Envoy's stream has them. */
+export type AdsStreamCall = grpc.ClientDuplexStream<Buffer, Buffer>;
+
+/** A client with a connection of its own to `target` (`unix:PATH` or `HOST:PORT`); whoever makes it closes it. */
+export function adsClient(target: string, credentials = grpc.credentials.createInsecure()): grpc.Client {
+  return new grpc.Client(target, credentials, OPTIONS);
+}
+
+export function openAdsStream(client: grpc.Client): AdsStreamCall {
+  return client.makeBidiStreamRequest(PATH, asIs, asIs);
+}
+
 export interface SimulatedOptions {
   /** `unix:PATH` or `HOST:PORT`. */
   readonly target: string;
@@ -42,7 +54,7 @@ export interface Received {
 export class SimulatedEnvoy implements Disposable {
   readonly #options: SimulatedOptions;
   #client: grpc.Client | null = null;
-  #call: grpc.ClientDuplexStream<Buffer, Buffer> | null = null;
+  #call: AdsStreamCall | null = null;
   #saidNode = false;
   /** What it has: versions by name. Outlives its connections, as in an Envoy. */
   readonly held: Readonly<Record<TypeName, Map<string, string>>>;
@@ -60,11 +72,10 @@ export class SimulatedEnvoy implements Disposable {
 
   /** Opens a stream; what was asked for before is asked for again, with the versions that it has. */
   connect(): this {
-    const { target, credentials = grpc.credentials.createInsecure() } = this.#options;
-    this.#client ??= new grpc.Client(target, credentials, OPTIONS);
+    this.#client ??= adsClient(this.#options.target, this.#options.credentials);
     this.#saidNode = false;
     this.status = null;
-    const call = this.#client.makeBidiStreamRequest(PATH, asIs, asIs);
+    const call = openAdsStream(this.#client);
     this.#call = call;
     call.on("data", (bytes: Buffer) => this.#hear(bytes));
     call.on("error", () => undefined);
