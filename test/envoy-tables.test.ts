@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { allTables, type Message } from "../src/dataplanes/envoy/proto/kit.ts";
 import "../src/dataplanes/envoy/proto/tables.ts";
+import { jsonName } from "../src/dataplanes/envoy/proto/testing/official-protos.ts";
 import { envoyProgram } from "../testbed/envoy.ts";
 import { describedBy, type DescribedField } from "../testbed/envoy-descriptors.ts";
 
@@ -34,8 +35,4 @@ function differences(table: Message<unknown>, described: readonly DescribedField
       ...values.map(([name, number]) => `${id}=${name} is ${number}, Envoy has ${theirs.numbers.get(name)}`),
     ];
   });
-}
-
-function jsonName(name: string): string {
-  return name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 }
