@@ -1,28 +1,29 @@
-import grpc from "@grpc/grpc-js";
-import { once } from "node:events";
-import https from "node:https";
-import type { AddressInfo } from "node:net";
 import { describe, expect } from "vitest";
 import type { Policy, Protocol } from "../../model/index.ts";
 import { endpointKey } from "../dataplane.ts";
 import type { PlaneSuite } from "./plane-test.ts";
-import { freePort, startHttpApp } from "../testing/apps.ts";
+import { freePort, startHttpApp, type App } from "../testing/apps.ts";
 import { ask, RawClient } from "../testing/clients.ts";
+import { startGrpcApp } from "../testing/grpc-app.ts";
 import { startRig, until } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost } from "../testing/table-builder.ts";
+import { startHttpsApp } from "../testing/tls-apps.ts";
 
 const KEY = "local/nb/web";
 const HOST = "nb.localhost";
+const TASK = "task.internal";
 
-type App = { readonly address: { readonly ip: string; readonly port: number } } & AsyncDisposable;
+interface SecureApp extends Pick<App, "address">, AsyncDisposable {
+  serving: boolean;
+}
 
 /** What is found out about endpoints, by asking them and by what becomes of requests, and what follows from it. */
 export function describeHealth({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: health`, () => {
-    test.each<[what: string, protocol: Protocol, startApp: () => Promise<App & { well: boolean }>]>([
+    test.each<[what: string, protocol: Protocol, startApp: () => Promise<SecureApp>]>([
       ["HTTP", "http", startSecureHttp],
-      ["gRPC", "grpc", startSecureGrpc],
+      ["gRPC", "grpc", () => startGrpcApp(selfSigned([TASK]))],
     ])("asks over TLS where the service speaks it: %s", async (_what, protocol, startApp) => {
       await using app = await startApp();
       await using rig = await startRig(start);
@@ -36,9 +37,9 @@ export function describeHealth({ name, start, test }: PlaneSuite): void {
       const [trusting, strict] = [add("local/a/x", "none"), add("local/b/x", "full")];
       await rig.publish();
       await until(() => trusting() === "healthy" && strict() === "unhealthy");
-      app.well = false;
+      app.serving = false;
       await until(() => trusting() === "unhealthy");
-      app.well = true;
+      app.serving = true;
       await until(() => trusting() === "healthy");
     });
 
@@ -93,49 +94,10 @@ export function describeHealth({ name, start, test }: PlaneSuite): void {
   });
 }
 
-async function startSecureHttp(): Promise<App & { well: boolean }> {
-  const { certificate, key } = selfSigned(["task.internal"]);
-  const server = https.createServer({ cert: certificate, key }, (req, res) => {
-    res.writeHead(req.url === "/health" && app.well ? 200 : 503).end();
+async function startSecureHttp(): Promise<SecureApp> {
+  const app = { serving: true };
+  const server = await startHttpsApp(selfSigned([TASK]), (req, res) => {
+    res.writeHead(req.url === "/health" && app.serving ? 200 : 503).end();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const app = {
-    well: true,
-    address: { ip: "127.0.0.1", port: (server.address() as AddressInfo).port },
-    [Symbol.asyncDispose]() {
-      server.close();
-      server.closeAllConnections();
-      return Promise.resolve();
-    },
-  };
-  return app;
-}
-
-async function startSecureGrpc(): Promise<App & { well: boolean }> {
-  const { certificate, key } = selfSigned(["task.internal"]);
-  const server = new grpc.Server();
-  const same = (value: Buffer) => value;
-  const check = {
-    ...{ path: "/grpc.health.v1.Health/Check", requestStream: false, responseStream: false },
-    ...{ requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same },
-  };
-  const answer: grpc.handleUnaryCall<Buffer, Buffer> = (_call, callback) =>
-    callback(null, Buffer.from([0x08, app.well ? 1 : 2]));
-  server.addService({ check }, { check: answer });
-  const keys = [{ private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) }];
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createSsl(null, keys), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    ),
-  );
-  const app = {
-    well: true,
-    address: { ip: "127.0.0.1", port },
-    [Symbol.asyncDispose]() {
-      server.forceShutdown();
-      return Promise.resolve();
-    },
-  };
-  return app;
+  return Object.assign(app, server);
 }

@@ -10,7 +10,8 @@ export interface App extends AsyncDisposable {
   connections(): number;
 }
 
-async function serveOn<T extends Server>(server: T, port: number): Promise<App & { readonly server: T }> {
+/** Whatever it speaks: at that port of the loopback, a free one by default. */
+export async function serveOn<T extends Server>(server: T, port = 0): Promise<App & { readonly server: T }> {
   const sockets = new Set<Socket>();
   let count = 0;
   server.on("connection", (socket: Socket) => {

@@ -1,5 +1,6 @@
 import grpc from "@grpc/grpc-js";
 import type { App } from "./apps.ts";
+import type { Pem } from "./write-pem.ts";
 
 const bytes = {
   requestSerialize: (value: Buffer) => value,
@@ -38,8 +39,8 @@ export interface GrpcApp extends AsyncDisposable {
   serving: boolean;
 }
 
-/** A gRPC job: unary "fail" answers with RESOURCE_EXHAUSTED and details; `repeat` sends its message three times and then "forever" stays. */
-export async function startGrpcApp(): Promise<GrpcApp> {
+/** A gRPC job: unary "fail" answers with RESOURCE_EXHAUSTED and details; `repeat` sends its message three times and then "forever" stays. `pem`: over TLS. */
+export async function startGrpcApp(pem?: Pem): Promise<GrpcApp> {
   const server = new grpc.Server({ "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 });
   let cancelled = 0;
   let metadata: grpc.Metadata | null = null;
@@ -78,7 +79,7 @@ export async function startGrpcApp(): Promise<GrpcApp> {
   const healthPath = { ...ECHO_SERVICE.unary, path: "/grpc.health.v1.Health/Check" };
   server.addService({ check: healthPath }, { check });
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync("127.0.0.1:0", credentialsOf(pem), (error, bound) => {
       if (error === null) resolve(bound);
       else reject(error);
     });
@@ -93,6 +94,12 @@ export async function startGrpcApp(): Promise<GrpcApp> {
       return Promise.resolve();
     },
   });
+}
+
+function credentialsOf(pem: Pem | undefined): grpc.ServerCredentials {
+  if (pem === undefined) return grpc.ServerCredentials.createInsecure();
+  const keys = [{ private_key: Buffer.from(pem.key), cert_chain: Buffer.from(pem.certificate) }];
+  return grpc.ServerCredentials.createSsl(null, keys);
 }
 
 const EchoClient = grpc.makeGenericClientConstructor(ECHO_SERVICE, "Echo");

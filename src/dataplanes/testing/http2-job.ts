@@ -1,10 +1,8 @@
-import { once } from "node:events";
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { serveOn, type App } from "./apps.ts";
 
 /** A job that speaks HTTP/2 by prior knowledge. */
-export interface Http2Job extends AsyncDisposable {
-  readonly address: { readonly ip: string; readonly port: number };
+export interface Http2Job extends App {
   readonly sessions: ReadonlySet<ServerHttp2Session>;
 }
 
@@ -23,15 +21,5 @@ export async function startHttp2Job(
     stream.on("error", () => undefined);
     handle(stream, headers[":path"] ?? "");
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    sessions,
-    address: { ip: "127.0.0.1", port: (server.address() as AddressInfo).port },
-    [Symbol.asyncDispose]() {
-      server.close();
-      for (const session of sessions) session.destroy();
-      return Promise.resolve();
-    },
-  };
+  return Object.assign(await serveOn(server), { sessions });
 }

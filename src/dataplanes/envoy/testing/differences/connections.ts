@@ -7,6 +7,7 @@ import { RawClient } from "../../../testing/clients.ts";
 import { startRig, until, type Rig } from "../../../testing/rig.ts";
 import { selfSigned } from "../../../testing/self-signed.ts";
 import { byHost, byPort, byServerName } from "../../../testing/table-builder.ts";
+import { startTlsApp } from "../../../testing/tls-apps.ts";
 import { writePem } from "../../../testing/write-pem.ts";
 import { HOST, KEY, serving } from "./serving.ts";
 
@@ -52,19 +53,13 @@ export const CONNECTION_DIFFERENCES: Differences = {
     why: "lets TLS that is passed through go on when its route goes, and closes what comes for nobody's name without an alert",
     async instead(start) {
       const pem = selfSigned([DB]);
-      let count = 0;
-      const server = tls.createServer({ cert: pem.certificate, key: pem.key }, (socket) => {
-        count += 1;
-        socket.on("error", () => undefined);
+      await using app = await startTlsApp(pem, (socket) => {
         socket.on("data", (chunk: Buffer) => socket.write(chunk));
+        socket.on("end", () => socket.end());
         socket.write("hi");
       });
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const { port } = server.address() as { readonly port: number };
       await using rig = await startRig(start);
-      const endpoints = [{ ip: "127.0.0.1", port }];
-      rig.table.service({ key: KEY, protocol: "tls", matches: [byServerName(DB)], endpoints });
+      rig.table.service({ key: KEY, protocol: "tls", matches: [byServerName(DB)], endpoints: [app.address] });
       await rig.publish();
       const client = shake(rig, DB);
       let received = "";
@@ -84,8 +79,7 @@ export const CONNECTION_DIFFERENCES: Differences = {
         await new Promise((resolve) => other.once("close", resolve));
         expect(isSecure).toBe(false);
       }
-      expect(count).toBe(1);
-      server.close();
+      expect(app.secured()).toBe(1);
     },
   },
 
