@@ -2,7 +2,7 @@ import type { Home } from "../config/home.ts";
 import type { Config } from "../config/schema.ts";
 import type { Reconcile } from "../core/reconcile.ts";
 import type { TableState } from "../core/table-state.ts";
-import type { Identity, SourceUpdate } from "../model/index.ts";
+import { type Identity, providerOf, type SourceUpdate } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { createFileProvider } from "../providers/file/file-provider.ts";
@@ -52,7 +52,7 @@ export function createProviders(deps: ProvidersDeps, builtIn: Provider): Provide
   return {
     all,
     local,
-    control: (taskKey) => byName.get(taskKey.slice(0, taskKey.indexOf("/")))?.control ?? null,
+    control: (taskKey) => byName.get(providerOf(taskKey))?.control ?? null,
   };
 }
 

@@ -16,6 +16,11 @@ export function serviceKey(provider: string, taskId: string, service: string): s
   return `${provider}/${taskId}/${service}`;
 }
 
+/** The provider that a task, service or upstream is of, by its key. */
+export function providerOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
 /** The task that a service is of, both by their keys. */
 export function taskKeyOf(service: string): string {
   return service.slice(0, service.lastIndexOf("/"));

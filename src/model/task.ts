@@ -86,6 +86,11 @@ export interface Service {
 
 export type Health = "unknown" | "healthy" | "unhealthy" | "draining";
 
+/** Whether an endpoint of this health may get something new. */
+export function takesNew(health: Health): boolean {
+  return health === "healthy" || health === "unknown";
+}
+
 /** IPs or unix sockets; providers resolve names. */
 export type Address = { readonly ip: string; readonly port: number } | { readonly unix: string };
 

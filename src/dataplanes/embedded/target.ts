@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { addressText, type Address, type Endpoint, type Policy, type Protocol } from "../../model/index.ts";
+import { addressText, type Address, type Endpoint, type Policy, type Protocol, takesNew } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { dial, type DialFailure } from "./dial.ts";
 import type { MessageBounds } from "./http1/upstream-connection.ts";
@@ -91,7 +91,7 @@ export class Target {
 
   /** May get something new at all. */
   get usable(): boolean {
-    return this.forbidden === null && (this.#endpoint.health === "healthy" || this.#endpoint.health === "unknown");
+    return this.forbidden === null && takesNew(this.#endpoint.health);
   }
 
   /** Nothing seen speaks against it now. */

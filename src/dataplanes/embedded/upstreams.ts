@@ -5,6 +5,7 @@ import {
   type Endpoints,
   type Policy,
   type Protocol,
+  providerOf,
   type Route,
   type TableDiff,
   type Upstream,
@@ -181,7 +182,7 @@ export class Upstreams implements Disposable {
     const rules = { ...dialRules, ownAddresses: this.#ownAddresses };
     const target = new Target({
       endpoint,
-      forbidden: forbiddenTarget(endpoint.address, upstream.slice(0, upstream.indexOf("/")), rules),
+      forbidden: forbiddenTarget(endpoint.address, providerOf(upstream), rules),
       protocol: entry.protocol,
       policy: entry.policy,
       connectMs: entry.policy.connectTimeoutMs ?? limits.connectTime,

@@ -1,3 +1,4 @@
+import { providerOf } from "../../../model/index.ts";
 import type { FleetSettings } from "./settings.ts";
 
 const ALL: readonly (string | null)[] = Object.freeze([null]);
@@ -15,7 +16,7 @@ export class Fleets {
   /** Of an upstream or service, by key. */
   of(key: string): readonly (string | null)[] {
     if (!this.#divided) return ALL;
-    const provider = key.slice(0, key.indexOf("/"));
+    const provider = providerOf(key);
     return this.#all.filter(({ providers }) => providers?.includes(provider) ?? true).map(({ name }) => name);
   }
 

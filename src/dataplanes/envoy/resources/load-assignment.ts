@@ -1,4 +1,4 @@
-import type { Endpoint, Upstream } from "../../../model/index.ts";
+import { takesNew, type Endpoint, type Upstream } from "../../../model/index.ts";
 import { hostOf } from "../../host-of.ts";
 import { stickyId } from "../../sticky-cookie.ts";
 import type { ClusterLoadAssignment, LbEndpoint } from "../proto/tables/endpoint.ts";
@@ -44,14 +44,13 @@ export function assignmentName(upstream: string, replica?: string): string {
 function lbEndpoint(endpoint: Endpoint, input: AssignmentInput): LbEndpoint {
   const { address, health, weight } = endpoint;
   const { policy } = input.upstream;
-  const usable = health === "healthy" || health === "unknown";
   return {
     endpoint: {
       address: addressOf(address),
       ...(policy.rewriteHost === true && { hostname: hostOf(address) }),
       ...(policy.activeHealth !== undefined && { healthCheckConfig: { hostname: hostOf(address) } }),
     },
-    ...(!usable && { healthStatus: health === "draining" ? "DRAINING" : "UNHEALTHY" }),
+    ...(!takesNew(health) && { healthStatus: health === "draining" ? "DRAINING" : "UNHEALTHY" }),
     ...(weight !== 1 && { loadBalancingWeight: Math.min(WEIGHT_MAX, Math.max(1, Math.round(weight))) }),
     ...metadataOf(endpoint, input),
   };

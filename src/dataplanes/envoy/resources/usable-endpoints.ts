@@ -1,4 +1,4 @@
-import { addressText, type Endpoint, type Endpoints, type Problem } from "../../../model/index.ts";
+import { addressText, type Endpoint, type Endpoints, type Problem, providerOf } from "../../../model/index.ts";
 import { forbiddenTarget, type DialRules } from "../../forbidden-target.ts";
 
 /** Linux: `sun_path` without its closing zero. */
@@ -14,7 +14,7 @@ export type UsableRules = DialRules & { readonly ownAddresses: ReadonlySet<strin
 /** The endpoints that Envoy may be told of; what it may never dial, and what it would refuse as a whole, is left out. */
 export function usableEndpoints({ upstream, list }: Endpoints, rules: UsableRules): Usable {
   const problems: Problem[] = [];
-  const provider = upstream.slice(0, upstream.indexOf("/"));
+  const provider = providerOf(upstream);
   const usable = list.filter((endpoint) => {
     const why = unusable(endpoint) ?? forbiddenTarget(endpoint.address, provider, rules);
     if (why === null) return true;
