@@ -126,8 +126,8 @@ export const stringValue = fieldOf(wrapper("StringValue", STRING, ""));
 export const Empty = message("google.protobuf.Empty", {});
 
 /** "type.googleapis.com/…", as Any and xDS name types. */
-export function typeUrl(type: Message<unknown>): string {
-  return URL_PREFIX + type.name;
+export function typeUrl({ name }: Pick<Message<unknown>, "name">): string {
+  return URL_PREFIX + name;
 }
 
 /** An Any of the message. */

@@ -1,12 +1,18 @@
+import { typeUrl } from "../proto/kit.ts";
+import { Cluster } from "../proto/tables/cluster.ts";
+import { TypedExtensionConfig } from "../proto/tables/core.ts";
+import { ClusterLoadAssignment } from "../proto/tables/endpoint.ts";
+import { Listener } from "../proto/tables/listener.ts";
+import { RouteConfiguration } from "../proto/tables/route.ts";
+import { Secret } from "../proto/tables/tls.ts";
 import type { Resource } from "../resource.ts";
 
-const PREFIX = "type.googleapis.com/envoy.";
-const SECRET = `${PREFIX}extensions.transport_sockets.tls.v3.Secret`;
-const CLUSTER = `${PREFIX}config.cluster.v3.Cluster`;
-const ENDPOINTS = `${PREFIX}config.endpoint.v3.ClusterLoadAssignment`;
-const LISTENER = `${PREFIX}config.listener.v3.Listener`;
-const ROUTES = `${PREFIX}config.route.v3.RouteConfiguration`;
-const EXTENSION = `${PREFIX}config.core.v3.TypedExtensionConfig`;
+const SECRET = typeUrl(Secret);
+const CLUSTER = typeUrl(Cluster);
+const ENDPOINTS = typeUrl(ClusterLoadAssignment);
+const LISTENER = typeUrl(Listener);
+const ROUTES = typeUrl(RouteConfiguration);
+const EXTENSION = typeUrl(TypedExtensionConfig);
 
 /** What is referred to comes before what refers to it, so that nothing leads to what an Envoy does not have yet: make before break. */
 const COMING = [SECRET, CLUSTER, ENDPOINTS, LISTENER, ROUTES, EXTENSION];
@@ -35,6 +41,11 @@ export function askedBefore(url: string): string | null {
   return url === LISTENER || url === ROUTES ? CLUSTER : null;
 }
 
+/** Whether one resource of the type is of many sources: it is whole once all were heard. */
+export function isOfMany(url: string): boolean {
+  return url === ROUTES;
+}
+
 /** Whether `url` never waits for `before`: a cluster is warm, and its Envoy done with it, only when it has its endpoints. */
 export function passes(url: string, before: string): boolean {
   return url === ENDPOINTS && before === CLUSTER;
@@ -45,7 +56,7 @@ export function passes(url: string, before: string): boolean {
  * for those that it does not know (xDS protocol, "Resource warming").
  */
 export function toldAgain({ type, name, body }: Pick<Resource, "type" | "name" | "body">): string | undefined {
-  if (!CLUSTER.endsWith(type) || !("edsClusterConfig" in body)) return undefined;
+  if (type !== Cluster.name || !("edsClusterConfig" in body)) return undefined;
   const { serviceName } = body.edsClusterConfig as { readonly serviceName?: string };
   return serviceName === undefined || serviceName === "" ? name : serviceName;
 }

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { GatewayError } from "../../../model/index.ts";
-import { rawAny, tableOf } from "../proto/kit.ts";
+import { rawAny, tableOf, typeUrl } from "../proto/kit.ts";
 import "../proto/tables.ts";
 import { DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
 import { Writer } from "../proto/writer.ts";
@@ -8,7 +8,6 @@ import type { Resource, ResourceChange, ResourceKey } from "../resource.ts";
 import { toldAgain } from "./order.ts";
 import { ResourceType, type StoredResource } from "./resource-type.ts";
 
-const URL_PREFIX = "type.googleapis.com/";
 /** Envoys may ask for types that nobody here knows, but not without end. */
 const MAX_TYPES = 256;
 /** 72 bits of the content's hash, in base64url: no two contents of one resource ever have the same. */
@@ -97,7 +96,7 @@ export class ResourceStore {
   }
 
   #set(resource: Resource): ResourceEvent | null {
-    const type = this.#typeOf(URL_PREFIX + resource.type);
+    const type = this.#typeOf(typeUrl({ name: resource.type }));
     const { fleet } = resource;
     const key = keyOf(resource);
     let stored: StoredResource;
@@ -117,7 +116,7 @@ export class ResourceStore {
 
   #remove(key: ResourceKey): ResourceEvent | null {
     this.#unencodable.delete(keyOf(key));
-    const type = this.#typeOf(URL_PREFIX + key.type);
+    const type = this.#typeOf(typeUrl({ name: key.type }));
     const id = type.idOf(key.name);
     if (type.get(id, key.fleet) === undefined) {
       type.sweep(id);

@@ -19,8 +19,6 @@ export interface StoredResource {
 export class ResourceType {
   /** `type.googleapis.com/envoy.config.cluster.v3.Cluster`. */
   readonly url: string;
-  /** One resource of the type is of many sources: it is whole once all were heard. */
-  readonly isOfMany: boolean;
   readonly #ids = new Map<string, number>();
   readonly #names: string[] = [];
   /** Streams that hold the name, counted as often as they do. */
@@ -29,13 +27,11 @@ export class ResourceType {
   readonly #general: (StoredResource | undefined)[] = [];
   /** By number, then fleet: what stands in place of the general one there. */
   readonly #special = new Map<number, Map<string, StoredResource>>();
-
   /** By number: the version that an Envoy brought along of what is not there yet. */
   readonly #expected = new Map<number, string>();
 
   constructor(url: string) {
     this.url = url;
-    this.isOfMany = this.shortName === "RouteConfiguration";
   }
 
   /** The last part of its name: `Cluster`. */

@@ -1,6 +1,7 @@
 import { GatewayError } from "../../../model/index.ts";
 import type { DeltaDiscoveryRequest } from "../proto/tables/discovery.ts";
 import { IdSet } from "./id-set.ts";
+import { isOfMany } from "./order.ts";
 import { type Kind, Outstanding, type Part, type SentResponse } from "./outstanding.ts";
 import { type Rejections, triedAgain } from "./rejections.ts";
 import type { ResourceStore, ResourceEvent } from "./resource-store.ts";
@@ -45,7 +46,7 @@ export class Subscription {
   readonly #held = new IdSet();
   /** Of these, what is not there yet, and may come as the Envoy has it: see `ResourceType.expect`. */
   readonly #expected = new IdSet();
-  /** Versions that are held, and stay so until all sources were heard: see `ResourceType.isOfMany`. */
+  /** Versions that are held, and stay so until all sources were heard: see `isOfMany`. */
   readonly #kept = new Map<number, string>();
   /** To be sent as it is then. */
   readonly #changed = new IdSet();
@@ -240,7 +241,7 @@ export class Subscription {
     const resource = this.#find(id);
     if (resource === undefined) {
       if (!this.#gone.has(id)) this.#absent.add(id);
-    } else if (had !== undefined && this.type.isOfMany && !this.#deps.store.isSettled) this.#kept.set(id, had);
+    } else if (had !== undefined && isOfMany(this.type.url) && !this.#deps.store.isSettled) this.#kept.set(id, had);
     else if (had !== resource.version) this.#comes(id);
   }
 
