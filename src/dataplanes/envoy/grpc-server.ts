@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import { chmod } from "node:fs/promises";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
@@ -81,6 +81,11 @@ export function peerOf(call: { getAuthContext(): { sslPeerCertificate?: PeerCert
   const kind = peers.get(call) ?? "loopback";
   if (kind !== "tls") return { kind };
   return { kind, names: certificateNames(call.getAuthContext().sslPeerCertificate?.subjectaltname ?? "") };
+}
+
+/** Ends a streaming call with a status other than OK. */
+export function failCall(call: EventEmitter, code: grpc.status, details: string): void {
+  call.emit("error", Object.assign(new Error(details), { code, details }));
 }
 
 /** Ends a call whose other end reads nothing: a status would wait behind what is queued, and grpc-js has no other way. */

@@ -2,7 +2,7 @@ import grpc from "@grpc/grpc-js";
 import type { Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
-import type { GrpcService } from "../grpc-server.ts";
+import { failCall, type GrpcService } from "../grpc-server.ts";
 import { LOCAL_FLEET } from "../names.ts";
 import type { ResourceChange } from "../resource.ts";
 import { type Admit, type AdsCall, AdsStream } from "./ads-stream.ts";
@@ -125,8 +125,7 @@ export class AdsServer implements Disposable {
 
   #open(call: AdsCall): void {
     if (this.#streams.size >= MAX_STREAMS) {
-      const details = `there are ${MAX_STREAMS} streams already`;
-      call.emit("error", Object.assign(new Error(details), { code: grpc.status.RESOURCE_EXHAUSTED, details }));
+      failCall(call, grpc.status.RESOURCE_EXHAUSTED, `there are ${MAX_STREAMS} streams already`);
       return;
     }
     const { admit, clock, logger, changed } = this.#deps;

@@ -2,7 +2,7 @@ import grpc from "@grpc/grpc-js";
 import { GatewayError } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
-import { cutCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
+import { cutCall, failCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
 import { decode, encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
 import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
@@ -28,7 +28,6 @@ export interface EnvoyNode {
   readonly cluster: string;
   /** `1.40.0`; empty: it does not say. */
   readonly version: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 /** The fleet that it is of, or why it gets nothing. */
@@ -36,6 +35,12 @@ export type Admission =
   { readonly fleet: string } | { readonly refused: "unauthenticated" | "denied"; readonly message: string };
 
 export type Admit = (node: EnvoyNode, peer: GrpcPeer) => Admission;
+
+/** Who an Envoy is known to be. */
+interface KnownEnvoy {
+  readonly node: EnvoyNode;
+  readonly fleet: string;
+}
 
 export interface AdsStreamDeps {
   readonly call: AdsCall;
@@ -59,7 +64,7 @@ export class AdsStream {
   readonly #subscriptions = new Map<string, Subscription>();
   #byComing: readonly Subscription[] = [];
   #byGoing: readonly Subscription[] = [];
-  #who: { readonly node: EnvoyNode; readonly fleet: string } | null = null;
+  #who: KnownEnvoy | null = null;
   #nonce = 0;
   /** Since when a message waits for the connection, or for the Envoy to say who it is; epoch ms. */
   #busySince: number | null;
@@ -82,7 +87,7 @@ export class AdsStream {
   }
 
   /** Null before the first request. */
-  get who(): { readonly node: EnvoyNode; readonly fleet: string } | null {
+  get who(): KnownEnvoy | null {
     return this.#who;
   }
 
@@ -126,7 +131,7 @@ export class AdsStream {
   end(code: grpc.status, details: string): void {
     if (this.#isOver) return;
     if (code === grpc.status.OK) this.#deps.call.end();
-    else this.#deps.call.emit("error", Object.assign(new Error(details), { code, details }));
+    else failCall(this.#deps.call, code, details);
     this.#over();
   }
 
@@ -294,9 +299,9 @@ function joined(head: Buffer, { entries, bytes }: Extract<Part, { kind: "set" }>
 }
 
 function nodeOf(said: Node = {}): EnvoyNode | null {
-  const { id = "", cluster = "", metadata = {} } = said;
+  const { id = "", cluster = "" } = said;
   if (id === "" || id.length > MAX_NODE_ID_LENGTH) return null;
-  return { id, cluster, metadata, version: versionOf(said) };
+  return { id, cluster, version: versionOf(said) };
 }
 
 function versionOf({ userAgentBuildVersion, userAgentVersion = "" }: Node): string {
