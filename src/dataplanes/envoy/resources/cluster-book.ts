@@ -18,6 +18,8 @@ export class ClusterBook {
   readonly #byHeaders = new Map<string, string>();
   /** By upstream: ids of routes whose clusters follow from its endpoints, too. */
   readonly #byAddress = new Map<string, Set<string>>();
+  /** By id, of those: their upstream. */
+  readonly #upstreamOf = new Map<string, string>();
 
   constructor(deps: BookDeps) {
     this.#deps = deps;
@@ -35,7 +37,7 @@ export class ClusterBook {
     this.#none.delete(route.id);
     const name = clusterName(route, settings.site);
     if (route.match.by === "headers") this.#byHeaders.set(name, route.id);
-    this.#noteAddresses(route);
+    this.#noteAddresses(route.id, namesAddresses(route) ? route.upstream : undefined);
     const body = translateCluster(route, this.#addresses(route, turn), settings);
     const whose = fleets.of(route.upstream);
     for (const fleet of fleets.any) if (!whose.includes(fleet)) turn.changes.remove(Cluster, { name, fleet });
@@ -51,9 +53,7 @@ export class ClusterBook {
     const { settings, fleets } = this.#deps;
     const name = clusterOfId(id, settings.site);
     this.#byHeaders.delete(name);
-    for (const [upstream, ids] of this.#byAddress) {
-      if (ids.delete(id) && ids.size === 0) this.#byAddress.delete(upstream);
-    }
+    this.#noteAddresses(id, undefined);
     for (const fleet of fleets.any) changes.remove(Cluster, { name, fleet });
   }
 
@@ -71,15 +71,19 @@ export class ClusterBook {
     }
   }
 
-  #noteAddresses({ id, upstream, ...route }: Route): void {
-    const wanted = namesAddresses(route) ? upstream : null;
-    for (const [other, ids] of this.#byAddress) {
-      if (other !== wanted && ids.delete(id) && ids.size === 0) this.#byAddress.delete(other);
+  /** The upstream whose endpoints the route's cluster names; undefined: it names none. */
+  #noteAddresses(id: string, upstream: string | undefined): void {
+    const before = this.#upstreamOf.get(id);
+    if (before === upstream) return;
+    if (before !== undefined) {
+      const ids = this.#byAddress.get(before);
+      ids?.delete(id);
+      if (ids?.size === 0) this.#byAddress.delete(before);
+      this.#upstreamOf.delete(id);
     }
-    if (wanted === null) return;
-    const ids = this.#byAddress.get(wanted);
-    if (ids === undefined) this.#byAddress.set(wanted, new Set([id]));
-    else ids.add(id);
+    if (upstream === undefined) return;
+    this.#byAddress.set(upstream, (this.#byAddress.get(upstream) ?? new Set<string>()).add(id));
+    this.#upstreamOf.set(id, upstream);
   }
 
   #addresses(route: Route, { table, rules }: Turn): readonly Address[] {
