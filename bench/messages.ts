@@ -1,7 +1,7 @@
 import * as kit from "../src/dataplanes/envoy/proto/kit.ts";
 import "../src/dataplanes/envoy/proto/tables.ts";
 import { Cluster, UpstreamProtocolOptions } from "../src/dataplanes/envoy/proto/tables/cluster.ts";
-import { DeltaDiscoveryResponse, Resource } from "../src/dataplanes/envoy/proto/tables/discovery.ts";
+import { DeltaDiscoveryResponse } from "../src/dataplanes/envoy/proto/tables/discovery.ts";
 import { ClusterLoadAssignment } from "../src/dataplanes/envoy/proto/tables/endpoint.ts";
 import { CheckRequest } from "../src/dataplanes/envoy/proto/tables/ext-authz.ts";
 import { officialProtos } from "../src/dataplanes/envoy/proto/testing/official-protos.ts";
@@ -94,8 +94,8 @@ export const benchMessages: Suite = (say) => {
 
 function responseOf(count: number): () => Buffer {
   const content = kit.rawAny(Cluster, kit.encode(Cluster, CLUSTER));
-  const bytes = kit.encode(Resource, { name: "tg/experiment", version: "0123456789abcdef", resource: content });
-  const resources = Array.from({ length: count }, () => kit.raw(Resource, bytes));
+  const resource = { name: "tg/experiment", version: "0123456789abcdef", resource: content };
+  const resources = Array.from({ length: count }, () => resource);
   return () => kit.encode(DeltaDiscoveryResponse, { typeUrl: kit.typeUrl(Cluster), nonce: "1", resources });
 }
 

@@ -55,14 +55,11 @@ describe("any value", () => {
     );
   });
 
-  test("can be put in by its bytes", () => {
+  test("can be put into an Any by its bytes", () => {
     fc.assert(
       fc.property(anything, ({ ours }) => {
-        const inner = kit.raw(Everything, encode(Everything, ours));
         const any = kit.rawAny(Everything, encode(Everything, ours));
-        const spelt = { inner: ours, any: kit.pack(Everything, ours), inners: [ours, ours], innerMap: { x: ours } };
-        const given = { inner, any, inners: [inner, inner], innerMap: { x: inner } };
-        expect(encode(Everything, given)).toEqual(encode(Everything, spelt));
+        expect(encode(Everything, { any })).toEqual(encode(Everything, { any: kit.pack(Everything, ours) }));
       }),
     );
   });
@@ -133,7 +130,7 @@ describe("bytes that are no message", () => {
       for (let count = 0; count < depth; count++) bytes = step(bytes);
       return bytes;
     };
-    const inner = (value: Buffer) => encode(Everything, { inner: kit.raw(Everything, value) });
+    const inner = (value: Buffer) => Buffer.concat([varint(0x62, value.length), value]);
     const any = (value: Buffer) => encode(Everything, { any: kit.rawAny(Everything, value) });
     expect(() => decode(Everything, nested(90, inner))).not.toThrow();
     expect(() => decode(Everything, nested(101, inner))).toThrow("nested deeper than 100");

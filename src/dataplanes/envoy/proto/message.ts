@@ -86,22 +86,6 @@ export function decode<V>(type: Message<V>, bytes: Uint8Array): V {
   return type.readBody(new Reader(bytes));
 }
 
-/** Bytes of a message that were encoded before, in the place of its value. */
-export class Encoded {
-  readonly type: Message<unknown>;
-  readonly bytes: Uint8Array;
-
-  constructor(type: Message<unknown>, bytes: Uint8Array) {
-    this.type = type;
-    this.bytes = bytes;
-  }
-}
-
-/** Stands for a message within another one by its bytes, which are written as they are. None of its fields can be read. */
-export function raw<V>(type: Message<V>, bytes: Uint8Array): V {
-  return new Encoded(type, bytes) as V;
-}
-
 interface Slot {
   readonly key: string;
   readonly at: string;
@@ -130,11 +114,6 @@ class Table implements Message<unknown> {
   }
 
   writeBody(writer: Writer, value: unknown, except?: string): void {
-    if (value instanceof Encoded) {
-      if (value.type !== this) throw misfit(this.name, "bytes of its own", value);
-      writer.bytes(value.bytes);
-      return;
-    }
     if (++writer.depth > DEEPEST) throw new TypeError(`${this.name} is nested deeper than ${DEEPEST}`);
     const record = value as Readonly<Record<string, unknown>>;
     for (const slot of this.#given(record, except)) writeField(writer, slot, record[slot.key]);
