@@ -1,18 +1,10 @@
 import { isSticky, stickyCookie } from "../../sticky-cookie.ts";
 import type { Route } from "../../../model/index.ts";
 import { RouteConfiguration, type Route as EnvoyRoute, type VirtualHost } from "../proto/tables/route.ts";
-import { CLUSTER_HEADER, clusterName } from "./cluster-name.ts";
+import { clusterName } from "./cluster-name.ts";
 import { seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
-import {
-  connectRoute,
-  decidedFor,
-  repeatable,
-  routeAction,
-  ROUTES,
-  routesTo,
-  translateRoutes,
-} from "./route-configuration.ts";
+import { decidedFor, repeatable, routeAction, ROUTES, translateRoutes, virtualHost } from "./route-configuration.ts";
 import { STICKY_FILTER, stickyReaderConfig } from "./sticky-subsets.ts";
 import type { BookDeps, Turn } from "./turn.ts";
 
@@ -70,20 +62,10 @@ export class RouteBook {
   }
 
   #virtualHost(host: string, routes: readonly Route[]): VirtualHost {
-    const { settings } = this.#deps;
     const whole = routes.find(({ match }) => match.by === "host");
-    const idleMs = whole?.policy.idleTimeoutMs;
-    const idle = idleMs === undefined ? {} : { idleTimeout: seconds(idleMs) };
-    return {
-      name: `host/${host}`,
-      domains: [host],
-      routes: [
-        connectRoute(idle),
-        ...byLength(routes).flatMap((route) => this.#pathRoutes(route)),
-        ...routesTo({ clusterHeader: CLUSTER_HEADER, ...idle }, settings),
-      ],
-      includeRequestAttemptCount: true,
-    };
+    const idle = idleOf(whole?.policy.idleTimeoutMs);
+    const paths = byLength(routes).flatMap((route) => this.#pathRoutes(route));
+    return virtualHost({ name: `host/${host}`, domain: host, paths, idle }, this.#deps.settings);
   }
 
   #pathRoutes(route: Route): EnvoyRoute[] {
@@ -99,7 +81,7 @@ export class RouteBook {
         ...routeAction(settings),
         cluster,
         ...(stripped && { prefixRewrite: "/" }),
-        ...(policy.idleTimeoutMs !== undefined && { idleTimeout: seconds(policy.idleTimeoutMs) }),
+        ...idleOf(policy.idleTimeoutMs),
       },
       ...(stripped && { requestHeadersToAdd: [set("x-forwarded-prefix", prefix.slice(0, -1))] }),
       ...(isSticky(route) && {
@@ -110,6 +92,11 @@ export class RouteBook {
     const bare = { pathRedirect: prefix, responseCode: "PERMANENT_REDIRECT" } as const;
     return [{ match: { path: prefix.slice(0, -1) }, redirect: bare }, ...repeatable(forward)];
   }
+}
+
+/** A silence of its own, where there is one. */
+function idleOf(ms: number | undefined) {
+  return ms === undefined ? {} : { idleTimeout: seconds(ms) };
 }
 
 /** Longest prefix first, so that the closest one wins. */

@@ -20,12 +20,11 @@ import { STICKY_ORDER } from "./sticky-subsets.ts";
 /** The one route configuration, of all listeners. */
 export const ROUTES = "http";
 
-/** `hosts`: virtual hosts of services that need one, in order of name. */
+/** `hosts`: those of services that need one of their own, in order of name. */
 export function translateRoutes(settings: TranslateSettings, hosts: readonly VirtualHost[]): RouteConfiguration {
-  const all = [...hosts, defaultHost(settings)];
   return {
     name: ROUTES,
-    virtualHosts: all.map((host) => ({ ...host, routes: [...refusals(settings), ...(host.routes ?? [])] })),
+    virtualHosts: [...hosts, virtualHost({ name: "default", domain: "*" }, settings)],
     requestHeadersToAdd: forwardingFields(settings),
     requestHeadersToRemove: [CLUSTER_HEADER, DECIDED_HEADER, "x-envoy-external-address"],
     ...(settings.certificates > 0 &&
@@ -39,11 +38,18 @@ export function translateRoutes(settings: TranslateSettings, hosts: readonly Vir
   };
 }
 
-function defaultHost(settings: TranslateSettings): VirtualHost {
+type Idle = Pick<RouteAction, "idleTimeout">;
+
+/** What may be asked for at a domain. `paths`: routes of services that have a path of it; `idle`: of all others. */
+export function virtualHost(
+  of: { readonly name: string; readonly domain: string; readonly paths?: readonly EnvoyRoute[]; readonly idle?: Idle },
+  settings: TranslateSettings,
+): VirtualHost {
+  const { name, domain, paths = [], idle = {} } = of;
   return {
-    name: "default",
-    domains: ["*"],
-    routes: [connectRoute({}), ...routesTo({ clusterHeader: CLUSTER_HEADER }, settings)],
+    name,
+    domains: [domain],
+    routes: [...refusals(settings), connectRoute(idle), ...paths, ...routesByHost(idle, settings)],
     includeRequestAttemptCount: true,
   };
 }
@@ -72,9 +78,9 @@ function refusals({ via, limits }: TranslateSettings): EnvoyRoute[] {
 /** Of 64 bits, with a sign. */
 const LARGEST = "9223372036854775807";
 
-/** All that may be asked for at a host but tunnels, to the cluster that `to` says. */
-export function routesTo(to: RouteAction, settings: TranslateSettings): EnvoyRoute[] {
-  const route = { ...routeAction(settings), ...to };
+/** All that may be asked for at a host but tunnels. */
+function routesByHost(idle: Idle, settings: TranslateSettings): EnvoyRoute[] {
+  const route = { ...routeAction(settings), clusterHeader: CLUSTER_HEADER, ...idle };
   return [
     {
       match: { prefix: "/", headers: KEYLESS_WEBSOCKET },
@@ -122,7 +128,7 @@ export function decidedFor(cluster: string): HeaderMatcher {
 }
 
 /** Of CONNECT, before all others of a host. */
-export function connectRoute(idle: Pick<RouteAction, "idleTimeout">): EnvoyRoute {
+function connectRoute(idle: Idle): EnvoyRoute {
   return {
     match: { connectMatcher: {} },
     route: {
