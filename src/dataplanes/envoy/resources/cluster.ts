@@ -1,5 +1,5 @@
 import type { Address, Route } from "../../../model/index.ts";
-import { pack } from "../proto/kit.ts";
+import { pack, type Struct } from "../proto/kit.ts";
 import { UpstreamProtocolOptions, type Cluster } from "../proto/tables/cluster.ts";
 import { UpstreamCodec } from "../proto/tables/http-filters.ts";
 import { clusterName, isRaw } from "./cluster-name.ts";
@@ -11,7 +11,7 @@ import type { TranslateSettings } from "./settings.ts";
 import { isSticky } from "../../sticky-cookie.ts";
 import { frameMarker } from "../authz/frame-marker.ts";
 import { STICKY_SUBSETS, stickyWriter } from "./sticky-subsets.ts";
-import { namesAddresses, upstreamSocket } from "./upstream-socket.ts";
+import { upstreamSocket } from "./upstream-socket.ts";
 
 /** So many are drawn by lot, of which the one with the fewest requests is taken: of a few endpoints never another one. */
 const CHOICES = 32;
@@ -36,6 +36,7 @@ export function translateCluster(route: Route, addresses: readonly Address[], se
   const outliers = outlierDetection(limits, isSticky(route));
   const checks = healthChecks(policy.activeHealth, route);
   const slowStartMs = policy.slowStartMs ?? limits.slowStart;
+  const own = settings.metadata(route);
   return {
     name: clusterName(route, site),
     type: "EDS",
@@ -55,10 +56,10 @@ export function translateCluster(route: Route, addresses: readonly Address[], se
     ...(outliers !== undefined && { outlierDetection: outliers }),
     ...(checks.length > 0 && { healthChecks: checks, ignoreHealthOnHostRemoval: true }),
     ...(!isRaw(protocol) && {
-      typedExtensionProtocolOptions: { [PROTOCOL_OPTIONS]: protocolOptions(route, settings) },
+      typedExtensionProtocolOptions: { [PROTOCOL_OPTIONS]: protocolOptions(route, own, settings) },
     }),
-    ...upstreamSocket(route, namesAddresses(route) ? addresses : []),
-    metadata: { filterMetadata: { taskgate: settings.metadata(route) } },
+    ...upstreamSocket(route, addresses),
+    metadata: { filterMetadata: { taskgate: own } },
   };
 }
 
@@ -73,12 +74,12 @@ function bounds({ policy }: Route, { limits }: TranslateSettings) {
   return { maxConnections: UNBOUNDED, maxPendingRequests: most, maxRequests: most, maxRetries: UNBOUNDED };
 }
 
-function protocolOptions(route: Route, settings: TranslateSettings) {
+function protocolOptions(route: Route, own: Struct, settings: TranslateSettings) {
   const { limits, site } = settings;
   const { protocol, policy } = route;
   const filters = [
     ...ownAddressFilters(route, site),
-    ...[stickyWriter(route, site), frameMarker(settings.metadata(route))].filter((filter) => filter !== undefined),
+    ...[stickyWriter(route, site), frameMarker(own)].filter((filter) => filter !== undefined),
   ];
   return pack(UpstreamProtocolOptions, {
     commonHttpProtocolOptions: {

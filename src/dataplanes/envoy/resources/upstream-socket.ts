@@ -26,8 +26,8 @@ export const AUTHORITIES = "authorities";
 
 /** What is between Envoy and the endpoints of a cluster, where that is not the bytes alone. The gate itself is dialled without. */
 export function upstreamSocket(route: Route, addresses: readonly Address[]): Partial<Cluster> {
-  const { policy, protocol } = route;
-  const asked = protocol === "tls" ? undefined : policy.upstreamTls;
+  const { policy } = route;
+  const asked = tlsOf(route);
   if (asked === undefined && policy.proxyProtocol === undefined) return {};
   const inner = asked === undefined ? RAW : tlsSocket(asked, route, addresses);
   return {
@@ -37,14 +37,19 @@ export function upstreamSocket(route: Route, addresses: readonly Address[]): Par
 }
 
 /** The certificate must name the endpoint's address: so the cluster follows from its endpoints, too. */
-export function namesAddresses({ policy, protocol }: Pick<Route, "policy" | "protocol">): boolean {
-  const { upstreamTls } = policy;
-  return protocol !== "tls" && upstreamTls?.verify === "full" && upstreamTls.serverName === undefined;
+export function namesAddresses(route: Pick<Route, "policy" | "protocol">): boolean {
+  const asked = tlsOf(route);
+  return asked?.verify === "full" && asked.serverName === undefined;
+}
+
+/** TLS that Envoy begins; undefined: none, also where the service ends what its visitors began. */
+function tlsOf({ policy, protocol }: Pick<Route, "policy" | "protocol">): UpstreamTls | undefined {
+  return protocol === "tls" ? undefined : policy.upstreamTls;
 }
 
 /** What is wrong with the certificates that a service names; null: nothing, or it names none. */
-export function unusableTls({ policy, protocol, service }: Route): Problem | null {
-  const { authority, identity } = (protocol === "tls" ? undefined : policy.upstreamTls) ?? {};
+export function unusableTls(route: Route): Problem | null {
+  const { authority, identity } = tlsOf(route) ?? {};
   if (authority === undefined && identity === undefined) return null;
   try {
     tls().createSecureContext({
@@ -55,7 +60,7 @@ export function unusableTls({ policy, protocol, service }: Route): Problem | nul
   } catch {
     const message =
       "policy.upstreamTls cannot be used: expected certificates in PEM as authority, and a chain with its private key as identity.";
-    return { subject: service, code: "upstream_tls_unusable", message };
+    return { subject: route.service, code: "upstream_tls_unusable", message };
   }
 }
 
