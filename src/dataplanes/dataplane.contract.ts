@@ -21,7 +21,7 @@ import { describeIsolation } from "./contract/isolation.ts";
 import { describePassThrough } from "./contract/pass-through.ts";
 import { type Differences, planeSuite } from "./contract/plane-test.ts";
 import { describeProxyProtocol } from "./contract/proxy-protocol.ts";
-import { describeHealth } from "./contract/health.ts";
+import { describeHealth, watchHealth } from "./contract/health.ts";
 import { describeReplicas } from "./contract/replicas.ts";
 import { describeSticky } from "./contract/sticky.ts";
 import { describeUpstreamTls } from "./contract/upstream-tls.ts";
@@ -444,53 +444,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
 
   describe(`${name} data plane: HTTP/1.1`, () => {
     test("drops what is of one connection only, and says anew who asks", async () => {
-      await using app = await startHttpApp((req, res) => {
-        res.writeHead(200, ["Connection", "X-Mine, close", "X-Mine", "1", "Keep-Alive", "timeout=9", "X-Kept", "1"]);
-        echo(req, res);
-      });
-      await using rig = await serving(app);
-      const reply = await ask(rig.port, HOST, {
-        fields: [
-          ...["Connection", "close, X-Hop", "X-Hop", "1", "Proxy-Connection", "keep-alive", "Keep-Alive", "9"],
-          ...["TE", "gzip, trailers", "Proxy-Authorization", "Basic x", "HTTP2-Settings", "x"],
-          ...["X-Forwarded-For", "6.6.6.6", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil"],
-          ...[
-            "X_Forwarded_For",
-            "6.6.6.6",
-            "Forwarded",
-            "for=6.6.6.6",
-            "X-Real-IP",
-            "6.6.6.6",
-            "X-Forwarded-Prefix",
-            "/x",
-          ],
-        ],
-      });
-      const seen = echoed(reply);
-      for (const gone of [
-        "x-hop",
-        "proxy-connection",
-        "proxy-authorization",
-        "http2-settings",
-        "x_forwarded_for",
-        "x-real-ip",
-        "x-forwarded-prefix",
-      ]) {
-        expect(seen.all(gone), gone).toEqual([]);
-      }
-      expect(seen.all("te")).toEqual(["trailers"]);
-      expect(seen.all("x-forwarded-for")).toEqual(["127.0.0.1"]);
-      expect(seen.all("x-forwarded-proto")).toEqual(["http"]);
-      expect(seen.all("x-forwarded-host")).toEqual([HOST]);
-      expect(seen.all("x-forwarded-port")).toEqual([String(rig.site.port)]);
-      expect(seen.all("forwarded")).toHaveLength(1);
-      expect(seen.header("forwarded")).toMatch(
-        /^for=(127\.0\.0\.1|"127\.0\.0\.1:\d+");host="nb\.localhost";proto=http$/,
-      );
-      expect(seen.all("host")).toEqual([HOST]);
-      expect(seen.header("via")).toMatch(/^(HTTP\/)?1\.1 /);
-      expect([reply.headers["x-mine"], reply.headers["x-kept"]]).toEqual([undefined, "1"]);
-      expect(reply.headers["keep-alive"]).not.toBe("timeout=9");
+      expect(await passHopFields(start)).toBeUndefined();
     });
 
     test("carries trailers both ways", async () => {
@@ -1730,41 +1684,8 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
       expect(none.body).toContain("last &lt;line&gt;");
     });
 
-    test("asks about health actively where it is told to, in HTTP, TCP and gRPC", async () => {
-      let well = true;
-      await using web = await startHttpApp((req, res) => {
-        res.writeHead(req.url === "/health" && well ? 204 : 500).end();
-      });
-      await using raw = await startTcpApp((socket) => socket.end());
-      await using rpc = await startGrpcApp();
-      await using rig = await startRig(start);
-      const add = (
-        key: string,
-        protocol: "http" | "tcp" | "grpc",
-        app: { readonly address: App["address"] },
-        path?: string,
-      ) => {
-        const activeHealth = { everyMs: 50, ...(path === undefined ? {} : { path }) };
-        const matches = [byHost(`${protocol}.localhost`)];
-        rig.table.service({ key, protocol, policy: { activeHealth }, matches, endpoints: [app.address] });
-        return endpointKey(key, `127.0.0.1:${String(app.address.port)}`);
-      };
-      const keys = [
-        add("local/h/web", "http", web, "/health"),
-        add("local/t/raw", "tcp", raw),
-        add("local/g/rpc", "grpc", rpc),
-      ];
-      await rig.publish();
-      const all = (verdict: string) => keys.every((key) => rig.status().endpoints.get(key) === verdict);
-      await until(() => all("healthy"));
-      well = false;
-      rpc.serving = false;
-      await raw[Symbol.asyncDispose]();
-      await until(() => all("unhealthy"));
-      well = true;
-      rpc.serving = true;
-      await until(() => keys.filter((key) => rig.status().endpoints.get(key) === "healthy").length === 2);
-    });
+    test("asks about health actively where it is told to, in HTTP, TCP and gRPC", () =>
+      watchHealth(start, byHost("tcp.localhost")));
 
     test("never dials what no task may be: link-local, metadata, unspecified, multicast, another's loopback, sockets", async () => {
       await using app = await startHttpApp(echo);
@@ -1995,4 +1916,48 @@ async function connectWhenOpen(port: number): Promise<RawClient> {
       await sleep(10);
     }
   }
+}
+
+/** Shows that each side gets what is said to it, and nothing of the other's connection; gives the field that the job's Connection names. */
+export async function passHopFields(start: StartPlane): Promise<string | string[] | undefined> {
+  await using app = await startHttpApp((req, res) => {
+    res.writeHead(200, ["Connection", "X-Mine, close", "X-Mine", "1", "Keep-Alive", "timeout=9", "X-Kept", "1"]);
+    echo(req, res);
+  });
+  await using rig = await startRig(start);
+  rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [app.address] });
+  await rig.publish();
+  const reply = await ask(rig.port, HOST, {
+    fields: [
+      ...["Connection", "close, X-Hop", "X-Hop", "1", "Proxy-Connection", "keep-alive", "Keep-Alive", "9"],
+      ...["TE", "gzip, trailers", "Proxy-Authorization", "Basic x", "HTTP2-Settings", "x"],
+      ...["X-Forwarded-For", "6.6.6.6", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil"],
+      ...["X_Forwarded_For", "6.6.6.6", "Forwarded", "for=6.6.6.6", "X-Real-IP", "6.6.6.6", "X-Forwarded-Prefix", "/x"],
+    ],
+  });
+  const seen = echoed(reply);
+  for (const gone of [
+    "x-hop",
+    "proxy-connection",
+    "keep-alive",
+    "proxy-authorization",
+    "http2-settings",
+    "x_forwarded_for",
+    "x-real-ip",
+    "x-forwarded-prefix",
+  ]) {
+    expect(seen.all(gone), gone).toEqual([]);
+  }
+  expect(seen.all("te")).toEqual(["trailers"]);
+  expect(seen.all("x-forwarded-for")).toEqual(["127.0.0.1"]);
+  expect(seen.all("x-forwarded-proto")).toEqual(["http"]);
+  expect(seen.all("x-forwarded-host")).toEqual([HOST]);
+  expect(seen.all("x-forwarded-port")).toEqual([String(rig.site.port)]);
+  expect(seen.all("forwarded")).toHaveLength(1);
+  expect(seen.header("forwarded")).toMatch(/^for=(127\.0\.0\.1|"127\.0\.0\.1:\d+");host="nb\.localhost";proto=http$/);
+  expect(seen.all("host")).toEqual([HOST]);
+  expect(seen.header("via")).toMatch(/^(HTTP\/)?1\.1 /);
+  expect(reply.headers["x-kept"]).toBe("1");
+  expect(reply.headers["keep-alive"]).not.toBe("timeout=9");
+  return reply.headers["x-mine"];
 }

@@ -9,7 +9,7 @@ import type { PlaneSuite } from "./plane-test.ts";
 import { echo, freePort, startHttpApp, startTcpApp, type App } from "../testing/apps.ts";
 import { ask, RawClient } from "../testing/clients.ts";
 import { grpcClient, startGrpcApp, unary } from "../testing/grpc-app.ts";
-import { startRig, until, type Rig } from "../testing/rig.ts";
+import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
 import { byHost, byPort } from "../testing/table-builder.ts";
 
 const KEY = "local/nb/web";
@@ -33,39 +33,12 @@ export function describeBounds({ name, start, test }: PlaneSuite): void {
       ["connections of one client", { connectionsPerClient: 3 }],
     ])(
       "refuses %s beyond the bound with 503 on HTTP, closes them at once elsewhere, and keeps the rest",
-      async (_what, limits) => {
-        const port = await freePort();
-        await using app = await startHttpApp(echo);
-        await using raw = await startTcpApp((socket) => socket.pipe(socket));
-        await using rig = await serving(app, limits);
-        rig.table.service({
-          ...{ key: "local/raw/raw", protocol: "tcp", guard: "self", matches: [byPort(port)] },
-          endpoints: [raw.address],
-        });
-        await rig.publish();
-        using tcp = await RawClient.connect(port, "one");
-        await until(() => tcp.received === "one");
-        using first = await RawClient.connect(rig.port, GET);
-        using second = await RawClient.connect(rig.port, GET);
-        await until(() => first.received.includes("200 OK") && second.received.includes("200 OK"));
-        using third = await RawClient.connect(rig.port, GET);
-        using other = await RawClient.connect(port).catch(() => null); // it may be reset before we hear of it
-        await until(() => third.over && other?.over !== false);
-        expect(third.received).toMatch(/^HTTP\/1\.1 503 /);
-        expect(third.received.toLowerCase()).toMatch(/retry-after: 1\r\n/);
-        expect(third.received.toLowerCase()).toContain("x-taskgate-error: overloaded\r\n");
-        expect(other?.received ?? "").toBe("");
-        tcp.send("two");
-        first.send(GET);
-        await until(() => tcp.received === "onetwo" && first.received.split("200 OK").length === 3);
-        second.socket.destroy();
-        const comesIn = async () => {
-          using again = await RawClient.connect(rig.port, GET);
-          await until(() => again.over || again.received.includes("200 OK"));
-          return again.received.includes("200 OK");
-        };
-        while (!(await comesIn())); // the gate hears of the end a moment later
-      },
+      (_what, limits) =>
+        boundConnections(start, limits, (answer) => {
+          expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+          expect(answer.toLowerCase()).toMatch(/retry-after: 1\r\n/);
+          expect(answer.toLowerCase()).toContain("x-taskgate-error: overloaded\r\n");
+        }),
     );
 
     test.each<[what: string, limits: Limits, policy: Policy]>([
@@ -157,4 +130,50 @@ export function describeBounds({ name, start, test }: PlaneSuite): void {
       chat.cancel();
     });
   });
+}
+
+/**
+ * Shows that three connections are all there are, at the port of HTTP and at another, that who is let in stays, and that others come in once
+ * one has left. `refused`: looks at what one too many hears over HTTP.
+ */
+export async function boundConnections(
+  start: StartPlane,
+  limits: Limits,
+  refused: (answer: string) => void,
+): Promise<void> {
+  const port = await freePort();
+  await using app = await startHttpApp(echo);
+  await using raw = await startTcpApp((socket) => socket.pipe(socket));
+  await using rig = await startRig(start, { limits });
+  rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [app.address] }).service({
+    ...{ key: "local/raw/raw", protocol: "tcp", guard: "self", matches: [byPort(port)] },
+    endpoints: [raw.address],
+  });
+  await rig.publish();
+  using tcp = await RawClient.connect(port, "one");
+  await until(() => tcp.received === "one");
+  using first = await RawClient.connect(rig.port, GET);
+  using second = await RawClient.connect(rig.port, GET);
+  await until(() => first.received.includes("200 OK") && second.received.includes("200 OK"));
+  refused(await heardByNext(rig.port, GET));
+  expect(await heardByNext(port)).toBe("");
+  tcp.send("two");
+  first.send(GET);
+  await until(() => tcp.received === "onetwo" && first.received.split("200 OK").length === 3);
+  second.socket.destroy();
+  while (!(await comesIn(rig))); // the plane hears of the end a moment later
+}
+
+/** What one connection too many hears until its end. */
+export async function heardByNext(port: number, first = ""): Promise<string> {
+  using client = await RawClient.connect(port, first).catch(() => null); // it may be reset before we hear of it
+  await until(() => client?.over !== false);
+  return client?.received ?? "";
+}
+
+/** Whether a request on a connection of its own is answered. */
+export async function comesIn({ port }: Pick<Rig, "port">): Promise<boolean> {
+  using client = await RawClient.connect(port, GET);
+  await until(() => client.over || client.received.includes("200 OK"));
+  return client.received.includes("200 OK");
 }

@@ -5,7 +5,7 @@ import { describe, expect } from "vitest";
 import type { PlaneSuite } from "./plane-test.ts";
 import { startTcpApp } from "../testing/apps.ts";
 import { RawClient } from "../testing/clients.ts";
-import { startRig, until, type Rig } from "../testing/rig.ts";
+import { startRig, until, type Rig, type StartPlane } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost } from "../testing/table-builder.ts";
 import { fingerprint, recordHello, shownTo } from "../testing/tls-apps.ts";
@@ -17,23 +17,8 @@ const HOST = "nb.localhost";
 /** The gate's own TLS. */
 export function describeCertificates({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: certificates`, () => {
-    test("shows each visitor the certificate of the name that it asks for, else the first", async () => {
-      const [first, other, wild] = [selfSigned([HOST]), selfSigned(["a.example"]), selfSigned(["*.wild.example"])];
-      await using one = await writePem(first);
-      await using two = await writePem(other);
-      await using three = await writePem(wild);
-      await using rig = await startRig(start, { tls: { ...one, certificates: [two, three] } });
-      for (const [servername, pem] of [
-        [HOST, first],
-        ["A.example", other],
-        ["x.wild.example", wild],
-        ["x.y.wild.example", first],
-        ["wild.example", first],
-        [undefined, first],
-      ] as const) {
-        expect(await shownTo(rig, servername), servername).toBe(fingerprint(pem));
-      }
-    });
+    test("shows each visitor the certificate of the name that it asks for, else the first", () =>
+      showCertificates(start, "other"));
 
     test("answers 421 to a request for a host that another certificate is for", async () => {
       const [first, other] = [selfSigned([HOST, "c.localhost"]), selfSigned(["b.localhost"])];
@@ -127,4 +112,24 @@ function statusOf(rig: Rig, servername: string | undefined, host: string): Promi
     );
     request.on("error", reject);
   });
+}
+
+/** `inCapitals`: which of the two certificates is shown for the other's name in capitals. */
+export async function showCertificates(start: StartPlane, inCapitals: "first" | "other"): Promise<void> {
+  const [first, other, wild] = [selfSigned([HOST]), selfSigned(["a.example"]), selfSigned(["*.wild.example"])];
+  await using one = await writePem(first);
+  await using two = await writePem(other);
+  await using three = await writePem(wild);
+  await using rig = await startRig(start, { tls: { ...one, certificates: [two, three] } });
+  for (const [servername, pem] of [
+    [HOST, first],
+    ["a.example", other],
+    ["A.example", inCapitals === "other" ? other : first],
+    ["x.wild.example", wild],
+    ["x.y.wild.example", first],
+    ["wild.example", first],
+    [undefined, first],
+  ] as const) {
+    expect(await shownTo(rig, servername), servername).toBe(fingerprint(pem));
+  }
 }

@@ -1,13 +1,13 @@
 import { describe, expect } from "vitest";
-import type { Policy, Protocol } from "../../model/index.ts";
+import type { Match, Policy, Protocol } from "../../model/index.ts";
 import { endpointKey } from "../dataplane.ts";
 import type { PlaneSuite } from "./plane-test.ts";
-import { freePort, startHttpApp, type App } from "../testing/apps.ts";
+import { freePort, startHttpApp, startTcpApp, type App } from "../testing/apps.ts";
 import { ask, RawClient } from "../testing/clients.ts";
 import { startGrpcApp } from "../testing/grpc-app.ts";
-import { startRig, until } from "../testing/rig.ts";
+import { startRig, until, type StartPlane } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
-import { byHost } from "../testing/table-builder.ts";
+import { byHost, type ServiceInput } from "../testing/table-builder.ts";
 import { startHttpsApp } from "../testing/tls-apps.ts";
 
 const KEY = "local/nb/web";
@@ -92,6 +92,38 @@ export function describeHealth({ name, start, test }: PlaneSuite): void {
       expect(rig.explained).toEqual(["connect_failed", "connect_failed"]);
     });
   });
+}
+
+/** Shows that the plane finds out what becomes of endpoints. `ofTcp`: where the service of that protocol is. */
+export async function watchHealth(start: StartPlane, ofTcp: Match): Promise<void> {
+  let well = true;
+  await using web = await startHttpApp((req, res) => {
+    res.writeHead(req.url === "/health" && well ? 204 : 500).end();
+  });
+  await using raw = await startTcpApp((socket) => socket.end());
+  await using rpc = await startGrpcApp();
+  await using rig = await startRig(start);
+  const activeHealth = { everyMs: 50 };
+  const add = (service: Omit<ServiceInput, "endpoints">, { address }: Pick<App, "address">) => {
+    rig.table.service({ policy: { activeHealth }, ...service, endpoints: [address] });
+    return endpointKey(service.key, `127.0.0.1:${String(address.port)}`);
+  };
+  const overHttp = { activeHealth: { ...activeHealth, path: "/health" } };
+  const keys = [
+    add({ key: "local/h/web", policy: overHttp, matches: [byHost("http.localhost")] }, web),
+    add({ key: "local/t/raw", protocol: "tcp", matches: [ofTcp] }, raw),
+    add({ key: "local/g/rpc", protocol: "grpc", matches: [byHost("grpc.localhost")] }, rpc),
+  ];
+  await rig.publish();
+  const all = (verdict: string) => keys.every((key) => rig.status().endpoints.get(key) === verdict);
+  await until(() => all("healthy"));
+  well = false;
+  rpc.serving = false;
+  await raw[Symbol.asyncDispose]();
+  await until(() => all("unhealthy"));
+  well = true;
+  rpc.serving = true;
+  await until(() => keys.filter((key) => rig.status().endpoints.get(key) === "healthy").length === 2);
 }
 
 async function startSecureHttp(): Promise<SecureApp> {

@@ -2,11 +2,12 @@ import { once } from "node:events";
 import type { TLSSocket } from "node:tls";
 import { describe, expect } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
+import type { Policy } from "../../model/index.ts";
 import type { PlaneSuite } from "./plane-test.ts";
 import { freePort, startTcpApp, type App } from "../testing/apps.ts";
 import { ask, echoed, RawClient } from "../testing/clients.ts";
 import { grpcClient, startGrpcApp, unary } from "../testing/grpc-app.ts";
-import { startRig, until } from "../testing/rig.ts";
+import { startRig, until, type StartPlane } from "../testing/rig.ts";
 import { selfSigned } from "../testing/self-signed.ts";
 import { byHost, byPort } from "../testing/table-builder.ts";
 import { fingerprint, startHttpsApp, startTlsApp } from "../testing/tls-apps.ts";
@@ -16,11 +17,13 @@ const KEY = "local/nb/web";
 const HOST = "nb.localhost";
 const TASK = "task.internal";
 
+export type UpstreamTls = NonNullable<Policy["upstreamTls"]>;
+
 /** TLS between the gate and its tasks. */
 export function describeUpstreamTls({ name, start, test }: PlaneSuite): void {
   describe(`${name} data plane: TLS to the task`, () => {
     const pem = selfSigned([TASK]);
-    const policy = { upstreamTls: { verify: "full", serverName: TASK, authority: pem.certificate } } as const;
+    const policy = believing(pem);
 
     test("asks an HTTP task by it, keeps connections and their sessions, and asks after its health so", async () => {
       const names: (string | false | undefined)[] = [];
@@ -102,32 +105,60 @@ export function describeUpstreamTls({ name, start, test }: PlaneSuite): void {
       ["authority, another", { verify: "authority", authority: selfSigned([TASK]).certificate }, 502],
       ["none", { verify: "none" }, 200],
     ] as const)("verifies the task: %s", async (_what, upstreamTls, status) => {
-      await using app = await startEcho(pem);
-      await using rig = await startRig(start);
-      rig.table.service({ key: KEY, policy: { upstreamTls }, matches: [byHost(HOST)], endpoints: [app.address] });
-      await rig.publish();
-      expect((await ask(rig.port, HOST)).status).toBe(status);
-      expect(rig.explained).toEqual(status === 200 ? [] : ["tls_failed"]);
+      expect(await verifyTask(start, pem, upstreamTls)).toEqual({
+        ...{ status, explained: status === 200 ? [] : ["tls_failed"] },
+        asked: status === 200 ? 1 : 0,
+      });
     });
 
     test("says what cannot be used, and what speaks no TLS or nothing at all", async () => {
-      await using plain = await startTcpApp((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"));
-      await using silent = await startTcpApp(() => undefined);
-      await using rig = await startRig(start);
-      const bad = { upstreamTls: { ...policy.upstreamTls, identity: pem.certificate } };
-      const slow = { ...policy, connectTimeoutMs: 100 };
-      rig.table
-        .service({ key: "local/a/web", policy, matches: [byHost("a.localhost")], endpoints: [plain.address] })
-        .service({ key: "local/b/web", policy: slow, matches: [byHost("b.localhost")], endpoints: [silent.address] })
-        .service({ key: "local/c/web", policy: bad, matches: [byHost("c.localhost")], endpoints: [plain.address] });
-      await rig.publish();
-      const asked = ["a", "b", "c"].map((host) => ask(rig.port, `${host}.localhost`).then(({ status }) => status));
-      expect(await Promise.all(asked)).toEqual([502, 504, 502]);
-      const problems = rig.status().problems.map(({ code, subject }) => `${code} ${subject}`);
-      expect(problems).toEqual(["upstream_tls_unusable local/c/web"]);
-      expect(JSON.stringify(rig.status().problems)).not.toContain("BEGIN");
+      expect(await askUnusable(start)).toEqual([502, 504, 502]);
     });
   });
+}
+
+function believing({ certificate }: Pem) {
+  return { upstreamTls: { verify: "full", serverName: TASK, authority: certificate } } as const;
+}
+
+/** What becomes of a request to a task that shows this certificate, and how many the task heard. */
+export async function verifyTask(
+  start: StartPlane,
+  pem: Pem,
+  upstreamTls: UpstreamTls,
+): Promise<{ readonly status: number; readonly explained: readonly (string | null)[]; readonly asked: number }> {
+  let asked = 0;
+  await using app = await startHttpsApp(pem, (_req, res) => {
+    asked += 1;
+    res.end();
+  });
+  await using rig = await startRig(start);
+  rig.table.service({ key: KEY, policy: { upstreamTls }, matches: [byHost(HOST)], endpoints: [app.address] });
+  await rig.publish();
+  const { status } = await ask(rig.port, HOST);
+  return { status, explained: rig.explained, asked };
+}
+
+/** Statuses for a task that speaks no TLS, one that says nothing within its time to connect, and one whose policy has no whole identity. */
+export async function askUnusable(start: StartPlane): Promise<readonly number[]> {
+  await using plain = await startTcpApp((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"));
+  await using silent = await startTcpApp(() => undefined);
+  await using rig = await startRig(start);
+  const pem = selfSigned([TASK]);
+  const policy = believing(pem);
+  const bad = { upstreamTls: { ...policy.upstreamTls, identity: pem.certificate } };
+  const slow = { ...policy, connectTimeoutMs: 100 };
+  rig.table
+    .service({ key: "local/a/web", policy, matches: [byHost("a.localhost")], endpoints: [plain.address] })
+    .service({ key: "local/b/web", policy: slow, matches: [byHost("b.localhost")], endpoints: [silent.address] })
+    .service({ key: "local/c/web", policy: bad, matches: [byHost("c.localhost")], endpoints: [plain.address] });
+  await rig.publish();
+  const asked = ["a", "b", "c"].map((host) => ask(rig.port, `${host}.localhost`).then(({ status }) => status));
+  const statuses = await Promise.all(asked);
+  const problems = rig.status().problems.map(({ code, subject }) => `${code} ${subject}`);
+  expect(problems).toEqual(["upstream_tls_unusable local/c/web"]);
+  expect(JSON.stringify(rig.status().problems)).not.toContain("BEGIN");
+  return statuses;
 }
 
 /** Says back what it is asked, to WebSockets too; `names`: gets those that it is asked for. */

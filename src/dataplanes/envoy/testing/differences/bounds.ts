@@ -1,12 +1,13 @@
 import http2 from "node:http2";
 import type { ServerResponse } from "node:http";
 import { expect } from "vitest";
+import { boundConnections, comesIn, heardByNext } from "../../../contract/bounds.ts";
 import type { Differences } from "../../../contract/plane-test.ts";
-import { echo, freePort, startHttpApp, startTcpApp } from "../../../testing/apps.ts";
+import { echo, startHttpApp } from "../../../testing/apps.ts";
 import { ask, RawClient } from "../../../testing/clients.ts";
 import { grpcClient, startGrpcApp, unary } from "../../../testing/grpc-app.ts";
-import { startRig, until, type Rig } from "../../../testing/rig.ts";
-import { byHost, byPort } from "../../../testing/table-builder.ts";
+import { startRig, until } from "../../../testing/rig.ts";
+import { byHost } from "../../../testing/table-builder.ts";
 import { HOST, KEY, serving } from "./serving.ts";
 
 const GET = `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
@@ -22,7 +23,7 @@ export const BOUND_DIFFERENCES: Differences = {
       await using rig = await serving(start, app, { limits: { connections: 2 } });
       const one = await RawClient.connect(rig.port);
       using two = await RawClient.connect(rig.port);
-      await closesTheNext(rig.port);
+      expect(await heardByNext(rig.port)).toBe("");
       one.socket.destroy();
       while (!(await comesIn(rig))); // Envoy hears of the end a moment later
       expect(two.closed).toBe(false);
@@ -31,29 +32,7 @@ export const BOUND_DIFFERENCES: Differences = {
 
   "refuses connections beyond the bound with 503 on HTTP, closes them at once elsewhere, and keeps the rest": {
     why: WITHOUT_A_WORD,
-    async instead(start) {
-      const port = await freePort();
-      await using app = await startHttpApp(echo);
-      await using raw = await startTcpApp((socket) => socket.pipe(socket));
-      await using rig = await serving(start, app, { limits: { connections: 3 } });
-      rig.table.service({
-        ...{ key: "local/raw/raw", protocol: "tcp", guard: "self", matches: [byPort(port)] },
-        endpoints: [raw.address],
-      });
-      await rig.publish();
-      using tcp = await RawClient.connect(port, "one");
-      await until(() => tcp.received === "one");
-      using first = await RawClient.connect(rig.port, GET);
-      using second = await RawClient.connect(rig.port, GET);
-      await until(() => first.received.includes("200 OK") && second.received.includes("200 OK"));
-      await closesTheNext(rig.port);
-      await closesTheNext(port);
-      tcp.send("two");
-      first.send(GET);
-      await until(() => tcp.received === "onetwo" && first.received.split("200 OK").length === 3);
-      second.socket.destroy();
-      while (!(await comesIn(rig)));
-    },
+    instead: (start) => boundConnections(start, { connections: 3 }, (answer) => expect(answer).toBe("")),
   },
 
   "refuses connections of one client beyond the bound with 503 on HTTP, closes them at once elsewhere, and keeps the rest":
@@ -100,15 +79,3 @@ export const BOUND_DIFFERENCES: Differences = {
     },
   },
 };
-
-async function closesTheNext(port: number): Promise<void> {
-  using client = await RawClient.connect(port).catch(() => null); // it may be reset before we hear of it
-  await until(() => client?.over !== false);
-  expect(client?.received ?? "").toBe("");
-}
-
-async function comesIn({ port }: Rig): Promise<boolean> {
-  using client = await RawClient.connect(port, GET);
-  await until(() => client.over || client.received.includes("200 OK"));
-  return client.received.includes("200 OK");
-}
