@@ -28,6 +28,9 @@ export function hashOf(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
 
+/** What a secret is compared with where there is none of that name. Made once, as the time to make it would tell. */
+export const NO_HASH = hashOf("");
+
 /** Codes that each stand for one value, once. */
 export interface Codes<T> {
   /** `code`: one of `newSecret`, where it has to be known before its value is. */
