@@ -1,6 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { once } from "node:events";
@@ -51,18 +50,7 @@ async function startEnvoy(fleet: string, certificate: string, node: string): Pro
 }
 
 /** As somebody who is logged in; null: nobody answers. */
-function ask(port: number, host: string): Promise<Answer | null> {
-  const headers = { host: `${host}:${String(gate.file().port)}`, "x-taskgate-authorization": `Bearer ${gate.token()}` };
-  return new Promise((resolve) => {
-    const asked = request({ host: "127.0.0.1", port, headers, agent: false }, (answer) => {
-      let body = "";
-      answer.setEncoding("utf8").on("data", (text: string) => (body += text));
-      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body }));
-    });
-    asked.on("error", () => resolve(null));
-    asked.end();
-  });
-}
+const ask = (port: number, host: string): Promise<Answer | null> => gate.ask(host, "/", { port }).catch(() => null);
 
 const waitFor = (condition: () => boolean | Promise<boolean>, what: string) => waitUntil(condition, what, 15_000);
 

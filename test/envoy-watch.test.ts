@@ -116,7 +116,7 @@ afterEach(() => gate[Symbol.asyncDispose]());
 describe("what lasts, through a real Envoy", () => {
   test("is known while it is open, and ends when the gate wants it", async () => {
     const flows = await openAll("lenient");
-    await until(() => Promise.resolve(openOf("lenient").length === 7), "all to be held", 3000);
+    await until(() => openOf("lenient").length === 7, "all to be held", 3000);
     expect(
       openOf("lenient")
         .map(({ use }) => use.kind)
@@ -136,18 +136,14 @@ describe("what lasts, through a real Envoy", () => {
       expect.soft(flow.said, way).not.toBe("whole");
       flow[Symbol.dispose]();
     }
-    await until(() => Promise.resolve(openOf("lenient").length === 0), "their entries", 5000);
+    await until(() => openOf("lenient").length === 0, "their entries", 5000);
     expect(gate.watch.unheld.size).toBe(0);
   });
 
   test("lives on when the gate that held it is gone, and the next gate lists it; what is strict ends", async () => {
     const lenient = await openAll("lenient");
     const strict = await openAll("strict");
-    await until(
-      () => Promise.resolve(openOf("lenient").length + openOf("strict").length === 14),
-      "all to be held",
-      3000,
-    );
+    await until(() => openOf("lenient").length + openOf("strict").length === 14, "all to be held", 3000);
     expect(gate.watch.unheld.size).toBe(0);
     await gate[Symbol.asyncDispose]();
     for (const [way, flow] of Object.entries(strict)) {
@@ -156,19 +152,11 @@ describe("what lasts, through a real Envoy", () => {
     await expect(new OpenFlows({ file: () => ({ port: envoy.port }), environment: {} }, "strict").webSocket({})).rejects.toThrow(/50\d/); // prettier-ignore
     gate = await WatchingGate.start(envoy);
     const services = { "local/lenient/web": 4, "local/lenient/api": 1, "local/lenient/raw": 2 };
-    await until(
-      () => Promise.resolve(same(gate.watch.unheld, services)),
-      "what outlived its gate to be listed",
-      25_000,
-    );
+    await until(() => same(gate.watch.unheld, services), "what outlived its gate to be listed", 25_000);
     for (const [way, flow] of Object.entries(lenient)) expect.soft(flow.open, way).toBe(true);
     for (const { cut } of openOf("lenient")) cut();
     for (const flow of [...Object.values(lenient), ...Object.values(strict)]) flow[Symbol.dispose]();
-    await until(
-      () => Promise.resolve(gate.watch.unheld.size === 0 && openOf("lenient").length === 0),
-      "all to be over",
-      15_000,
-    );
+    await until(() => gate.watch.unheld.size === 0 && openOf("lenient").length === 0, "all to be over", 15_000);
   });
 });
 
@@ -205,7 +193,7 @@ describe("what is over, through a real Envoy", () => {
     const reply = await ask(envoy.port, PLAIN, { method: "POST", path: "/?bytes=123456", body: sent });
     expect(reply.body).toHaveLength(123_456);
     const isIt = ({ use }: Opened): boolean => use.head?.method === "POST";
-    await until(() => Promise.resolve(gate.gatekeeper.seen.some(isIt)), "its entry", 5000);
+    await until(() => gate.gatekeeper.seen.some(isIt), "its entry", 5000);
     const [{ use, route, bytes } = {}, ...more] = gate.gatekeeper.seen.filter(isIt);
     expect(more).toEqual([]);
     expect(route?.service).toBe("local/plain/web");
@@ -218,18 +206,18 @@ describe("what is over, through a real Envoy", () => {
 
   test("counts raw connections from their first moment, and their bytes", async () => {
     const visitor = await RawClient.connect(envoy.tcpPort, "z".repeat(1234));
-    await until(() => Promise.resolve(visitor.received.length === 1234), "the echo", 3000);
-    await until(() => Promise.resolve(openOf("lenient").length === 1), "it to be known", 5000);
+    await until(() => visitor.received.length === 1234, "the echo", 3000);
+    await until(() => openOf("lenient").length === 1, "it to be known", 5000);
     expect(openOf("lenient")[0]?.use.kind).toBe("tcp");
     expect(gate.watch.unheld.size).toBe(0);
     visitor[Symbol.dispose]();
-    await until(() => Promise.resolve(openOf("lenient").length === 0), "its end", 5000);
+    await until(() => openOf("lenient").length === 0, "its end", 5000);
     expect(gate.gatekeeper.seen.at(-1)?.bytes).toEqual({ in: 1234, out: 1234 });
   });
 
   test("that Envoy refused by itself is told as refused, with a code", async () => {
     await ask(envoy.port, "nobody.localhost");
-    await until(() => Promise.resolve(gate.gatekeeper.refusals.length > 0), "the refusal", 5000);
+    await until(() => gate.gatekeeper.refusals.length > 0, "the refusal", 5000);
     const [{ use, route } = {}] = gate.gatekeeper.refusals;
     expect(route).toBeNull();
     expect(use).toMatchObject({ code: "unknown_host", status: 503 });
@@ -273,13 +261,13 @@ describe("what is over, through a real Envoy", () => {
   test("says which endpoints cannot be reached, and which can again", async () => {
     const key = endpointKey("local/gone/web", `127.0.0.1:${String(gonePort)}`);
     for (let count = 0; count < 2; count += 1) expect((await ask(envoy.port, GONE)).status).toBe(503);
-    await until(() => Promise.resolve(gate.watch.endpoints.get(key) === "unhealthy"), "it to be unhealthy", 5000);
+    await until(() => gate.watch.endpoints.get(key) === "unhealthy", "it to be unhealthy", 5000);
     const { upstreams } = await gate.watch.figures();
     expect(upstreams[SLOT.connectFailed]).toBe(2);
     expect(gate.gatekeeper.seen.at(-1)?.use).toMatchObject({ status: 503, code: "unreachable" });
     await using back = await startHttpApp((_req, res) => res.end("back"), gonePort);
     expect((await ask(envoy.port, GONE)).body).toBe("back");
-    await until(() => Promise.resolve(gate.watch.endpoints.get(key) === "healthy"), "it to be well", 5000);
+    await until(() => gate.watch.endpoints.get(key) === "healthy", "it to be well", 5000);
     expect(histogramOf((await gate.watch.figures()).upstreams, SLOT.connect).sum).toBeGreaterThan(0);
     expect(back.connections()).toBe(1);
   });

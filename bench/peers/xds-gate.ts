@@ -1,4 +1,5 @@
 import { createTableState } from "../../src/core/create-table-state.ts";
+import { change, makeEndpoint, makeTask, OPTIONS } from "../../src/core/testing/make.ts";
 import { AccessLogConfig, LimitsConfig, TracingConfig } from "../../src/config/schema.ts";
 import type { LocalEnvoy } from "../../src/dataplanes/envoy/local/local-envoy.ts";
 import { type CertificateSource, type EnvoyPlane, startEnvoyPlane } from "../../src/dataplanes/envoy/plane.ts";
@@ -47,20 +48,19 @@ export interface Done {
   readonly residentMiB?: number;
 }
 
-const DOMAIN = "localhost";
+const { domain, gateHost, pathHost, listener } = OPTIONS;
 
 /** Of a service's upstream, in the table. */
 export const upstreamOf = (number: number): string => `local/job-${number}/web`;
 
 function taskOf(number: number, port: number): Task {
-  return {
-    ...{ id: `job-${number}`, name: `job-${number}`, kind: "notebook", namespace: `team-${number % 40}` },
+  const team = `team-${number % 40}`;
+  return makeTask(`job-${number}`, {
+    ...{ kind: "notebook", namespace: team, labels: { team }, startedAt: 1_760_000_000_000 + number },
     owner: { realm: "main", name: `user-${number % 500}` },
-    ...{ labels: { team: `team-${number % 40}` }, state: "running", startedAt: 1_760_000_000_000 + number },
-    services: [{ name: "web", protocol: "http", guard: "gate", exposures: [], policy: {} }],
-    endpoints: { web: [{ address: { ip: "127.0.0.1", port }, replica: "0", weight: 1, health: "healthy" }] },
+    endpoints: { web: [makeEndpoint(port, "0", { address: { ip: "127.0.0.1", port } })] },
     access: { grants: [], anyone: "public" },
-  };
+  });
 }
 
 class RenewedCertificate implements CertificateSource {
@@ -83,8 +83,9 @@ class RenewedCertificate implements CertificateSource {
 }
 
 function make() {
-  const { certificate, key } = selfSigned([DOMAIN, `*.${DOMAIN}`]);
-  return { names: [DOMAIN, `*.${DOMAIN}`], chain: certificate, key };
+  const names = [domain, `*.${domain}`];
+  const { certificate, key } = selfSigned(names);
+  return { names, chain: certificate, key };
 }
 
 /** The parent starts Envoys itself. */
@@ -97,13 +98,7 @@ const ELSEWHERE = {
 
 class BenchGate {
   readonly #certificate = new RenewedCertificate();
-  readonly #state = createTableState(
-    {
-      ...{ domain: DOMAIN, gateHost: `taskgate.${DOMAIN}`, pathHost: `paths.${DOMAIN}`, listener: "main" },
-      ...{ tcp: { ports: { from: 20_000, to: 20_010 }, services: {} }, ceiling: "public", epoch: "bench" },
-    },
-    [],
-  );
+  readonly #state = createTableState(OPTIONS, []);
   #setting: GateSetting | null = null;
   #plane: EnvoyPlane | null = null;
 
@@ -112,12 +107,9 @@ class BenchGate {
     const host = "127.0.0.1";
     const listen = { ip: host, port: setting.listen };
     this.#plane = await startEnvoyPlane({
-      site: {
-        ...{ domain: DOMAIN, gateHost: `taskgate.${DOMAIN}`, pathHost: `paths.${DOMAIN}` },
-        ...{ secure: true, port: setting.listen, dial: host },
-      },
+      site: { domain, gateHost, pathHost, secure: true, port: setting.listen, dial: host },
       ...{ gatekeeper: new TestGatekeeper(), explain: () => Promise.reject(new Error("nobody asks")) },
-      ...{ listener: "main", secret: "secret of a bench", limits: LimitsConfig.parse({}), proxiesFrom: [] },
+      ...{ listener, secret: "secret of a bench", limits: LimitsConfig.parse({}), proxiesFrom: [] },
       ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
       tracing: TracingConfig.parse({}),
       dialRules: { loopback: ["local"], ownPorts: new Set([setting.listen]) },
@@ -134,13 +126,12 @@ class BenchGate {
   }
 
   set(number: number, backend: number): void {
-    const task = taskOf(number, this.#setting?.backends[backend] ?? 0);
-    this.#state.update("local", { kind: "change", set: [task], removed: [], problems: [] });
+    this.#state.update("local", change([taskOf(number, this.#setting?.backends[backend] ?? 0)]));
     this.#publish();
   }
 
   remove(number: number): void {
-    this.#state.update("local", { kind: "change", set: [], removed: [`job-${number}`], problems: [] });
+    this.#state.update("local", change([], [`job-${number}`]));
     this.#publish();
   }
 

@@ -1,5 +1,5 @@
 import type { ListenConfig } from "../config/schema.ts";
-import { CertificateFile } from "../dataplanes/embedded/tls/certificate-file.ts";
+import { type CertificateFile, startCertificateFiles } from "../dataplanes/embedded/tls/certificate-file.ts";
 import type { LocalAuthority, Pem } from "../dataplanes/embedded/tls/local-authority.ts";
 import type { CertificateSource } from "../dataplanes/envoy/plane.ts";
 import type { Certificate, Changed, Problem, Route } from "../model/index.ts";
@@ -93,8 +93,12 @@ export class EnvoyCertificates implements CertificateSource, Disposable {
   #names(): readonly string[] {
     const { authority } = this.#deps;
     if (authority === null) return [];
-    const hosts = [...this.#hosts.values()].filter((host) => authority.covers(host));
-    return [...new Set([...authority.standard, ...hosts])].slice(0, NAMES_MAX);
+    const names = new Set(authority.standard);
+    for (const host of this.#hosts.values()) {
+      if (names.size >= NAMES_MAX) break;
+      if (authority.covers(host)) names.add(host);
+    }
+    return [...names];
   }
 
   async #issue(): Promise<void> {
@@ -133,11 +137,7 @@ export class EnvoyCertificates implements CertificateSource, Disposable {
 export async function startEnvoyCertificates(deps: EnvoyCertificatesDeps): Promise<EnvoyCertificates | null> {
   const { tls } = deps;
   if (tls === undefined) return null;
-  const { certificate, key, certificates } = tls;
-  const first = certificate === undefined || key === undefined ? [] : [{ certificate, key }];
-  const files = [...first, ...certificates].map((pair) => new CertificateFile(pair, deps.logger));
-  for (const file of files) await file.start();
-  const started = new EnvoyCertificates(deps, files);
+  const started = new EnvoyCertificates(deps, await startCertificateFiles(tls, deps.logger));
   await started.start();
   return started;
 }

@@ -1,15 +1,15 @@
-import { isIP } from "node:net";
 import type { Config } from "../config/schema.ts";
+import { isAnyAddress } from "../config/site.ts";
 import type { HostPort } from "../config/units.ts";
 import { buildBootstrap, type ClientFiles } from "../dataplanes/envoy/bootstrap.ts";
 import { GatewayError } from "../model/index.ts";
 
 export interface FleetBootstrapOptions {
   readonly fleet: string;
-  /** By which its Envoys reach the gate; absent: the address that the gate listens on. */
-  readonly host?: string;
+  /** By which its Envoys reach the gate; undefined: the address that the gate listens on. */
+  readonly host: string | undefined;
   /** Of its Envoys' machines; needed where the gate asks for certificates. */
-  readonly files?: ClientFiles;
+  readonly files: ClientFiles | null;
   /** Port of Envoy's admin on loopback. */
   readonly adminPort: number;
 }
@@ -22,7 +22,7 @@ export function fleetBootstrap({ envoy, limits }: Config, options: FleetBootstra
     throw bad(`the configuration has no fleet ${fleet}; there ${names === "" ? "is none" : `are: ${names}`}`);
   }
   const { tls } = envoy.xds;
-  if (tls !== undefined && files === undefined) {
+  if (tls !== undefined && files === null) {
     throw bad("the gate asks Envoys for certificates: --certificate, --key and --authority");
   }
   return buildBootstrap({
@@ -30,7 +30,7 @@ export function fleetBootstrap({ envoy, limits }: Config, options: FleetBootstra
     admin: { host: "127.0.0.1", port: adminPort },
     control: dialled("envoy.xds.address", envoy.xds.address, host),
     gate: dialled("envoy.xds.gateAddress", envoy.xds.gateAddress, host),
-    tls: tls === undefined ? null : (files ?? null),
+    tls: tls === undefined ? null : files,
     connections: limits.connections,
   });
 }
@@ -39,12 +39,8 @@ export function fleetBootstrap({ envoy, limits }: Config, options: FleetBootstra
 function dialled(key: string, address: HostPort | undefined, host: string | undefined): HostPort {
   if (address === undefined) throw bad(`the configuration has no ${key}`);
   const dial = host ?? address.host;
-  if (isWildcard(dial)) throw bad(`${key}: ${dial} cannot be dialled: say by --host how Envoys reach the gate`);
+  if (isAnyAddress(dial)) throw bad(`${key}: ${dial} cannot be dialled: say by --host how Envoys reach the gate`);
   return { host: dial, port: address.port };
-}
-
-function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || (isIP(host) === 6 && /^[0:]+$/.test(host));
 }
 
 function bad(message: string): GatewayError {

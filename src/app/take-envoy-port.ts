@@ -1,7 +1,8 @@
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { once } from "node:events";
 import type { Home } from "../config/home.ts";
+import type { FleetConfig } from "../config/envoy-config.ts";
 import type { Config } from "../config/schema.ts";
 import { buildBootstrap } from "../dataplanes/envoy/bootstrap.ts";
 import type { GrpcTls } from "../dataplanes/envoy/grpc-server.ts";
@@ -13,7 +14,7 @@ import { LOCAL_FLEET } from "../dataplanes/envoy/names.ts";
 import { type LocalFleet, type RemoteAddresses, type RemoteFleet, startEnvoyPlane } from "../dataplanes/envoy/plane.ts";
 import { startEnvoyCertificates } from "./envoy-certificates.ts";
 import { GATE_PROVIDER } from "../model/index.ts";
-import { bindError } from "../platform/bind-error.ts";
+import { listenAt } from "../platform/bind-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { LocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
@@ -81,13 +82,7 @@ async function takeAddress({ address }: Config["listen"], files: EnvoyFiles): Pr
   const left = readRecord(files.record);
   if (left !== null && isAlive(left) && isFor(left, address)) return { ip: left.address, port: left.port };
   const probe = createServer();
-  try {
-    probe.listen({ host: address.host, port: address.port, exclusive: true });
-    await once(probe, "listening");
-  } catch (cause) {
-    throw bindError("listen.address", address, cause as NodeJS.ErrnoException);
-  }
-  const taken = probe.address() as AddressInfo;
+  const taken = await listenAt(probe, "listen.address", { host: address.host, port: address.port, exclusive: true });
   probe.close();
   await once(probe, "close");
   return { ip: taken.address, port: taken.port };
@@ -97,8 +92,11 @@ function isFor(
   left: { readonly address: string; readonly port: number },
   wanted: Config["listen"]["address"],
 ): boolean {
-  const host = wanted.host === "localhost" ? "127.0.0.1" : wanted.host;
-  return left.address === host && (wanted.port === 0 || wanted.port === left.port);
+  return left.address === ipOf(wanted.host) && (wanted.port === 0 || wanted.port === left.port);
+}
+
+function ipOf(host: string): string {
+  return host === "localhost" ? "127.0.0.1" : host;
 }
 
 async function localFleet(
@@ -128,12 +126,12 @@ async function localFleet(
 }
 
 function remoteFleet(
-  { name, listen, clients, providers }: Config["envoy"]["fleets"][number],
+  { name, listen, clients, providers }: FleetConfig,
   { address: own }: Config["listen"],
 ): RemoteFleet {
   const { host, port } = listen ?? own;
   return {
-    ...{ name, listen: { ip: host === "localhost" ? "127.0.0.1" : host, port } },
+    ...{ name, listen: { ip: ipOf(host), port } },
     ...(providers !== undefined && { providers: [...providers, GATE_PROVIDER] }),
     clients: clients.length === 0 ? [name] : clients,
   };

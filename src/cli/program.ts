@@ -4,7 +4,6 @@ import {
   ACCESS,
   parseCount,
   parseDuration,
-  parseActions,
   parseLifetime,
   parseIdleStop,
   parsePolicy,
@@ -14,6 +13,7 @@ import {
 } from "./arguments.ts";
 import { collect, CONFIG_OPTION, type Declare, JSON_OPTION, type Work } from "./declare.ts";
 import { declareEnvoy } from "./declare-envoy.ts";
+import { declareTokens } from "./declare-tokens.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { AUDIT_KINDS, AUDIT_OUTCOMES } from "../model/audit.ts";
 import { ownVersion } from "../platform/package-info.ts";
@@ -269,50 +269,6 @@ function declareLogins(declare: Declare): void {
     "print whose login commands go by",
     async () => (await import("./commands/whoami.ts")).whoami,
   ).option(...JSON_OPTION);
-}
-
-function declareTokens(declare: Declare, tree: Command): void {
-  const token = tree.command("token").description("logins for programs");
-  declare(
-    "create",
-    "make a token and print it, this once",
-    async () => (await import("./commands/token.ts")).createToken,
-    { parent: token },
-  )
-    .argument("[name]", "what it is for", "command line")
-    .option("--for <duration>", "how long it is good (default: login.tokens.lifetime)", (text) =>
-      parseLifetime(text, "--for"),
-    )
-    .option("--scope <actions>", "only these: connect, read, manage, with commas between", parseActions)
-    .option(
-      "--service <service>",
-      "only these: TASK, TASK/SERVICE or PROVIDER/TASK/SERVICE, with * for any characters; may be repeated",
-      collect,
-    )
-    .option("--account <name>", "for a service account instead of you: administrators alone")
-    .option(...JSON_OPTION)
-    .addHelpText(
-      "after",
-      "\nWith --service alone the token may connect, and nothing else. Without both it may do what you may.",
-    );
-  declare(
-    "list",
-    "list tokens and browsers that are logged in",
-    async () => (await import("./commands/token.ts")).listTokens,
-    {
-      parent: token,
-    },
-  ).option(...JSON_OPTION);
-  declare("revoke", "revoke tokens, at once", async () => (await import("./commands/token.ts")).revokeTokens, {
-    parent: token,
-  })
-    .argument("<tokens...>", "ids, or names that only one has")
-    .option(...JSON_OPTION);
-  declare(
-    "password",
-    "hash a password for a password file (login method basic)",
-    async () => (await import("./commands/password.ts")).password,
-  ).argument("<user>", "whose password it is");
 }
 
 function declareAdministration(declare: Declare, tree: Command): void {

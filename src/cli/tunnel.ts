@@ -81,9 +81,7 @@ async function tryOnce(deps: TunnelDeps, signal: AbortSignal): Promise<Socket> {
     socket.pause();
     if (head.length > 0) socket.unshift(head);
     if (status >= 200 && status < 300) return socket;
-    const refused = await refusal(deps.host, status, socket);
-    const later = status === 503 && response.headers["retry-after"] !== undefined;
-    throw later ? new NotYet(refused.exitCode, refused.message) : refused;
+    throw await refusal(deps.host, response, socket);
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
     throw noAnswer(gate, error);
@@ -102,10 +100,15 @@ function dialGate(gate: GateFile): Socket {
   return socket;
 }
 
-async function refusal(host: string, status: number, socket: Socket): Promise<CommandFailure> {
+async function refusal(
+  host: string,
+  { statusCode: status = 0, headers }: IncomingMessage,
+  socket: Socket,
+): Promise<CommandFailure> {
   const said = await readReason(socket);
+  const Failure = status === 503 && headers["retry-after"] !== undefined ? NotYet : CommandFailure;
   const exitCode = status === 404 ? EXIT.notFound : status === 401 || status === 403 ? EXIT.denied : EXIT.failure;
-  return new CommandFailure(exitCode, `the gate refuses ${host}: ${said ?? "no reason given"} (${status})`);
+  return new Failure(exitCode, `the gate refuses ${host}: ${said ?? "no reason given"} (${status})`);
 }
 
 /** The text of a refusal: an `ErrorView`, or a line of text. The parser has let go of the socket, so it is read until it ends or is enough. */

@@ -20,6 +20,11 @@ export function siteOf(config: Pick<Config, "domain" | "gateHost" | "pathHost" |
 
 /** What to dial of what is listened on: nobody can dial "any address", but the gate's own machine reaches it by loopback. */
 export function dialOf(host: string): string {
-  if (host === "0.0.0.0" || host === "localhost") return "127.0.0.1";
-  return isIPv6(host) && /^[0:]+$/.test(host) ? "::1" : host;
+  if (isAnyAddress(host)) return isIPv6(host) ? "::1" : "127.0.0.1";
+  return host === "localhost" ? "127.0.0.1" : host;
+}
+
+/** Whether it stands for all addresses of a machine: it can be listened on, and not dialled. */
+export function isAnyAddress(host: string): boolean {
+  return host === "0.0.0.0" || (isIPv6(host) && /^[0:]+$/.test(host));
 }

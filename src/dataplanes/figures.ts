@@ -40,6 +40,13 @@ export const SLOT = Object.freeze({
 });
 const BLOCK_SIZE = SLOT.connect + HISTOGRAM_SIZE;
 
+/** Where it is counted how connecting to an endpoint failed. */
+export const DIAL_SLOTS = Object.freeze({
+  connect_failed: SLOT.connectFailed,
+  connect_timeout: SLOT.connectTimeout,
+  tls_failed: SLOT.tlsFailed,
+});
+
 /** See `SLOT`. */
 export type Block = Float64Array;
 

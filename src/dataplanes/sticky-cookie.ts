@@ -5,7 +5,7 @@ import type { Route, Site } from "../model/index.ts";
 const ID_BYTES = 12;
 
 /** Whether the visitors of this route stay with a replica. gRPC clients keep no cookies, and a route to one replica needs none. */
-export function isSticky({ policy, protocol, replica }: Route): boolean {
+export function isSticky({ policy, protocol, replica }: Pick<Route, "policy" | "protocol" | "replica">): boolean {
   return policy.sticky === true && protocol === "http" && replica === undefined;
 }
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { homeAt } from "../../src/config/home.ts";
-import { askAdmin } from "../../src/dataplanes/envoy/local/ask-admin.ts";
+import { askAdmin, readStats } from "../../src/dataplanes/envoy/local/ask-admin.ts";
 import { readRecord } from "../../src/dataplanes/envoy/local/record.ts";
 import { type GateOptions, startTestGate, type TestGate } from "./gate.ts";
 
@@ -17,9 +17,6 @@ export function envoyPid(gate: Pick<TestGate, "home">): number {
 }
 
 /** Counters and gauges of the gate's own Envoy whose names match. */
-export async function envoyStats(gate: Pick<TestGate, "home">, pattern: string): Promise<ReadonlyMap<string, number>> {
-  const path = `/stats?filter=${encodeURIComponent(pattern)}`;
-  const { body } = await askAdmin(join(folderOf(gate), "admin.sock"), "GET", path);
-  const lines = body.trim().split("\n").filter(Boolean);
-  return new Map(lines.map((line) => [line.slice(0, line.indexOf(": ")), Number(line.slice(line.indexOf(": ") + 2))]));
+export function envoyStats(gate: Pick<TestGate, "home">, pattern: string): Promise<ReadonlyMap<string, number>> {
+  return readStats((path) => askAdmin(join(folderOf(gate), "admin.sock"), "GET", path), pattern);
 }

@@ -33,6 +33,8 @@ export interface Ask {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Where an Envoy elsewhere stands for the gate. Default: the gate's own. */
+  readonly port?: number;
   /** Without the owner's token. */
   readonly anonymous?: boolean;
 }
@@ -137,7 +139,7 @@ class LiveGate implements TestGate {
     const headers = { host: `${host}:${String(port)}`, ...login, ...ask.headers };
     return new Promise((resolve, reject) => {
       const request = httpRequest(
-        { host: address, port, path, method: ask.method ?? "GET", headers, agent: false },
+        { host: address, port: ask.port ?? port, path, method: ask.method ?? "GET", headers, agent: false },
         (response) => {
           const chunks: Buffer[] = [];
           response.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Route } from "../../src/model/index.ts";
 import { CONTROL_CLUSTER } from "../../src/dataplanes/envoy/names.ts";
+import { FILTER } from "../../src/dataplanes/envoy/authz/filters.ts";
 import { startGrpcServer } from "../../src/dataplanes/envoy/grpc-server.ts";
-import { AUTHZ_NAMESPACE, holdFilters } from "../../src/dataplanes/envoy/watch/hold-filters.ts";
+import { holdFilters } from "../../src/dataplanes/envoy/watch/hold-filters.ts";
 import { accessLogs, HTTP_LOG_OPTIONS, TCP_LOG_OPTIONS } from "../../src/dataplanes/envoy/watch/loggers.ts";
 import { startWatch, type Watch } from "../../src/dataplanes/envoy/watch/watch.ts";
 import { freePort } from "../../src/dataplanes/testing/apps.ts";
@@ -221,7 +222,7 @@ function nameCluster(): object {
 
 /** Stands for the filter that asks the gate. */
 function useFromHeader(): object {
-  const rule = { header: "x-use", onHeaderPresent: { metadataNamespace: AUTHZ_NAMESPACE, key: "use", type: "STRING" } };
+  const rule = { header: "x-use", onHeaderPresent: { metadataNamespace: FILTER.ask, key: "use", type: "STRING" } };
   const type = "envoy.extensions.filters.http.header_to_metadata.v3.Config";
   return { name: "use", typedConfig: { "@type": TYPE + type, requestRules: [rule] } };
 }

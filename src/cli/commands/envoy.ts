@@ -21,17 +21,13 @@ export function envoyBootstrap(
 ): Promise<ExitCode> {
   const { fleet, host, certificate, key, authority, adminPort } = options;
   const config = loadGateConfig(terminal, options);
-  const named = [certificate, key, authority].filter((file) => file !== undefined);
-  if (named.length % 3 !== 0) {
+  const files =
+    certificate === undefined || key === undefined || authority === undefined ? null : { certificate, key, authority };
+  if (files === null && (certificate ?? key ?? authority) !== undefined) {
     throw new CommandFailure(EXIT.usage, "--certificate, --key and --authority belong together: expected all or none");
   }
-  const files =
-    certificate === undefined || key === undefined || authority === undefined
-      ? {}
-      : { files: { certificate, key, authority } };
   try {
-    const bootstrap = fleetBootstrap(config, { fleet, adminPort, ...(host !== undefined && { host }), ...files });
-    printJson(terminal, bootstrap);
+    printJson(terminal, fleetBootstrap(config, { fleet, host, files, adminPort }));
     return Promise.resolve(EXIT.ok);
   } catch (error) {
     if (error instanceof GatewayError) throw new CommandFailure(EXIT.failure, error.message, { cause: error });

@@ -9,7 +9,7 @@ import {
   type Use,
 } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { add, addTime, SLOT, type Block, type PlaneFigures, type Source } from "../figures.ts";
+import { add, addTime, DIAL_SLOTS, SLOT, type Block, type PlaneFigures, type Source } from "../figures.ts";
 import { Counters } from "../counters.ts";
 import type { FlowSpan } from "../tracer.ts";
 import type { DialFailure } from "./dial.ts";
@@ -280,12 +280,6 @@ export class Traffic {
     if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
-
-const DIAL_SLOTS = {
-  connect_failed: SLOT.connectFailed,
-  connect_timeout: SLOT.connectTimeout,
-  tls_failed: SLOT.tlsFailed,
-} as const;
 
 function addDial(block: Block, seconds: number, failure: DialFailure | null): void {
   if (failure === null) addTime(block, SLOT.connect, seconds);

@@ -12,7 +12,7 @@ import { type AddressInfo, createServer as createNetServer, type Server as NetSe
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import type { Identity, RequestHead, Route, Session, Site } from "../../model/index.ts";
 import { parseUser, parseWho } from "../../model/index.ts";
-import { bindError } from "../../platform/bind-error.ts";
+import { listenAt } from "../../platform/bind-error.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { claimSocketPath, SOCKET_BACKLOG } from "../../platform/unix-socket.ts";
 import type { Explain } from "../dataplane.ts";
@@ -93,17 +93,8 @@ async function listenTo(
 ): Promise<AsyncDisposable & { readonly server: NetServer | TlsServer }> {
   const server = tls === null ? createNetServer(serve) : createTlsServer(tlsOptions(tls), serve);
   const closed = closing(server);
-  await listening(server, { host, port });
+  await listenAt(server, "envoy.xds.gateAddress", { host, port });
   return { server, [Symbol.asyncDispose]: () => closed[Symbol.asyncDispose]() };
-}
-
-async function listening(server: NetServer, address: { readonly host: string; readonly port: number }): Promise<void> {
-  try {
-    server.listen(address);
-    await once(server, "listening");
-  } catch (cause) {
-    throw bindError("envoy.xds.gateAddress", address, cause as NodeJS.ErrnoException);
-  }
 }
 
 function tlsOptions({ certificate, key, clientAuthority }: GrpcTls) {

@@ -103,8 +103,6 @@ const NAME = "envoy";
 /** Of what is there before any table, as Envoys are told; those of tables are one higher there. */
 const FIRST_SEQ = 1;
 const READY_MS = 15_000;
-/** How Envoy says that a listener's address is somebody else's. */
-const CANNOT_BIND = /cannot bind/i;
 
 /** The data plane of Envoys: tells them what there is, answers what they ask, and looks after the one of this machine. */
 export class EnvoyPlane implements DataPlane {
@@ -200,9 +198,10 @@ export class EnvoyPlane implements DataPlane {
     using scope = new DisposableStack();
     scope.use(
       this.#board.observe(({ instances, problems }) => {
+        const taken = problems.find(isOwnPortTaken);
+        if (taken !== undefined) reject(new GatewayError("conflict", `listen.address: ${taken.message}`));
+        // What was refused counts as applied, too.
         if ([...instances.values()].some(({ connected, applied }) => connected && applied >= 0)) resolve(undefined);
-        const refused = problems.find(({ code, message }) => code === "envoy_refused" && CANNOT_BIND.test(message));
-        if (refused !== undefined) reject(new GatewayError("conflict", `listen.address: ${refused.message}`));
       }),
     );
     scope.use(clock.after(READY_MS, () => reject(new GatewayError("unavailable", "Envoy does not begin to listen"))));
@@ -319,6 +318,11 @@ function verifiesByOthers({ rest, routes }: TableDiff): boolean {
     routes.set.some(({ match }) => match.by === "headers") ||
     routes.removed.some((id) => id.startsWith("headers "))
   );
+}
+
+/** Of the local Envoy: those elsewhere have ports of their own. */
+function isOwnPortTaken({ code, subject, message }: Problem): boolean {
+  return code === "port_unavailable" && subject === "envoy" && message.startsWith(`Envoy (fleet ${LOCAL_FLEET})`);
 }
 
 /** Who is of which fleet: the local one by its socket, others by their certificates. */

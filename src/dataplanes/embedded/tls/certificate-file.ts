@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import type { SecureContext } from "node:tls";
+import type { ListenConfig } from "../../../config/schema.ts";
 import { GatewayError, type Problem } from "../../../model/index.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import type { Pem } from "./local-authority.ts";
@@ -137,6 +138,17 @@ export class CertificateFile {
     const { certificate, key } = this.#pair;
     return `Cannot use the certificate ${certificate} with the key ${key}: expected PEM files that belong together.`;
   }
+}
+
+/** Files that a configuration names, read, the one of `certificate` first. Throws GatewayError `bad_request` for one that cannot be used. */
+export async function startCertificateFiles(
+  { certificate, key, certificates }: NonNullable<ListenConfig["tls"]>,
+  logger: Logger,
+): Promise<readonly CertificateFile[]> {
+  const first = certificate === undefined || key === undefined ? [] : [{ certificate, key }];
+  const files = [...first, ...certificates].map((pair) => new CertificateFile(pair, logger));
+  for (const file of files) await file.start();
+  return files;
 }
 
 const NAME = /^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;

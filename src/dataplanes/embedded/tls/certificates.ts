@@ -4,7 +4,7 @@ import type { ListenConfig } from "../../../config/schema.ts";
 import type { Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
-import { CertificateFile } from "./certificate-file.ts";
+import { CertificateFile, startCertificateFiles } from "./certificate-file.ts";
 import type { LocalAuthority, Pem } from "./local-authority.ts";
 import { LocalCertificates } from "./local-certificates.ts";
 
@@ -146,11 +146,7 @@ export class Certificates implements Disposable {
 
 /** Reads all files. Throws GatewayError `bad_request` for one that cannot be used. */
 export async function startCertificates(deps: CertificatesDeps): Promise<Certificates> {
-  const { certificate, key, certificates } = deps.config;
-  const first = certificate === undefined || key === undefined ? [] : [{ certificate, key }];
-  const files = [...first, ...certificates].map((pair) => new CertificateFile(pair, deps.logger));
-  for (const file of files) await file.start();
-  const started = new Certificates(deps, files);
+  const started = new Certificates(deps, await startCertificateFiles(deps.config, deps.logger));
   await started.start();
   return started;
 }

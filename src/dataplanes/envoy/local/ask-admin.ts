@@ -5,6 +5,9 @@ export interface AdminAnswer {
   readonly body: string;
 }
 
+/** Asks one Envoy; rejects where it does not answer. */
+export type AskAdmin = (path: string) => Promise<AdminAnswer>;
+
 /** Of an Envoy that does not answer its own machine, nothing is to be expected. */
 const ANSWER_MS = 2000;
 
@@ -22,4 +25,11 @@ export function askAdmin(socketPath: string, method: "GET" | "POST", path: strin
     asked.on("error", reject);
     asked.end();
   });
+}
+
+/** Counters and gauges whose names match, by name. Rejects where Envoy does not answer. */
+export async function readStats(ask: AskAdmin, pattern: string): Promise<ReadonlyMap<string, number>> {
+  const { body } = await ask(`/stats?filter=${encodeURIComponent(pattern)}`);
+  const lines = body.matchAll(/^(.+): (\d+)$/gm);
+  return new Map(Array.from(lines, ([, name = "", value]) => [name, Number(value)]));
 }

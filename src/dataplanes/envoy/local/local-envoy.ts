@@ -5,7 +5,7 @@ import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { pause } from "../../../platform/pause.ts";
 import { bootId } from "../../../platform/process-identity.ts";
-import { type AdminAnswer, askAdmin } from "./ask-admin.ts";
+import { type AskAdmin, askAdmin, readStats } from "./ask-admin.ts";
 import {
   type EnvoyFiles,
   lastComplaints,
@@ -85,7 +85,7 @@ export class LocalEnvoy implements AsyncDisposable {
   }
 
   /** What its admin tells. Rejects where it does not answer. */
-  readonly ask = (path: string): Promise<AdminAnswer> => askAdmin(this.#deps.files.adminSocket, "GET", path);
+  readonly ask: AskAdmin = (path) => askAdmin(this.#deps.files.adminSocket, "GET", path);
 
   /** Resolves when a process is there that answers. Throws what it says where it cannot start. */
   async start(): Promise<void> {
@@ -134,7 +134,7 @@ export class LocalEnvoy implements AsyncDisposable {
       // The first has answers say that their connection ends, the second closes the port.
       await askAdmin(files.adminSocket, "POST", "/healthcheck/fail");
       await askAdmin(files.adminSocket, "POST", "/drain_listeners");
-      while (!late.signal.aborted && (await openUses(files)) > 0) await pause(clock, POLL_MS * 2, late.signal);
+      while (!late.signal.aborted && (await openUses(this.ask)) > 0) await pause(clock, POLL_MS * 2, late.signal);
     } catch (err) {
       this.#deps.logger.warn({ err }, "Envoy did not answer while it was drained");
     } finally {
@@ -243,12 +243,12 @@ export class LocalEnvoy implements AsyncDisposable {
     this.#process = null;
     if (clock.now() - this.#startedAt > WELL_MS) this.#backoffMs = FIRST_BACKOFF_MS;
     logger.error({ said: lastComplaints(files.log) }, "Envoy ended by itself");
+    this.#tell({
+      subject: "envoy",
+      code: "envoy_stopped",
+      message: "Envoy ended by itself and is being started again.",
+    });
     for (;;) {
-      this.#tell({
-        subject: "envoy",
-        code: "envoy_stopped",
-        message: "Envoy ended by itself and is being started again.",
-      });
       await pause(clock, this.#backoffMs, this.#stopping.signal);
       this.#backoffMs = Math.min(LONGEST_BACKOFF_MS, this.#backoffMs * 2);
       if (this.#stopping.signal.aborted) return;
@@ -304,16 +304,14 @@ async function epochOf({ adminSocket }: EnvoyFiles): Promise<number | null> {
 }
 
 /** Requests under way, and connections that carry none: those of visitors alone. */
-async function openUses({ adminSocket }: EnvoyFiles): Promise<number> {
-  const { body } = await askAdmin(adminSocket, "GET", "/stats?filter=downstream_(rq|cx)_active$");
+async function openUses(ask: AskAdmin): Promise<number> {
   let requests = 0;
   let raw = 0;
-  for (const line of body.split("\n")) {
-    const [name = "", value = "0"] = line.split(": ");
+  for (const [name, value] of await readStats(ask, "downstream_(rq|cx)_active$")) {
     if (/^(http|listener)\.admin\.|envoy_internal|worker_\d/.test(name)) continue;
-    if (/^http\..*\.downstream_rq_active$/.test(name)) requests += Number(value);
-    else if (/^http\..*\.downstream_cx_active$/.test(name)) raw -= Number(value);
-    else if (/^listener\..*\.downstream_cx_active$/.test(name)) raw += Number(value);
+    if (/^http\..*\.downstream_rq_active$/.test(name)) requests += value;
+    else if (/^http\..*\.downstream_cx_active$/.test(name)) raw -= value;
+    else if (/^listener\..*\.downstream_cx_active$/.test(name)) raw += value;
   }
   return requests + Math.max(0, raw);
 }

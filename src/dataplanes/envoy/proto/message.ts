@@ -1,9 +1,7 @@
-import { Reader } from "./reader.ts";
+import { DEEPEST, Reader } from "./reader.ts";
 import { STRING } from "./scalars.ts";
 import { misfit, type Field, type Type } from "./type.ts";
 import { Writer } from "./writer.ts";
-
-const DEEPEST = 100;
 
 type Fields = Readonly<Record<string, Field<unknown>>>;
 

@@ -1,4 +1,5 @@
-const DEEPEST = 100;
+/** Messages within each other, at the most. */
+export const DEEPEST = 100;
 
 /** Reads a message's bytes in order. Whatever is cut short, or too deep, is a RangeError. */
 export class Reader {

@@ -19,18 +19,7 @@ export const TUNNEL_HEADER = "x-tg-tunnel";
  * be changed to find it. Hosts of services that do not speak HTTP have none.
  */
 export function clusterName({ match }: Pick<Route, "match">, site: Site): string {
-  switch (match.by) {
-    case "host":
-      return `${HOST_PREFIX}${match.host}${portOf(site)}`;
-    case "path":
-      return `path/${match.host}${match.prefix}`;
-    case "serverName":
-      return `${SERVER_NAME_PREFIX}${match.name}`;
-    case "port":
-      return `port/${String(match.port)}`;
-    case "headers":
-      return headersName(matchKey(match));
-  }
+  return clusterOfId(matchKey(match), site);
 }
 
 /** Whether a route has a cluster: raw services have one by port and server name alone. */
@@ -45,18 +34,18 @@ export function isRaw(protocol: Route["protocol"]): boolean {
 
 /** Cluster of the route of this id, if it has one: of what is gone nothing else is known. */
 export function clusterOfId(id: string, site: Site): string {
-  const [by = "", first = "", second = "", prefix = ""] = id.split(" ");
+  const [by = "", first = "", second = "", ...prefix] = id.split(" ");
   switch (by) {
     case "host":
       return `${HOST_PREFIX}${second}${portOf(site)}`;
     case "path":
-      return `path/${second}${prefix}`;
+      return `path/${second}${prefix.join(" ")}`;
     case "serverName":
       return `${SERVER_NAME_PREFIX}${second}`;
     case "port":
       return `port/${first}`;
     default:
-      return headersName(id);
+      return `headers/${hash("sha256", id, "hex").slice(0, 32)}`;
   }
 }
 
@@ -78,10 +67,6 @@ export function routeIdOf(cluster: string, listener: string): string | undefined
     default:
       return undefined;
   }
-}
-
-function headersName(id: string): string {
-  return `headers/${hash("sha256", id, "hex").slice(0, 32)}`;
 }
 
 function portOf({ secure, port }: Site): string {

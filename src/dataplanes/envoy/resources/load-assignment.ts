@@ -1,6 +1,6 @@
 import { takesNew, type Endpoint, type Upstream } from "../../../model/index.ts";
 import { hostOf } from "../../host-of.ts";
-import { stickyId } from "../../sticky-cookie.ts";
+import { isSticky, stickyId } from "../../sticky-cookie.ts";
 import type { ClusterLoadAssignment, LbEndpoint } from "../proto/tables/endpoint.ts";
 import { isRaw } from "./cluster-name.ts";
 import { HOST_KEY } from "./own-address-filters.ts";
@@ -58,8 +58,8 @@ function lbEndpoint(endpoint: Endpoint, input: AssignmentInput): LbEndpoint {
 
 /** What it is found by, and what filters on the way to it and back say of it. */
 function metadataOf({ address, replica }: Endpoint, { upstream, secret }: AssignmentInput): LbEndpoint {
-  const { policy, protocol, id } = upstream;
-  const replicaId = policy.sticky === true && protocol === "http" ? stickyId(secret, id, replica) : undefined;
+  const { policy, id } = upstream;
+  const replicaId = isSticky(upstream) ? stickyId(secret, id, replica) : undefined;
   const own = {
     ...(replicaId !== undefined && { [STICKY_KEY]: replicaId }),
     ...(policy.rewriteHost === true && { [HOST_KEY]: hostOf(address) }),
@@ -69,10 +69,11 @@ function metadataOf({ address, replica }: Endpoint, { upstream, secret }: Assign
   return { metadata: { filterMetadata: { [OWN_METADATA]: own, ...subset } } };
 }
 
-function gateEndpoint({ policy, protocol }: Upstream): LbEndpoint {
+function gateEndpoint(upstream: Upstream): LbEndpoint {
+  const { policy } = upstream;
   const metadata = {
     ...((policy.upstreamTls !== undefined || policy.proxyProtocol !== undefined) && { [SOCKET_METADATA]: GATE_MATCH }),
-    ...(policy.sticky === true && protocol === "http" && { [SUBSET_METADATA]: { [STICKY_KEY]: [ANY_REPLICA] } }),
+    ...(isSticky(upstream) && { [SUBSET_METADATA]: { [STICKY_KEY]: [ANY_REPLICA] } }),
   };
   return {
     endpoint: {

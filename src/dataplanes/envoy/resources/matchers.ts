@@ -1,6 +1,4 @@
 import { isIPv6 } from "node:net";
-import { pack, type Message } from "../proto/kit.ts";
-import type { Predicate, XdsStringMatcher } from "../proto/tables/xds-matcher.ts";
 import {
   IPMatcher,
   ServerNameInput,
@@ -8,7 +6,10 @@ import {
   TransportProtocolInput,
   type Matcher,
   type OnMatch,
+  type Predicate,
+  type XdsStringMatcher,
 } from "../proto/tables/xds-matcher.ts";
+import { extension } from "./envoy-json.ts";
 
 /** The filter chain of this name. */
 export function chain(name: string): OnMatch {
@@ -19,7 +20,7 @@ const STRING_VALUE = "type.googleapis.com/google.protobuf.StringValue";
 
 /** By what the first bytes are. */
 export function byTransport({ tls, plain }: { readonly tls: OnMatch; readonly plain: OnMatch }): Matcher {
-  const input = anInput("transport-protocol", TransportProtocolInput);
+  const input = extension("transport-protocol", TransportProtocolInput, {});
   return { matcherTree: { input, exactMatchMap: { map: { tls } } }, onNoMatch: plain };
 }
 
@@ -29,7 +30,7 @@ export function byServerName(
   others: OnMatch,
 ): Matcher {
   // prettier-ignore
-  const input = anInput("server-name", ServerNameInput);
+  const input = extension("server-name", ServerNameInput, {});
   const matchers = cases.map(({ is, then }) => ({
     predicate: { singlePredicate: { input, valueMatch: is } } satisfies Predicate,
     onMatch: then,
@@ -43,10 +44,9 @@ export function bySource(networks: readonly string[], own: OnMatch, others: Matc
     const [addressPrefix = "", bits] = network.split("/");
     return { addressPrefix, prefixLen: bits === undefined ? (isIPv6(addressPrefix) ? 128 : 32) : Number(bits) };
   });
-  const customMatch = { name: "ip", typedConfig: pack(IPMatcher, { rangeMatchers: [{ ranges, onMatch: own }] }) };
-  return { matcherTree: { input: anInput("source-ip", SourceIPInput), customMatch }, onNoMatch: { matcher: others } };
-}
-
-function anInput(name: string, type: Message<object>) {
-  return { name, typedConfig: pack(type, {}) };
+  const customMatch = extension("ip", IPMatcher, { rangeMatchers: [{ ranges, onMatch: own }] });
+  return {
+    matcherTree: { input: extension("source-ip", SourceIPInput, {}), customMatch },
+    onNoMatch: { matcher: others },
+  };
 }

@@ -5,9 +5,9 @@ import { HttpRequestHeaderMatchInput } from "../proto/tables/matcher.ts";
 import type { XdsStringMatcher } from "../proto/tables/xds-matcher.ts";
 import { extension } from "./envoy-json.ts";
 import { skippedWhere } from "./skipped-where.ts";
+import { OWN_METADATA } from "./sticky-subsets.ts";
 
-/** Where endpoints say what they see as Host. */
-export const HOST_METADATA = "taskgate";
+/** By what endpoints say what they see as Host. */
 export const HOST_KEY = "host";
 
 /**
@@ -24,7 +24,7 @@ export function ownAddressFilters({ policy, protocol, match }: Route, site: Site
   ];
 }
 
-const OWN_ORIGIN = `http://%UPSTREAM_METADATA(${HOST_METADATA}:${HOST_KEY})%`;
+const OWN_ORIGIN = `http://%UPSTREAM_METADATA(${OWN_METADATA}:${HOST_KEY})%`;
 
 /** A field that has another value where it matches, and is left alone where not. */
 function rewritten(key: string, valueMatch: XdsStringMatcher, value: string): HttpFilter {

@@ -21,17 +21,11 @@ export class PortBook {
     const { match, upstream, id } = route;
     if (match.by !== "port") return;
     const { settings, fleets } = this.#deps;
-    const name = nameOf(id);
+    const whose = fleets.each(upstream);
     for (const fleet of settings.fleets) {
-      const whose = fleets.of(upstream);
-      if (!whose.includes(null) && !whose.includes(fleet.name)) changes.remove(Listener, { name, fleet: fleet.name });
-      else
-        changes.set(Listener, {
-          name,
-          fleet: fleet.name,
-          body: this.#listener(route, match.port, fleet),
-          subject: route.service,
-        });
+      const key = { name: nameOf(id), fleet: fleet.name };
+      if (!whose.includes(fleet.name)) changes.remove(Listener, key);
+      else changes.set(Listener, { ...key, body: this.#listener(route, match.port, fleet), subject: route.service });
     }
   }
 

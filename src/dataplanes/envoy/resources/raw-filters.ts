@@ -9,8 +9,8 @@ import type { TranslateSettings } from "./settings.ts";
 export const PASS_THROUGH = "pass-through";
 /** What tcp_proxy takes its cluster from, in the place of its own. */
 const CLUSTER_STATE = "envoy.tcp_proxy.cluster";
-/** Of names that nobody has: there is no such cluster, and so the connection ends. */
-const NOBODY = "sni/";
+/** Of who names nobody: there is no such cluster, and so the connection ends. */
+const NOBODY = SERVER_NAME_PREFIX;
 
 /** Carries bytes to a cluster, both ways. */
 export function tcpProxy(cluster: string, policy: Policy, { limits, accessLog }: TranslateSettings): NetworkFilter {

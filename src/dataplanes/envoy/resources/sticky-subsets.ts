@@ -16,7 +16,7 @@ export const STICKY_KEY = "replica";
 /** What every endpoint has beside its own id: whoever is at none of them, or at one that is not well, may come to any. */
 export const ANY_REPLICA = "any";
 
-/** Where endpoints say what their visitors' cookies say. */
+/** Where endpoints say what filters on the way to them and back go by. */
 export const OWN_METADATA = "taskgate";
 
 /** A replica is a subset of its cluster; where it is gone or not well, all of them are. */

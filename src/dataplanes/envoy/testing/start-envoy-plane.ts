@@ -21,7 +21,13 @@ import { type EnvoyPlaneDeps, startEnvoyPlane } from "../plane.ts";
 let found: Promise<EnvoyProgram> | null = null;
 
 /** A real Envoy of its own for each plane, at a free port of the loopback: what every suite about this plane attacks. */
-export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, observe, tls, proxyFrom }) => {
+export const startTestEnvoy: StartPlane = async (options) => startTestEnvoyAt(await freePort(), options);
+
+/** The same at this port. */
+export async function startTestEnvoyAt(
+  port: number,
+  { gatekeeper, explain, limits, observe, tls, proxyFrom }: Parameters<StartPlane>[0],
+): ReturnType<StartPlane> {
   found ??= envoyProgram().then((path) => findEnvoy({ configured: path, environment: {} }));
   const program = await found;
   await using scope = new AsyncDisposableStack();
@@ -29,7 +35,6 @@ export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, 
   scope.defer(() => rmSync(folder, { recursive: true, force: true }));
   const files = envoyFiles(join(folder, "envoy"));
   makeEnvoyFolder(files);
-  const port = await freePort();
   const address = "127.0.0.1";
   const site = {
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
@@ -75,7 +80,7 @@ export const startTestEnvoy: StartPlane = async ({ gatekeeper, explain, limits, 
   await plane.ready();
   const running = scope.move();
   return { plane, site, port, address, [Symbol.asyncDispose]: () => running.disposeAsync() };
-};
+}
 
 /** An Envoy outlives who started it; what a run of tests that was killed left behind would be there for good. */
 function endWithThisProcess(pid: number): void {

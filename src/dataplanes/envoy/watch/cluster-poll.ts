@@ -2,6 +2,7 @@ import { addressText, type Address, type Changed, type Route } from "../../../mo
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { pause } from "../../../platform/pause.ts";
+import type { AskAdmin } from "../local/ask-admin.ts";
 import type { EndpointHealth } from "./endpoint-health.ts";
 
 const POLL_MS = 500;
@@ -9,8 +10,8 @@ const POLL_MS = 500;
 const MOST_NAMES = 100;
 
 export interface ClusterPollDeps {
-  /** Asks the admin of an Envoy on this machine; rejects where it does not answer. */
-  readonly ask: (path: string) => Promise<{ readonly status: number; readonly body: string }>;
+  /** Asks the admin of an Envoy on this machine. */
+  readonly ask: AskAdmin;
   readonly clusterOf: (route: Route) => string;
   readonly health: Pick<EndpointHealth, "sighted" | "troubled">;
   readonly clock: Clock;

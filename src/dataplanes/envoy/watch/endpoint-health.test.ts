@@ -64,9 +64,9 @@ test("is troubled by a failure until Envoy was asked, and for as long as that pa
 test("forgets endpoints that are gone", () => {
   answer();
   health.failed("local/a/web", "127.0.0.1:2", 1);
-  health.keep("local/a/web", new Set(["127.0.0.1:2"]));
+  health.keep("local/a/web", [{ address: { ip: "127.0.0.1", port: 2 } }]);
   expect(verdict()).toBeUndefined();
-  health.keep("local/a/web", new Set());
+  health.keep("local/a/web", []);
   expect(health.verdicts.size).toBe(0);
   expect(health.troubled.size).toBe(0);
 });

@@ -1,3 +1,4 @@
+import { addressText, type Endpoint } from "../../../model/index.ts";
 import { endpointKey } from "../../dataplane.ts";
 
 export interface EndpointHealthDeps {
@@ -91,10 +92,11 @@ export class EndpointHealth {
     this.#judge(upstream, known);
   }
 
-  /** Only these addresses are left of it. */
-  keep(upstream: string, addresses: ReadonlySet<string>): void {
+  /** Only these are left of it. */
+  keep(upstream: string, list: readonly Pick<Endpoint, "address">[]): void {
     const known = this.#upstreams.get(upstream);
     if (known === undefined) return;
+    const addresses = new Set(list.map(({ address }) => addressText(address)));
     for (const address of known.keys()) if (!addresses.has(address)) known.delete(address);
     if (known.size === 0) this.#upstreams.delete(upstream);
     this.#noteTrouble(upstream);

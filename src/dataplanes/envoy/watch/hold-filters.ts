@@ -1,3 +1,4 @@
+import { FILTER } from "../authz/filters.ts";
 import { KEY, UNHELD_CLOSE } from "../authz/service-metadata.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
@@ -8,10 +9,6 @@ import { allOf, answerHeader, anyOf, decisionSays, not, pattern, requestHeader, 
 
 /** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
 export const HOLD_NAMESPACE = "taskgate.hold";
-/** Namespaces that say who came: of the filter that verifies sessions, of the one that looks whether they suffice, and of the one that asked the gate. */
-export const JWT_NAMESPACE = "envoy.filters.http.jwt_authn";
-export const RBAC_NAMESPACE = "envoy.filters.http.rbac";
-export const AUTHZ_NAMESPACE = "envoy.filters.http.ext_authz";
 
 /** What the gate hears of a request that it holds, by these names. */
 export const ATTRIBUTES = Object.freeze({
@@ -109,7 +106,7 @@ function holding(mode: ProcessingMode, strict: boolean): OnMatch {
     // Nothing allowed is nothing sent; an empty list would be no rule.
     forwardRules: { allowedHeaders: { patterns: [{ exact: "x-taskgate-none" }] } },
     metadataOptions: {
-      forwardingNamespaces: { untyped: [JWT_NAMESPACE, RBAC_NAMESPACE, AUTHZ_NAMESPACE] },
+      forwardingNamespaces: { untyped: [FILTER.session, FILTER.pass, FILTER.ask] },
       receivingNamespaces: { untyped: [HOLD_NAMESPACE] },
     },
   });

@@ -2,12 +2,13 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
 import type { RequestHead } from "../../../model/index.ts";
 import { CLAIMS } from "../authz/cel.ts";
+import { FILTER } from "../authz/filters.ts";
 import { grpcMethod } from "../proto/grpc-method.ts";
 import type { Json, Struct } from "../proto/kit.ts";
 import { ProcessingRequest, ProcessingResponse } from "../proto/tables/ext-proc.ts";
 import type { Book, BookDeps } from "./book.ts";
 import { kindOf } from "./facts.ts";
-import { ATTRIBUTES, AUTHZ_NAMESPACE, HOLD_NAMESPACE, JWT_NAMESPACE, RBAC_NAMESPACE } from "./hold-filters.ts";
+import { ATTRIBUTES, HOLD_NAMESPACE } from "./hold-filters.ts";
 import { POLICY_KEY, TAGS } from "./loggers.ts";
 
 type Call = ServerDuplexStream<ProcessingRequest, ProcessingResponse>;
@@ -124,7 +125,7 @@ class HeldStream {
 }
 
 function shownIn(metadata: Readonly<Record<string, Struct>>) {
-  const { [JWT_NAMESPACE]: jwt = {}, [RBAC_NAMESPACE]: rbac = {}, [AUTHZ_NAMESPACE]: authz = {} } = metadata;
+  const { [FILTER.session]: jwt = {}, [FILTER.pass]: rbac = {}, [FILTER.ask]: authz = {} } = metadata;
   const claims = jwt[CLAIMS];
   const { sid, iat } = isObject(claims) ? claims : {};
   const tags: Record<string, string> = {};

@@ -1,4 +1,6 @@
 import { CLAIMS } from "../authz/cel.ts";
+import { FILTER } from "../authz/filters.ts";
+import { ERROR_HEADER } from "../../pages.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
 import {
@@ -7,7 +9,7 @@ import {
   type CommonGrpcAccessLogConfig,
   type CustomTag,
 } from "../proto/tables/access-log.ts";
-import { AUTHZ_NAMESPACE, HOLD_NAMESPACE, JWT_NAMESPACE, RBAC_NAMESPACE } from "./hold-filters.ts";
+import { HOLD_NAMESPACE } from "./hold-filters.ts";
 
 /** Logs, by what their entries are about. */
 export const LOGS = Object.freeze({ requests: "requests", connections: "connections", tries: "failed-tries" });
@@ -36,10 +38,8 @@ export const TAGS = Object.freeze({
   connect: "t",
 });
 
-/** Headers by which it is seen what kind of request it was, and of which trace, . */
-export const REQUEST_HEADERS = Object.freeze([":method", "upgrade", "content-type", "traceparent"]);
-/** Of the gate's own answers: why. */
-export const CODE_HEADER = "x-taskgate-error";
+/** Headers by which it is seen what kind of request it was, and of which trace. */
+const REQUEST_HEADERS = Object.freeze([":method", "upgrade", "content-type", "traceparent"]);
 
 /** What lasts is told of so often. */
 export const PERIOD_MS = 5000;
@@ -53,12 +53,12 @@ function metadataTag(tag: string, key: string, path: readonly string[]): CustomT
 }
 
 const REQUEST_TAGS: readonly CustomTag[] = [
-  metadataTag(TAGS.session, JWT_NAMESPACE, [CLAIMS, "sid"]),
-  metadataTag(TAGS.issued, JWT_NAMESPACE, [CLAIMS, "iat"]),
-  metadataTag(TAGS.policy, RBAC_NAMESPACE, [POLICY_KEY]),
-  metadataTag(TAGS.use, AUTHZ_NAMESPACE, ["use"]),
-  metadataTag(TAGS.route, AUTHZ_NAMESPACE, ["route"]),
-  metadataTag(TAGS.why, AUTHZ_NAMESPACE, ["code"]),
+  metadataTag(TAGS.session, FILTER.session, [CLAIMS, "sid"]),
+  metadataTag(TAGS.issued, FILTER.session, [CLAIMS, "iat"]),
+  metadataTag(TAGS.policy, FILTER.pass, [POLICY_KEY]),
+  metadataTag(TAGS.use, FILTER.ask, ["use"]),
+  metadataTag(TAGS.route, FILTER.ask, ["route"]),
+  metadataTag(TAGS.why, FILTER.ask, ["code"]),
   metadataTag(TAGS.hold, HOLD_NAMESPACE, ["id"]),
   { tag: TAGS.connect, value: "%COMMON_DURATION(US_CX_BEG:US_CX_END:us)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:us)%" },
 ];
@@ -84,7 +84,7 @@ export function accessLogs(): { readonly http: object[]; readonly tcp: object[];
         typedConfig: pack(HttpGrpcAccessLogConfig, {
           commonConfig: common(LOGS.requests, REQUEST_TAGS),
           additionalRequestHeadersToLog: REQUEST_HEADERS,
-          additionalResponseHeadersToLog: [CODE_HEADER],
+          additionalResponseHeadersToLog: [ERROR_HEADER],
         }),
       },
     ],

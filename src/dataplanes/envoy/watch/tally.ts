@@ -1,13 +1,7 @@
 import { Counters } from "../../counters.ts";
-import { add, addTime, type Block, type PlaneFigures, SLOT } from "../../figures.ts";
+import { add, addTime, type Block, DIAL_SLOTS, type PlaneFigures, SLOT } from "../../figures.ts";
 import type { EnvoyFlow } from "./envoy-flow.ts";
 import type { DialFailure } from "./verdict.ts";
-
-const DIAL_SLOTS = {
-  connect_failed: SLOT.connectFailed,
-  connect_timeout: SLOT.connectTimeout,
-  tls_failed: SLOT.tlsFailed,
-} as const satisfies Record<DialFailure, number>;
 
 /** What Envoys tell, counted as a plane counts what it does itself. */
 export class Tally {

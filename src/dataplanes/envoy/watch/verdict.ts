@@ -1,10 +1,11 @@
-import type { Source } from "../../figures.ts";
+import type { DIAL_SLOTS, Source } from "../../figures.ts";
+import { ERROR_HEADER } from "../../pages.ts";
 import type { Common, Flags, HttpEntry } from "./entry-messages.ts";
 import { isGate } from "./log-address.ts";
-import { CODE_HEADER, TAGS } from "./loggers.ts";
+import { TAGS } from "./loggers.ts";
 
 /** How connecting to an endpoint failed. */
-export type DialFailure = "connect_failed" | "connect_timeout" | "tls_failed";
+export type DialFailure = keyof typeof DIAL_SLOTS;
 
 /** By what went wrong, the codes of docs/errors.md; the first that holds. */
 const BY_FLAG: readonly (readonly [flag: keyof Flags, code: string])[] = [
@@ -42,7 +43,7 @@ export function codeOf(entry: HttpEntry): { source: Source; code: string | null 
   const { common = {}, answer = {} } = entry;
   const { details = "", code, headers } = answer;
   const status = code?.value ?? 0;
-  if (isGate(common.upstream)) return { source: "gate", code: headers?.[CODE_HEADER] ?? null };
+  if (isGate(common.upstream)) return { source: "gate", code: headers?.[ERROR_HEADER] ?? null };
   if (isOpenedTunnel(entry)) return { source: "gate", code: null };
   if (isJobs(details) || status === 0) return { source: "app", code: null };
   return { source: "gate", code: ownCode(status, details, common) };

@@ -1,5 +1,4 @@
 import type { Gatekeeper, Problem, Route, TableDiff } from "../../../model/index.ts";
-import { addressText } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { PlaneFigures } from "../../figures.ts";
 import type { GrpcService } from "../grpc-server.ts";
@@ -80,9 +79,8 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
         lastUsed.delete(service);
         tally.forget(service);
       }
-      for (const { upstream, list } of diff.endpoints.set)
-        health.keep(upstream, new Set(list.map(({ address }) => addressText(address))));
-      for (const upstream of diff.endpoints.removed) health.keep(upstream, new Set());
+      for (const { upstream, list } of diff.endpoints.set) health.keep(upstream, list);
+      for (const upstream of diff.endpoints.removed) health.keep(upstream, []);
     },
     async figures() {
       const { logLines, spans } = teller.dropped;

@@ -1,8 +1,8 @@
 import type { Route, Session } from "../../../model/index.ts";
+import { CLAIMS } from "../authz/cel.ts";
+import { FILTER } from "../authz/filters.ts";
 import { decode } from "../proto/kit.ts";
 import { LogMetadata } from "./entry-messages.ts";
-import { CLAIMS } from "../authz/cel.ts";
-import { JWT_NAMESPACE } from "./hold-filters.ts";
 import { SESSION_POLICIES, TAGS } from "./loggers.ts";
 
 /** What the gate decided about one request when Envoy asked. */
@@ -67,5 +67,5 @@ export class WhoCame {
 export function claimsIn(metadata: Uint8Array | null): unknown {
   if (metadata === null) return null;
   const { filterMetadata = {} } = decode(LogMetadata, metadata);
-  return filterMetadata[JWT_NAMESPACE]?.[CLAIMS] ?? null;
+  return filterMetadata[FILTER.session]?.[CLAIMS] ?? null;
 }
