@@ -1,0 +1,210 @@
+import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from "node:http";
+import { Agent as TlsAgent, request as tlsRequest, type RequestOptions } from "node:https";
+import { GatewayError } from "../../model/index.ts";
+import type { KubernetesBounds } from "./bounds.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Credential } from "./credentials.ts";
+import { KubernetesError, statusError } from "./kubernetes-error.ts";
+
+/** One request. `path` is below the server's own. */
+export interface Asked {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly body?: { readonly type: string; readonly json: unknown };
+}
+
+interface How {
+  readonly agent: PlainAgent;
+  readonly signal: AbortSignal;
+  readonly credential: Credential;
+}
+
+/** Errors by which a connection was never there: the server has done nothing. */
+const NEVER_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ENOENT"]);
+const MOST_REFUSAL_BYTES = 64 * 1024;
+
+/** Connections to one API server, kept open for the calls that follow. TLS is checked for every one; redirects are not followed. */
+export class Connection implements Disposable {
+  readonly #cluster: Cluster;
+  readonly #bounds: KubernetesBounds;
+  /** Connections are told apart by what they show and believe, so that a new certificate never travels on an old one's. */
+  readonly #calls: PlainAgent;
+  /** A watch is alone on its connection, which ends with it. */
+  readonly #streams: PlainAgent;
+
+  constructor(cluster: Cluster, bounds: KubernetesBounds) {
+    this.#cluster = cluster;
+    this.#bounds = bounds;
+    const Agent = cluster.server.protocol === "http:" ? PlainAgent : TlsAgent;
+    this.#calls = new Agent({
+      keepAlive: true,
+      keepAliveMsecs: 15_000,
+      maxSockets: bounds.connections,
+      timeout: bounds.idleMs,
+      scheduling: "lifo",
+    });
+    this.#streams = new Agent({ keepAlive: false });
+  }
+
+  /** The JSON of the answer. Throws KubernetesError, and what the signal was aborted with. */
+  async call(asked: Asked, signal: AbortSignal): Promise<unknown> {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(this.#bounds.callMs)]);
+    try {
+      const answer = await this.#ask(asked, this.#calls, within);
+      const body = await readBody(answer, this.#bounds.answerBytes, asked);
+      return parseJson(body, asked);
+    } catch (error) {
+      throw this.#told(error, asked, signal);
+    }
+  }
+
+  /** The answer as it comes in; whoever gets it ends it by the signal. Throws like `call`, until it begins. */
+  async stream(asked: Asked, signal: AbortSignal): Promise<IncomingMessage> {
+    const starting = new AbortController();
+    const timer = setTimeout(
+      () => starting.abort(new DOMException("no answer", "TimeoutError")),
+      this.#bounds.watchStartMs,
+    );
+    try {
+      return await this.#ask(asked, this.#streams, AbortSignal.any([signal, starting.signal]));
+    } catch (error) {
+      throw this.#told(error, asked, signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends every connection. */
+  [Symbol.dispose](): void {
+    this.#calls.destroy();
+    this.#streams.destroy();
+  }
+
+  /** An answer of success. A refused credential is looked for anew, once. */
+  async #ask(asked: Asked, agent: PlainAgent, signal: AbortSignal): Promise<IncomingMessage> {
+    for (let attempt = 1; ; attempt += 1) {
+      const credential = await this.#cluster.credentials.get(signal);
+      const answer = await this.#send(asked, { agent, signal, credential });
+      const status = answer.statusCode ?? 0;
+      if (status >= 200 && status < 300) return answer;
+      const refusal = await refusalOf(answer, asked);
+      if (status !== 401) throw refusal;
+      this.#cluster.credentials.refused(credential);
+      if (attempt === 2) throw refusal;
+    }
+  }
+
+  async #send(asked: Asked, how: How): Promise<IncomingMessage> {
+    const payload = asked.body === undefined ? undefined : Buffer.from(JSON.stringify(asked.body.json));
+    const options: RequestOptions = {
+      method: asked.method,
+      agent: how.agent,
+      signal: how.signal,
+      ...this.#address(asked),
+      headers: {
+        accept: "application/json",
+        "user-agent": "taskgate",
+        ...this.#cluster.headers,
+        ...(payload === undefined ? {} : { "content-type": asked.body?.type, "content-length": payload.length }),
+        ...(how.credential.authorization === undefined ? {} : { authorization: how.credential.authorization.reveal() }),
+      },
+      ...(await this.#handshake(how.credential)),
+    };
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const request = this.#cluster.server.protocol === "http:" ? plainRequest(options) : tlsRequest(options);
+    request.on("response", resolve);
+    request.on("error", reject);
+    // Found dead within half a minute, even where nothing is sent.
+    request.on("socket", (socket) => socket.setKeepAlive(true, 15_000));
+    request.end(payload);
+    return await promise;
+  }
+
+  #address({ path, query }: Asked): Pick<RequestOptions, "host" | "port" | "path"> {
+    const { server } = this.#cluster;
+    const given = Object.entries(query ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const search = given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`;
+    return {
+      host: server.hostname.replace(/^\[|\]$/g, ""),
+      ...(server.port === "" ? {} : { port: Number(server.port) }),
+      path: `${server.pathname.replace(/\/$/, "")}${path}${search}`,
+    };
+  }
+
+  async #handshake({ certificate }: Credential): Promise<RequestOptions> {
+    const { authority, serverName, insecure } = this.#cluster;
+    return {
+      ...(authority === null ? {} : { ca: await authority.read() }),
+      ...(serverName === null ? {} : { servername: serverName }),
+      ...(certificate === undefined ? {} : { cert: certificate.chain, key: certificate.key.reveal() }),
+      rejectUnauthorized: !insecure,
+    };
+  }
+
+  /** What is thrown for it: foreign errors in our words, and without what they may quote. */
+  #told(error: unknown, asked: Asked, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
+    if (error instanceof GatewayError) return error;
+    const failed = (message: string, undone = false) => askedError(asked, message, { cause: error, undone });
+    if (!(error instanceof Error)) return failed("failed");
+    if (error.name === "AbortError" || error.name === "TimeoutError") return failed("no answer in time");
+    const code = "code" in error ? String(error.code) : "";
+    if (!isOfTls(code)) return failed(`no connection (${code === "" ? error.message : code})`, NEVER_SENT.has(code));
+    // The authorities, or what is shown, may have been renewed since they were read.
+    this.#cluster.authority?.refused();
+    return failed(`the server's certificate is not accepted (${code})`, true);
+  }
+}
+
+function isOfTls(code: string): boolean {
+  return /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH)/.test(code);
+}
+
+function askedText({ method, path }: Asked): string {
+  return `${method} ${path}`;
+}
+
+function askedError(asked: Asked, message: string, more: { readonly cause?: unknown; readonly undone?: boolean }) {
+  return new KubernetesError({ asked: askedText(asked), status: 0, reason: "", message, ...more });
+}
+
+async function refusalOf(answer: IncomingMessage, asked: Asked): Promise<KubernetesError> {
+  const status = answer.statusCode ?? 0;
+  const retryAfter = Number(answer.headers["retry-after"]);
+  const body = await readBody(answer, MOST_REFUSAL_BYTES, asked)
+    .then(
+      (text) => parseJson(text, asked),
+      () => null,
+    )
+    .catch(() => null);
+  return statusError(askedText(asked), status, body, {
+    // Priority and fairness refuse before anything is done.
+    undone: status === 429,
+    ...(Number.isInteger(retryAfter) && retryAfter >= 0 ? { retryAfterS: retryAfter } : {}),
+  });
+}
+
+async function readBody(answer: IncomingMessage, most: number, asked: Asked): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of answer as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > most) {
+      answer.destroy();
+      const message = `the answer is larger than ${String(most)} bytes`;
+      throw new KubernetesError({ asked: askedText(asked), status: 0, reason: "", message, code: "too_large" });
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces, bytes).toString("utf8");
+}
+
+function parseJson(text: string, asked: Asked): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Without its cause, which quotes the answer.
+    throw askedError(asked, "the answer is no JSON", {});
+  }
+}

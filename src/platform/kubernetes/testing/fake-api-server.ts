@@ -1,0 +1,295 @@
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type ServerOptions } from "node:https";
+import type { AddressInfo } from "node:net";
+import { TLSSocket } from "node:tls";
+import { makeAuthority, type Authority } from "../../../dataplanes/testing/make-authority.ts";
+import type { Cluster } from "../cluster.ts";
+import { writtenCredentials } from "../credentials.ts";
+import type { KubernetesObject } from "../objects.ts";
+import { fixedText } from "../text-source.ts";
+
+const SERVER_NAME = "api.test";
+
+/** One request, read whole. */
+export interface Request {
+  readonly method: string;
+  /** Path without query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: unknown;
+  readonly socket: TLSSocket;
+}
+
+/** Answers in the server's place; false: it is the server's after all. */
+export type Intercept = (request: Request, response: ServerResponse) => boolean;
+
+interface Change {
+  readonly version: number;
+  readonly collection: string;
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly object: KubernetesObject;
+}
+
+interface Watcher {
+  readonly collection: string;
+  readonly response: ServerResponse;
+}
+
+/** An API server in memory that speaks the real protocol over TLS, as far as tests go: lists in pages, watches, writes by version. */
+export class FakeApiServer implements AsyncDisposable {
+  readonly requests: Request[] = [];
+  readonly authority: Authority;
+  /** Connections that were ever made. */
+  connections = 0;
+  intercept: Intercept = () => false;
+  readonly #server: ReturnType<typeof createServer>;
+  readonly #objects = new Map<string, Map<string, KubernetesObject>>();
+  #history: Change[] = [];
+  readonly #watchers = new Set<Watcher>();
+  #version = 100;
+  #compacted = 0;
+
+  private constructor(server: ReturnType<typeof createServer>, authority: Authority) {
+    this.#server = server;
+    this.authority = authority;
+    server.on("secureConnection", () => (this.connections += 1));
+    server.on("request", (request, response) => void this.#serve(request, response));
+  }
+
+  static async start(options: ServerOptions = {}): Promise<FakeApiServer> {
+    const authority = await makeAuthority();
+    const { certificate: cert, key } = await authority.issue([`DNS:${SERVER_NAME}`]);
+    const server = createServer({ cert, key, ca: authority.certificate, ...options });
+    const fake = new FakeApiServer(server, authority);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return fake;
+  }
+
+  /** A way to it that proves nobody. */
+  cluster(more: Partial<Cluster> = {}): Cluster {
+    return {
+      server: new URL(this.url),
+      authority: fixedText(this.authority.certificate),
+      serverName: SERVER_NAME,
+      insecure: false,
+      credentials: writtenCredentials({}),
+      headers: {},
+      namespace: "default",
+      ...more,
+    };
+  }
+
+  get url(): string {
+    return `https://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`;
+  }
+
+  /** Of the last change. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get watches(): number {
+    return this.#watchers.size;
+  }
+
+  /** Makes or changes an object; `path` is that of its collection, namespace included. */
+  put(path: string, object: KubernetesObject): KubernetesObject {
+    const collection = this.#objects.get(path) ?? new Map<string, KubernetesObject>();
+    this.#objects.set(path, collection);
+    const before = collection.get(object.metadata.name);
+    this.#version += 1;
+    const uid = object.metadata.uid ?? before?.metadata.uid ?? `uid-${String(this.#version)}`;
+    const written = { ...object, metadata: { ...object.metadata, uid, resourceVersion: String(this.#version) } };
+    collection.set(object.metadata.name, written);
+    this.#tell(path, before === undefined ? "ADDED" : "MODIFIED", written);
+    return written;
+  }
+
+  get(path: string, name: string): KubernetesObject | undefined {
+    return this.#objects.get(path)?.get(name);
+  }
+
+  remove(path: string, name: string): void {
+    const object = this.#objects.get(path)?.get(name);
+    if (object === undefined) return;
+    this.#objects.get(path)?.delete(name);
+    this.#version += 1;
+    const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } };
+    this.#tell(path, "DELETED", last);
+  }
+
+  /** Forgets what changed until now, as etcd does: watches cannot begin before. */
+  compact(): void {
+    this.#history = [];
+    this.#compacted = this.#version;
+  }
+
+  bookmark(): void {
+    this.#version += 1;
+    const object = { kind: "Bookmark", metadata: { resourceVersion: String(this.#version) } };
+    for (const { response } of this.#watchers) writeLine(response, { type: "BOOKMARK", object });
+  }
+
+  /** Watches stay open, and are told nothing more. */
+  forgetWatches(): void {
+    this.#watchers.clear();
+  }
+
+  /** Writes that to every watch, as it is. */
+  writeRaw(text: string | Buffer): void {
+    for (const { response } of this.#watchers) response.write(text);
+  }
+
+  /** Ends every watch: orderly, or by cutting its connection. */
+  endWatches(how: "end" | "cut"): void {
+    for (const { response } of this.#watchers) {
+      if (how === "end") response.end();
+      else response.destroy();
+    }
+    this.#watchers.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #tell(path: string, type: Change["type"], object: KubernetesObject): void {
+    const change = { version: this.#version, collection: path, type, object };
+    this.#history.push(change);
+    for (const { collection, response } of this.#watchers) {
+      if (isWithin(path, collection)) writeLine(response, { type, object });
+    }
+  }
+
+  async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(message.url ?? "/", "https://api.test");
+    const pieces: Buffer[] = [];
+    for await (const piece of message as AsyncIterable<Buffer>) pieces.push(piece);
+    const text = Buffer.concat(pieces).toString("utf8");
+    const { socket } = message;
+    if (!(socket instanceof TLSSocket)) throw new TypeError("expected TLS");
+    const request: Request = {
+      method: message.method ?? "",
+      path: url.pathname,
+      query: url.searchParams,
+      headers: message.headers,
+      body: text === "" ? null : JSON.parse(text),
+      socket,
+    };
+    this.requests.push(request);
+    if (this.intercept(request, response)) return;
+    if (request.query.get("watch") === "true") this.#watch(request, response);
+    else if (request.method === "GET") this.#read(request, response);
+    else this.#write(request, response);
+  }
+
+  #read({ path, query }: Request, response: ServerResponse): void {
+    const [collection, name] = split(path);
+    const object = this.get(collection, name);
+    if (object !== undefined) {
+      answer(response, 200, object);
+      return;
+    }
+    if (isObjectPath(path)) {
+      refuse(response, 404, "NotFound");
+      return;
+    }
+    const all = [...this.#objects].filter(([of]) => isWithin(of, path)).flatMap(([, objects]) => [...objects.values()]);
+    const from = Number(query.get("continue") ?? "0");
+    const to = from + Number(query.get("limit") ?? all.length);
+    const more = to < all.length ? { continue: String(to) } : {};
+    answer(response, 200, {
+      metadata: { resourceVersion: String(this.#version), ...more },
+      items: all.slice(from, to),
+    });
+  }
+
+  #watch({ path, query }: Request, response: ServerResponse): void {
+    const from = Number(query.get("resourceVersion"));
+    response.writeHead(200, { "content-type": "application/json" });
+    response.flushHeaders();
+    if (from < this.#compacted) {
+      const object = { kind: "Status", code: 410, reason: "Expired", message: "too old resource version" };
+      writeLine(response, { type: "ERROR", object });
+      response.end();
+      return;
+    }
+    for (const { version, collection, type, object } of this.#history) {
+      if (version > from && isWithin(collection, path)) writeLine(response, { type, object });
+    }
+    const watcher = { collection: path, response };
+    this.#watchers.add(watcher);
+    response.on("close", () => this.#watchers.delete(watcher));
+  }
+
+  #write({ method, path, body }: Request, response: ServerResponse): void {
+    const given = (body ?? {}) as KubernetesObject;
+    const [collection, name] = method === "POST" ? [path, given.metadata.name] : split(path);
+    const before = this.get(collection, name);
+    const refusal = refusalOf(method, before, given);
+    if (refusal !== null) refuse(response, ...refusal);
+    else if (method === "DELETE") {
+      this.remove(collection, name);
+      answer(response, 200, { kind: "Status", status: "Success" });
+    } else answer(response, method === "POST" ? 201 : 200, this.put(collection, merged(before, given, method)));
+  }
+}
+
+function refusalOf(
+  method: string,
+  before: KubernetesObject | undefined,
+  given: KubernetesObject,
+): readonly [status: number, reason: string] | null {
+  if (method === "POST") return before === undefined ? null : [409, "AlreadyExists"];
+  if (method === "PATCH") return null;
+  if (before === undefined) return [404, "NotFound"];
+  if (method === "DELETE" || before.metadata.resourceVersion === given.metadata.resourceVersion) return null;
+  return [409, "Conflict"];
+}
+
+/** Of an apply: close enough to the server's for what is given whole. */
+function merged(before: KubernetesObject | undefined, given: KubernetesObject, method: string): KubernetesObject {
+  if (method !== "PATCH" || before === undefined) return given;
+  const annotations = { ...before.metadata.annotations, ...given.metadata.annotations };
+  return { ...before, ...given, metadata: { ...before.metadata, ...given.metadata, annotations } };
+}
+
+export function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
+}
+
+export function refuse(
+  response: ServerResponse,
+  status: number,
+  reason: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { "content-type": "application/json", ...headers });
+  response.end(JSON.stringify({ kind: "Status", status: "Failure", code: status, reason, message: `it is ${reason}` }));
+}
+
+function writeLine(response: ServerResponse, event: unknown): void {
+  response.write(`${JSON.stringify(event)}\n`);
+}
+
+function split(path: string): readonly [collection: string, name: string] {
+  const at = path.lastIndexOf("/");
+  return [path.slice(0, at), path.slice(at + 1)];
+}
+
+/** `/api/v1/namespaces/a/pods/b` and `/api/v1/namespaces/a`, and not `/api/v1/pods`. */
+function isObjectPath(path: string): boolean {
+  const parts = path.replace(/^\/(api|apis\/[^/]+)\/[^/]+\//, "").split("/");
+  return parts.length % 2 === 0;
+}
+
+/** Whether what is in `collection` is seen from `path`, which may be that of all namespaces. */
+function isWithin(collection: string, path: string): boolean {
+  return collection === path || collection.replace(/\/namespaces\/[^/]+(?=\/)/, "") === path;
+}
