@@ -35,7 +35,8 @@ export function isBuilt(name: string): boolean {
   return existsSync(join(cacheFolder(), name, COMPLETE));
 }
 
-function cacheFolder(): string {
+/** Where all of it is: in no folder of the project. */
+export function cacheFolder(): string {
   const set = process.env.TASKGATE_TEST_CACHE;
   return set === undefined || set === "" ? join(homedir(), ".cache", "taskgate") : set;
 }
@@ -56,8 +57,8 @@ async function buildNow(folder: string, what: string, build: (folder: string) =>
   say(`${what}: done, ${took()}`);
 }
 
-/** Waits until nobody who still runs holds the lock, or `done`. */
-async function lock(path: string, what: string, done: () => boolean): Promise<Disposable> {
+/** Waits until nobody who still runs holds the lock, or `done`; telling so. It is held until disposed of, or its process ends. */
+export async function lock(path: string, what: string, done: () => boolean): Promise<Disposable> {
   const own = `${path}.${randomUUID()}`;
   const content = JSON.stringify({ pid: process.pid, start: processStart(process.pid) });
   writeFileSync(own, content);

@@ -36,13 +36,14 @@ async function recipeHash(): Promise<string> {
   return hash.digest("hex").slice(0, 12);
 }
 
-async function goVersion(): Promise<string> {
+/** What `go version` says. Throws, saying what to do, where there is no Go. */
+export async function goVersion(): Promise<string> {
   try {
     return await runProgram("go", ["version"]);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
     throw new Error(
-      "no Go on the PATH: install 1.26 or newer (https://go.dev/dl), the tests build gRPC's programs with it",
+      "no Go on the PATH: install 1.26 or newer (https://go.dev/dl), programs of the tests are built with it",
       {
         cause: error,
       },

@@ -1,0 +1,18 @@
+import type { Cluster } from "./cluster.ts";
+import { installDns } from "./dns.ts";
+
+/** What is put on top of a cluster, by name. */
+const ADD_ONS = { dns: installDns } as const;
+
+export type AddOn = keyof typeof ADD_ONS;
+
+export function isAddOn(name: string): name is AddOn {
+  return Object.hasOwn(ADD_ONS, name);
+}
+
+export const ADD_ON_NAMES = Object.keys(ADD_ONS) as readonly AddOn[];
+
+/** Puts it on the cluster and waits until it works. Does no harm where it is there. */
+export async function installAddOn(cluster: Cluster, addOn: AddOn): Promise<void> {
+  await ADD_ONS[addOn](cluster);
+}

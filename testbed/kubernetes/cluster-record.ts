@@ -1,0 +1,69 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { bootId } from "../../src/platform/process-identity.ts";
+import { replaceFile } from "../../src/platform/replace-file.ts";
+import { cacheFolder } from "../build-once.ts";
+import { isAlive, type ProcessId } from "./node.ts";
+import type { PartName } from "./parts.ts";
+import { planCluster, type Plan } from "./plan.ts";
+
+/** What is known of a cluster across processes, kept in its folder. */
+export interface ClusterRecord {
+  readonly name: string;
+  readonly number: number;
+  /** Of the machine, when it was started: process ids are of that. */
+  readonly boot: string;
+  /** Epoch ms. */
+  readonly startedAt: number;
+  /** The first process of its node; null: not started yet. */
+  readonly node: ProcessId | null;
+  readonly parts: Partial<Readonly<Record<PartName, PartRecord>>>;
+  /** What was put on top. */
+  readonly addOns: readonly string[];
+}
+
+export interface PartRecord {
+  readonly command: readonly string[];
+  readonly process: ProcessId;
+}
+
+/** Folder of all clusters. */
+export function clustersFolder(): string {
+  return join(cacheFolder(), "clusters");
+}
+
+export function planOf({ name, number }: Pick<ClusterRecord, "name" | "number">): Plan {
+  return planCluster(name, number, join(clustersFolder(), name));
+}
+
+/** null: there is no such cluster, or what it wrote is not to be understood. */
+export function readRecord(name: string): ClusterRecord | null {
+  try {
+    const record = JSON.parse(readFileSync(fileOf(name), "utf8")) as ClusterRecord;
+    return record.boot === bootId() ? record : { ...record, node: null, parts: {} };
+  } catch {
+    return null;
+  }
+}
+
+export function writeRecord(record: ClusterRecord): void {
+  replaceFile(fileOf(record.name), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** Names of all clusters that have a folder, whether they run or not. */
+export function clusterNames(): readonly string[] {
+  const folder = clustersFolder();
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+}
+
+/** Whether all that was started of it still runs. */
+export function isRunning({ node, parts }: ClusterRecord): boolean {
+  return node !== null && isAlive(node) && Object.values(parts).every(({ process }) => isAlive(process));
+}
+
+function fileOf(name: string): string {
+  return join(clustersFolder(), name, "cluster.json");
+}

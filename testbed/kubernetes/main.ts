@@ -1,0 +1,103 @@
+import { parseArgs } from "node:util";
+import { ADD_ON_NAMES, type AddOn, isAddOn } from "./add-ons.ts";
+import { clusterNames, planOf, readRecord } from "./cluster-record.ts";
+import { adminKubeconfig } from "./kubeconfig.ts";
+import { removeCluster } from "./remove-cluster.ts";
+import { startCluster } from "./start-cluster.ts";
+import { describeClusters, statusOfClusters } from "./status.ts";
+
+const DEFAULT_NAME = "testbed";
+
+const USAGE = `Usage: npm run testbed -- COMMAND
+  up [--name NAME] [--with ${ADD_ON_NAMES.join(",")}] [--api-only]   a real Kubernetes on this machine; seconds once it is built
+  down [--name NAME | --all]    ends it, and leaves nothing of it
+  status [--json]               the clusters, and which of their processes run
+  kubeconfig [--name NAME]      path of the file by which kubectl and taskgate find it; with npm run --silent, that alone
+NAME: 1 to 10 letters and digits, ${DEFAULT_NAME} by default. It needs Linux and root.
+`;
+
+interface Asked {
+  readonly command: string;
+  readonly name: string;
+  readonly addOns: readonly AddOn[];
+  readonly apiOnly: boolean;
+  readonly all: boolean;
+  readonly json: boolean;
+}
+
+async function main(): Promise<number> {
+  const asked = readArguments();
+  const command = asked === null ? undefined : COMMANDS[asked.command];
+  if (asked === null || command === undefined) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  try {
+    return await command(asked);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | number>> = {
+  async up({ name, addOns, apiOnly }) {
+    endWithSignals(name);
+    const cluster = await startCluster({
+      name,
+      kind: apiOnly ? "api" : "node",
+      with: apiOnly ? [] : ["dns", ...addOns],
+    });
+    process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\n`);
+    return 0;
+  },
+  async down({ name, all }) {
+    for (const one of all ? clusterNames() : [name]) await removeCluster(one);
+    return 0;
+  },
+  status({ json }) {
+    const clusters = statusOfClusters();
+    process.stdout.write(json ? `${JSON.stringify(clusters, null, 2)}\n` : describeClusters(clusters));
+    return 0;
+  },
+  kubeconfig({ name }) {
+    const record = readRecord(name);
+    if (record === null) throw new Error(`there is no cluster ${name}: npm run testbed -- up`);
+    process.stdout.write(`${adminKubeconfig(planOf(record).folder)}\n`);
+    return 0;
+  },
+};
+
+/** Who interrupts a start leaves nothing behind. */
+function endWithSignals(name: string): void {
+  const wasThere = readRecord(name) !== null;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      void (wasThere ? Promise.resolve() : removeCluster(name)).finally(() => process.exit(130));
+    });
+  }
+}
+
+function readArguments(): Asked | null {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        name: { type: "string", default: DEFAULT_NAME },
+        with: { type: "string", multiple: true, default: [] },
+        "api-only": { type: "boolean", default: false },
+        all: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+      },
+    });
+    const named = values.with.flatMap((list) => list.split(","));
+    const addOns = named.filter(isAddOn);
+    if (positionals.length !== 1 || addOns.length < named.length) return null;
+    const [command = ""] = positionals;
+    return { command, name: values.name, addOns, apiOnly: values["api-only"], all: values.all, json: values.json };
+  } catch {
+    return null;
+  }
+}
+
+process.exitCode = await main();
