@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freePort } from "../src/dataplanes/testing/apps.ts";
+import { type App, freePort, startHttpApp } from "../src/dataplanes/testing/apps.ts";
 import { type Authority, makeAuthority } from "../src/dataplanes/testing/make-authority.ts";
 import { envoyProgram } from "../testbed/envoy.ts";
 import { type Answer, ROOT, startTestGate, type TestGate, until as waitUntil } from "./support/gate.ts";
@@ -17,6 +17,11 @@ let gate: TestGate;
 let program: string;
 let authority: Authority;
 let ports: Record<"xds" | "gate" | "all" | "part", number>;
+/** What is in the file of tasks that both fleets serve. */
+let apps: Record<"checked" | "broken" | "whole", App>;
+const well = { checked: true, own: false, mended: false };
+/** Connections by which the gate's own Envoy checks: there before all others. */
+const ownChecks = new Set<object>();
 
 const file = (name: string) => join(folder, name);
 
@@ -64,12 +69,35 @@ beforeAll(async () => {
   await writeCertificate("edge", ["URI:spiffe://example.com/edge"]);
   await writeCertificate("edge2", ["DNS:edge2"]);
   await writeCertificate("stranger", ["DNS:stranger"]);
-  writeFileSync(file("none.yaml"), "tasks: []\n");
+  apps = {
+    checked: await startHttpApp((req, res) => {
+      if (running.length === 0) ownChecks.add(req.socket);
+      res.writeHead(well.checked || (well.own && ownChecks.has(req.socket)) ? 200 : 500).end("checked");
+    }),
+    broken: await startHttpApp((req, res) => (well.mended ? res.end("mended") : req.socket.destroy())),
+    whole: await startHttpApp((_req, res) => void res.end("whole")),
+  };
+  const at = ({ address }: App) => `127.0.0.1:${String(address.port)}`;
+  const task = (name: string, endpoints: readonly App[], policy: object) => ({
+    name,
+    access: "public",
+    services: [{ name: "web", endpoints: endpoints.map(at), policy }],
+  });
+  writeFileSync(
+    file("tasks.yaml"),
+    JSON.stringify({
+      tasks: [
+        task("checked", [apps.checked], { activeHealth: { path: "/", everyMs: 200 } }),
+        task("pair", [apps.broken, apps.whole], {}),
+      ],
+    }),
+  );
   writeFileSync(
     file("gate.yaml"),
     JSON.stringify({
       dataPlane: "envoy",
-      files: [{ name: "elsewhere", path: file("none.yaml") }],
+      files: [{ name: "elsewhere", path: file("tasks.yaml"), allowLoopback: true }],
+      limits: { ejectAfter: 2, ejectFirst: "3s", ejectLongest: "3s" },
       envoy: {
         xds: {
           address: `127.0.0.1:${String(xds)}`,
@@ -93,6 +121,7 @@ afterAll(async () => {
     if (envoy.exitCode === null && envoy.signalCode === null) await once(envoy, "exit");
   }
   await gate[Symbol.asyncDispose]();
+  for (const app of Object.values(apps)) await app[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true });
 });
 
@@ -113,6 +142,45 @@ test("Envoys elsewhere serve tasks, explanations and the gate's own page, each f
   expect(stopped?.headers["x-taskgate-error"]).toBe("stopped");
   await gate.json("restart", "hello");
   await waitFor(async () => (await ask(ports.all, "hello.localhost"))?.status === 200, "the task again");
+});
+
+test("how endpoints are is what Envoys elsewhere say: of their checks, and of what they pass over", async () => {
+  const healthOf = async (name: string) => (await gate.task(name)).services[0]?.health;
+  const replicasOf = async (name: string) =>
+    (await gate.task(name)).services[0]?.replicas.map(({ health }) => health).join(" ");
+  const disputes = async (name: string) =>
+    (await gate.task(name)).problems.filter(({ code }) => code === "endpoint_disputed").map(({ message }) => message);
+  await waitFor(async () => (await healthOf("checked")) === "healthy", "checks to be answered");
+  well.checked = false;
+  await waitFor(async () => (await healthOf("checked")) === "unhealthy", "checks to fail");
+  expect((await gate.cli("ps")).stdout).toMatch(/checked.*unhealthy/);
+  well.own = true;
+  await waitFor(async () => (await healthOf("checked")) === "healthy", "checks of the gate's own Envoy to be answered");
+  expect(await disputes("checked")).toEqual([
+    `edge-1, edge2-1 pass over 127.0.0.1:${String(apps.checked.address.port)}, which other Envoys reach.`,
+  ]);
+  well.checked = true;
+  await waitFor(async () => (await disputes("checked")).length === 0, "checks to be answered again");
+
+  await waitFor(async () => {
+    await ask(ports.all, "pair.localhost");
+    return (await replicasOf("pair")) === "unhealthy healthy";
+  }, "an endpoint to be passed over");
+  expect(await disputes("pair"), "no other Envoy had to do with it").toEqual([]);
+  well.mended = true;
+  await waitFor(
+    async () => (await gate.ask("pair.localhost", "/")).body === "mended",
+    "the gate's own Envoy to reach it",
+  );
+  await waitFor(async () => (await disputes("pair")).length === 1, "both to be heard");
+  expect(await disputes("pair")).toEqual([
+    `edge-1 passes over 127.0.0.1:${String(apps.broken.address.port)}, which other Envoys reach.`,
+  ]);
+  expect(await replicasOf("pair")).toBe("healthy healthy");
+  await waitFor(
+    async () => (await disputes("pair")).length === 0,
+    "it to be tried again, which that Envoy alone knows",
+  );
 });
 
 test("one that shows another fleet's certificate gets nothing, and is told why", async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Route } from "../../src/model/index.ts";
 import { CONTROL_CLUSTER } from "../../src/dataplanes/envoy/names.ts";
-import { FILTER } from "../../src/dataplanes/envoy/authz/filters.ts";
+import { FILTER } from "../../src/dataplanes/envoy/authz/names.ts";
 import { startGrpcServer } from "../../src/dataplanes/envoy/grpc-server.ts";
 import { holdFilters } from "../../src/dataplanes/envoy/watch/hold-filters.ts";
 import { accessLogs, HTTP_LOG_OPTIONS, TCP_LOG_OPTIONS } from "../../src/dataplanes/envoy/watch/loggers.ts";
@@ -107,7 +107,7 @@ export class WatchingGate implements AsyncDisposable {
         decided: () => undefined,
         routeOfId: () => undefined,
         sessionOf: () => null,
-        ...{ local: null, changed: () => undefined, used: () => undefined },
+        ...{ admins: null, changed: () => undefined, used: () => undefined },
       }),
     );
     const addresses = [{ unix: envoy.socket }];

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { CONTROL_CLUSTER, GATE_CLUSTER, GATE_LISTENER } from "./names.ts";
+import { relayClusters, relayListener } from "./relay-bootstrap.ts";
 
 /** Where an Envoy dials the gate. */
 export type GateAddress = { readonly unix: string } | { readonly host: string; readonly port: number };
@@ -15,7 +16,7 @@ export interface ClientFiles {
 export interface BootstrapOptions {
   /** `node.cluster`. */
   readonly fleet: string;
-  /** Where it is asked for figures, and told to end: for who runs it alone. */
+  /** Where it is asked for figures, and told to end: for who runs it alone. At a port the gate asks it through the Envoy itself. */
   readonly admin: GateAddress;
   /** gRPC. */
   readonly control: GateAddress;
@@ -58,8 +59,9 @@ export function buildBootstrap(options: BootstrapOptions): object {
       clusters: [
         cluster(CONTROL_CLUSTER, control, { tls, protocol: "h2" }),
         cluster(GATE_CLUSTER, gate, { tls, protocol: "raw" }),
+        ...("port" in admin ? relayClusters(admin) : []),
       ],
-      listeners: [gateListener()],
+      listeners: [gateListener(), ...("port" in admin ? [relayListener(fleet, admin)] : [])],
     },
     bootstrap_extensions: [
       {

@@ -10,3 +10,7 @@ export const GATE_LISTENER = "taskgate-gate";
 
 /** Fleet of the Envoy that the gate starts itself. */
 export const LOCAL_FLEET = "local";
+
+/** Static clusters of bootstraps of fleets: the Envoy's own admin, and the Envoy itself, which asks itself by it what the gate wants to know. */
+export const ADMIN_CLUSTER = "taskgate-admin";
+export const RELAY_CLUSTER = "taskgate-relay";

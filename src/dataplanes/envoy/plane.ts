@@ -161,7 +161,10 @@ export class EnvoyPlane implements DataPlane {
       await startWatch({
         ...{ gatekeeper, clock, logger, accessLog, tracing, failures: limits.ejectAfter },
         routeOf: (cluster) => this.#routeOf(cluster),
-        local: { ask: this.#local.ask, clusterOf: (route) => clusterName(route, this.#deps.site) },
+        admins: {
+          ...{ local: this.#local.ask, admit: createAdmit(this.#deps.fleets) },
+          clusterOf: (route) => clusterName(route, this.#deps.site),
+        },
         decided: (use) => this.#authz.decided(use),
         routeOfId: (id) => this.#table?.routes.get(id),
         sessionOf: (claims) => verification.sessionOf(claims),

@@ -24,14 +24,14 @@ beforeEach(() => {
   said = {};
   health = new EndpointHealth({ failures: 3, changed: () => undefined, trouble: () => poll.look() });
   poll = new ClusterPoll({
-    ask(path) {
-      const pattern = new URL(path, "http://envoy").searchParams.get("filter") ?? "";
-      asked.push(pattern);
-      const found = ["tg/a.localhost", "tg/b.localhost"].filter((name) => new RegExp(pattern).test(name));
-      return Promise.resolve({ status: 200, body: JSON.stringify({ cluster_statuses: found.map(hostStatus) }) });
-    },
     clusterOf: ({ match }) => (match.by === "host" ? `tg/${match.host}` : ""),
     ...{ health, clock: systemClock, logger: silentLogger },
+  });
+  poll.follow("one", (path) => {
+    const pattern = new URL(path, "http://envoy").searchParams.get("filter") ?? "";
+    asked.push(pattern);
+    const found = ["tg/a.localhost", "tg/b.localhost"].filter((name) => new RegExp(pattern).test(name));
+    return Promise.resolve({ status: 200, body: JSON.stringify({ cluster_statuses: found.map(hostStatus) }) });
   });
 });
 afterEach(async () => {
@@ -69,7 +69,7 @@ test("asks of what is checked, and tells what its endpoints answered", async () 
 test("asks of what failed, for as long as Envoy passes it over", async () => {
   poll.apply(routes({ a: {}, b: {} }));
   said = { failed_outlier_check: true };
-  health.failed("local/b/web", "127.0.0.1:7001", 1);
+  health.failed({ envoy: "one", upstream: "local/b/web", address: "127.0.0.1:7001" }, 1);
   await vi.advanceTimersByTimeAsync(1200);
   expect(new Set(asked)).toEqual(new Set(["^(tg/b\\.localhost)$"]));
   expect([...health.verdicts.values()]).toEqual(["unhealthy"]);

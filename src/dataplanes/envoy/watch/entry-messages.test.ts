@@ -49,6 +49,7 @@ const OFFICIAL: Readonly<Record<string, readonly [string, Readonly<Record<string
   ],
   ConnectionProperties: [`${LOG}.ConnectionProperties`, { received: "receivedBytes", sent: "sentBytes" }],
   TCPAccessLogEntry: [`${LOG}.TCPAccessLogEntry`, { common: "commonProperties", connection: "connectionProperties" }],
+  Node: ["envoy.config.core.v3.Node"],
   Identifier: [`${SERVICE}.StreamAccessLogsMessage.Identifier`],
   HTTPAccessLogEntries: [`${SERVICE}.StreamAccessLogsMessage.HTTPAccessLogEntries`, { entries: "logEntry" }],
   TCPAccessLogEntries: [`${SERVICE}.StreamAccessLogsMessage.TCPAccessLogEntries`, { entries: "logEntry" }],

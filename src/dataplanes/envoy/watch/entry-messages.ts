@@ -105,7 +105,10 @@ export const TcpEntry = message("taskgate.log.TCPAccessLogEntry", {
 });
 export type TcpEntry = Value<typeof TcpEntry>;
 
-const Identifier = message("taskgate.log.Identifier", { logName: string(2) });
+const Identifier = message("taskgate.log.Identifier", {
+  node: field(1, message("taskgate.log.Node", { id: string(1) })),
+  logName: string(2),
+});
 const HttpEntries = message("taskgate.log.HTTPAccessLogEntries", { entries: repeated(field(1, HttpEntry)) });
 const TcpEntries = message("taskgate.log.TCPAccessLogEntries", { entries: repeated(field(1, TcpEntry)) });
 

@@ -2,8 +2,8 @@ import type { Gatekeeper, Problem, Route, TableDiff } from "../../../model/index
 import type { Clock } from "../../../platform/clock.ts";
 import type { PlaneFigures } from "../../figures.ts";
 import type { GrpcService } from "../grpc-server.ts";
+import { AskedAdmins, type AskedAdminsDeps } from "./asked-admins.ts";
 import { Book } from "./book.ts";
-import { ClusterPoll, type ClusterPollDeps } from "./cluster-poll.ts";
 import { EndpointHealth } from "./endpoint-health.ts";
 import { holdService } from "./hold-service.ts";
 import { logService } from "./log-service.ts";
@@ -19,8 +19,8 @@ export interface WatchDeps extends WhoCameDeps, TellerDeps {
   readonly failures: number;
   /** Of the route that a cluster is of; undefined: there is none, or none any more. */
   readonly routeOf: (cluster: string) => Route | undefined;
-  /** An Envoy of this machine, which says how its endpoints are; null: there is none, and requests alone tell. */
-  readonly local: Pick<ClusterPollDeps, "ask" | "clusterOf"> | null;
+  /** Envoys say how their endpoints are: the one of this machine when it is asked, others when they come for it; null: requests alone tell. */
+  readonly admins: Pick<AskedAdminsDeps, "local" | "clusterOf" | "admit"> | null;
   /** Health, or connections that nobody holds, are others than before. */
   readonly changed: () => void;
   /** Somebody used a service. */
@@ -43,7 +43,7 @@ export interface Watch extends AsyncDisposable {
   readonly lastUsed: ReadonlyMap<string, number>;
   /** By service key: connections and streams that outlived the gate that held them, or came while there was none. */
   readonly unheld: ReadonlyMap<string, number>;
-  /** One for each service of `unheld`. */
+  /** One for each service of `unheld`, and for each endpoint that some Envoys pass over and others do not. */
   readonly problems: readonly Problem[];
   readonly health: EndpointHealth;
 }
@@ -58,23 +58,24 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
   const who = new WhoCame(deps);
   const health: EndpointHealth = new EndpointHealth({
     failures: deps.failures,
-    trouble: () => poll?.look(),
+    trouble: () => asked?.look(),
     changed,
   });
-  const poll = deps.local === null ? null : scope.use(new ClusterPoll({ ...deps.local, health, clock, logger }));
+  const asked = deps.admins === null ? null : scope.use(new AskedAdmins({ ...deps.admins, health, clock, logger }));
   const used = (service: string, at: number): void => {
     lastUsed.set(service, at);
     deps.used();
   };
   const book = scope.use(new Book({ gatekeeper, clock, logger, tally, who, routeOf, teller, used, changed }));
-  const services = [holdService({ book, clock, routeOf, who }), logService({ book, health, tally, routeOf })];
+  const held = holdService({ book, clock, routeOf, who });
+  const services = [asked?.beside(held) ?? held, logService({ book, health, tally, routeOf })];
   const end = scope.move();
   const routes = new ServiceRoutes();
   return {
     ...{ services, health, lastUsed },
     apply(diff) {
       book.apply(diff);
-      poll?.apply(diff.routes);
+      asked?.apply(diff.routes);
       for (const service of routes.apply(diff)) {
         lastUsed.delete(service);
         tally.forget(service);
@@ -84,7 +85,7 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
     },
     async figures() {
       const { logLines, spans } = teller.dropped;
-      const untold = deps.local === null ? 0 : await untoldEntries(deps.local.ask);
+      const untold = deps.admins === null ? 0 : await untoldEntries(deps.admins.local);
       return tally.figures({ logLines: logLines + untold, spans });
     },
     get endpoints() {
@@ -94,11 +95,12 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
       return book.unheld;
     },
     get problems() {
-      return [...book.unheld].map(([subject, count]) => ({
+      const unheld = [...book.unheld].map(([subject, count]) => ({
         subject,
         code: "unheld_connections",
         message: unheldText(count),
       }));
+      return [...unheld, ...(asked?.problems ?? [])];
     },
     [Symbol.asyncDispose]: () => end.disposeAsync(),
   };
