@@ -19,6 +19,7 @@ const ON_EVERY_PLANE = [
   "attacks-sessions",
   "attacks-targets",
   "grpc-interop",
+  "http1-hostile",
 ].map((name) => `test/${name}.test.ts`);
 
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */

@@ -43,7 +43,7 @@ export function readAnswers(raw: string, methods: readonly string[] = [], closed
 }
 
 export const statusOf = ({ start }: Pick<Message, "start">): number =>
-  Number(/^HTTP\/1\.1 (\d{3}) /.exec(start)?.[1] ?? "0");
+  Number(/^HTTP\/1\.[01] (\d{3}) /.exec(start)?.[1] ?? "0");
 
 export function valueOf({ fields }: Pick<Message, "fields">, name: string): string | undefined {
   for (let at = 0; at < fields.length; at += 2) if (fields[at]?.toLowerCase() === name) return fields[at + 1];
@@ -216,7 +216,8 @@ export async function startRawBackend(answering: Answering = () => OK): Promise<
 }
 
 /** Fields that the gate itself says about its visitor, and framing of one connection only. */
-const GATES_OWN = /^(x-forwarded-(for|proto|host|port)|forwarded|via|connection|x-request-id|traceparent)$/;
+const GATES_OWN =
+  /^(x-forwarded-(for|proto|host|port)|forwarded|via|connection|x-request-id|x-envoy-attempt-count|traceparent)$/;
 
 /**
  * A request as a test writes it down: the request line, other fields than the gate's own in lower case and order of the alphabet, an empty

@@ -1,0 +1,127 @@
+/**
+ * What Envoy does in another way than the suites of hostile peers (test/) have it: why, in the words of docs/envoy.md, and of which of their
+ * tests. What each shows instead is in the suite itself.
+ */
+export interface Way {
+  readonly why: string;
+  readonly titles: readonly string[];
+}
+
+/** Of test/http1-hostile.test.ts. */
+export const HTTP1_REQUESTS = {
+  heads: {
+    why: "takes lines that end in a bare LF, folded ones, a bare CR in a value and odd spaces in a request line",
+    titles: [
+      "chunked before a tab",
+      "chunked on a folded line",
+      "chunked behind a folded line's start",
+      "chunked behind a bare LF",
+      "chunked behind a bare CR",
+      "chunked behind an empty line of a bare LF",
+      "lines that end in a bare LF",
+      "a request line that ends in a bare LF",
+      "a head that ends in a bare LF",
+      "a bare CR in a value",
+      "a bare CR at the end of a value",
+      "a folded line",
+      "a line folded with a tab",
+      "a folded line of spaces alone",
+      "a space behind the version",
+      "a tab behind the version",
+      "two spaces behind the method",
+      "two spaces before the version",
+      "tabs for spaces",
+      "chunked on a folded line, byte by byte",
+      "a bare CR in a value, byte by byte",
+      "tabs for spaces, byte by byte",
+    ],
+  },
+  chunks: {
+    why: "takes chunks with odd ends of their lines, spaces behind their sizes, and trailers with such lines",
+    titles: [
+      "a size before a space",
+      "a size before a tab",
+      "an extension with a NUL",
+      "a chunk that ends in a bare LF",
+      "an end that is a bare LF",
+      "a trailer with a bare LF",
+      "a trailer with a bare CR",
+      "a trailer on a folded line",
+    ],
+  },
+  versions: {
+    why: "takes a version that it does not know for HTTP/1.0, and chunks in that; the job gets HTTP/1.1",
+    titles: [
+      "chunks in HTTP/1.0",
+      "chunks in HTTP/1.0, byte by byte",
+      "version 0.9 in words",
+      "version 1.2",
+      "version 2.0",
+      "version 3.0",
+    ],
+  },
+  targets: {
+    why: "goes by the target, as RFC 9112 §3.2.2 has it",
+    titles: [
+      "a target of another host than Host",
+      "a target of another port than Host",
+      "a target of another port than Host, byte by byte",
+      "a target with a user",
+      "a target with a host, and no Host",
+      "an absolute target that agrees",
+    ],
+  },
+  rootless: {
+    why: "refuses a star for a target, and a host with a question and no path",
+    titles: ["an absolute target with a question alone", "a star for OPTIONS"],
+  },
+  zeros: {
+    why: "passes a length on with the zeros before it",
+    titles: ["a length with zeros before it"],
+  },
+  foreignNames: {
+    why: "refuses a Connection that names fields which are not of one connection",
+    titles: ["names in Connection that are not its own", "names in Connection, around a body"],
+  },
+  foreignNamesForged: {
+    why: "refuses a Connection that names fields which are not of one connection",
+    titles: ["the gate alone says who is asking and where from, however a visitor spells it"],
+  },
+  hopNames: {
+    why: "takes what Connection names to the letter, and passes on Trailer and Proxy-Authenticate",
+    titles: ["names in several fields of Connection", "all that is of one connection"],
+  },
+  upgradeBodies: {
+    why: "offers an upgrade with a body to the job, and keeps the body until the job agrees",
+    titles: ["an upgrade with a body", "an upgrade with chunks"],
+  },
+  upgradeNames: {
+    why: "switches to the protocols that it knows by name, and ends both ways of one when its visitor ends one",
+    titles: ["an upgrade to h2c among others", "an upgrade to h2c in a second field"],
+  },
+  upgradeOld: {
+    why: "does for HTTP/1.0 what a visitor of HTTP/1.1 would have of the same fields",
+    titles: ["HTTP/1.0 knows no upgrade"],
+  },
+  interimOld: {
+    why: "does for HTTP/1.0 what a visitor of HTTP/1.1 would have of the same fields",
+    titles: ["HTTP/1.0 has no interim answers"],
+  },
+  keptOld: {
+    why: "keeps a connection of HTTP/1.0 that says both close and keep-alive",
+    titles: ["HTTP/1.0 that says close: what is behind it is no request"],
+  },
+  expectations: {
+    why: "passes an Expect on as it was sent, whatever it says",
+    titles: [
+      "200-ok is none: it is refused or left out, and never goes on to the job",
+      "100-continue, 100-continue is none: it is refused or left out, and never goes on to the job",
+      "100-continue=x is none: it is refused or left out, and never goes on to the job",
+      " is none: it is refused or left out, and never goes on to the job",
+    ],
+  },
+  preface: {
+    why: "ends what begins as HTTP/2 and goes on as something else in the words of HTTP/2",
+    titles: ["the preface of HTTP/2, begun and not ended"],
+  },
+} satisfies Readonly<Record<string, Way>>;
