@@ -20,6 +20,7 @@ const ON_EVERY_PLANE = [
   "attacks-targets",
   "grpc-interop",
   "http1-hostile",
+  "http1-hostile-answers",
 ].map((name) => `test/${name}.test.ts`);
 
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */
@@ -31,13 +32,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["src/**/*.test.ts", "scripts/**/*.test.ts"], testTimeout: 60_000 },
+        test: { name: "unit", include: ["{src,scripts,testbed}/**/*.test.ts"], testTimeout: 60_000 },
       },
       {
         extends: true,
         test: {
           name: "suites",
           include: ["test/**/*.test.ts"],
+          globalSetup: ["test/support/cluster-run.ts"],
           exclude: hasH2spec ? [] : ["test/h2spec.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_200_000,

@@ -1,21 +1,104 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startTestPlane } from "../src/dataplanes/embedded/testing/start-plane.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect } from "vitest";
+import { HTTP1_ANSWERS } from "../src/dataplanes/envoy/testing/differences/suites.ts";
 import { ask, RawClient } from "../src/dataplanes/testing/clients.ts";
 import { startRig, until, type Rig } from "../src/dataplanes/testing/rig.ts";
+import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { exchangeRaw, OK, readAnswers, serveRaw, statusOf, valueOf, type RawBackend } from "./support/raw.ts";
+import { playOn, startPlane } from "./support/test-plane.ts";
 
 /** Answers that no honest job gives: their visitor gets 502 or a visible break, and nobody ever gets what was for another. */
 
 const H = "Host: a.localhost\r\n";
 const GET = `GET / HTTP/1.1\r\n${H}\r\n`;
+const ASKS = `GET / HTTP/1.1\r\n${H}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
 const HEADER_BYTES = 64 * 1024;
 const STALE = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale";
 
 let rig: Rig;
 let backend: RawBackend;
 
+/** What a job says is one answer of one meaning, for the visitor who asked, and for nobody else. */
+async function expectOneAnswer(_start: unknown, _what: string, bytes: string): Promise<void> {
+  answer(bytes);
+  using client = await exchangeRaw(rig.port, GET, (one) => readAnswers(one.received).whole.length > 0);
+  const { whole, rest } = readAnswers(client.received);
+  expect([whole.map(({ body }) => body), rest]).toEqual([["ok"], ""]);
+  await expectClean();
+}
+
+/** The bare 101 comes through, if at all; what its job says then is for nobody. */
+async function expectBareSwitch(_start: unknown, _what: string, bytes: string, ask = GET): Promise<void> {
+  answer(bytes);
+  using client = await exchangeRaw(rig.port, ask, (one) => one.received.includes(" 101 "));
+  await expectClean();
+  expect(client.received).not.toContain("hello");
+  expect(client.received.toLowerCase()).not.toContain("upgrade:");
+}
+
+const test = playOn("http1-hostile-answers", HTTP1_ANSWERS, {
+  heads: expectOneAnswer,
+  async longStatus(_start, _what: string, bytes: string) {
+    answer(bytes);
+    using client = await exchangeRaw(rig.port, GET, (one) => one.received.endsWith("ok"));
+    expect(client.received).toMatch(/^HTTP\/1\.1 2000 [^]*\r\n\r\nok$/);
+    await expectClean();
+  },
+  bodies: expectOneAnswer,
+  unasked: expectBareSwitch,
+  upgrades: (start, what: string, bytes: string) => expectBareSwitch(start, what, bytes, ASKS),
+  async resets() {
+    for (const version of ["HTTP/1.0", "HTTP/1.1"]) {
+      answer(ok("", "ok"), "reset");
+      using client = await exchangeRaw(rig.port, `GET / ${version}\r\n${H}\r\n`, answeredOnce);
+      expect(wholeAnswers(client).map((one) => [statusOf(one), one.body])).toBeOneOf([
+        [[200, "ok"]],
+        [[502, expect.any(String)]],
+        [],
+      ]);
+      await expectClean();
+    }
+  },
+  async endless(_start, _what: string, bytes: string) {
+    const service = { key: "local/a/web", matches: [byHost("a.localhost")], endpoints: [backend.address] };
+    rig.table.service({ ...service, policy: { idleTimeoutMs: 300 } });
+    await rig.publish();
+    answer(bytes);
+    using client = await exchangeRaw(rig.port, GET, answeredOnce);
+    expect(wholeAnswers(client).map(statusOf)).toBeOneOf([[504], []]);
+    await expectClean();
+    await until(() => backend.connections[0]!.over);
+  },
+  async interim() {
+    const hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n";
+    answer(`${hints}HTTP/1.1 100 Continue\r\n\r\n${hints}${OK}`);
+    using client = await exchangeRaw(rig.port, GET, answeredOnce);
+    expect(readAnswers(client.received).whole.map(statusOf)).toEqual([103, 200]);
+    await expectClean();
+  },
+  async lengths(_start, { one: [, bytes], more }: Behind) {
+    answer(bytes + more);
+    using client = await exchangeRaw(rig.port, GET, answeredOnce);
+    expect(wholeAnswers(client).map(statusOf)).toEqual([502]);
+    await expectClean();
+    expect(client.received).not.toContain("stale");
+  },
+  async upgradeLines(_start, _what: string, bytes: string) {
+    answer(bytes);
+    using client = await exchangeRaw(rig.port, ASKS, (one) => one.received.endsWith("hello"));
+    expect(readAnswers(client.received).whole.map(statusOf)).toEqual([101]);
+    await expectClean();
+  },
+  async nominated() {
+    answer(NOMINATING);
+    using client = await exchangeRaw(rig.port, GET, answeredOnce);
+    const [first] = wholeAnswers(client);
+    const said = ["x-a", "proxy-authenticate", "upgrade", "keep-alive", "x-b"].map((name) => valueOf(first!, name));
+    expect([said, first!.body]).toEqual([["1", "Basic", undefined, undefined, "2"], "ok"]);
+  },
+});
+
 beforeAll(async () => {
-  rig = await startRig(startTestPlane);
+  rig = await startRig(startPlane);
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
@@ -142,6 +225,16 @@ describe("heads that are none: 502", () => {
   });
 });
 
+test("a request that may do something twice is asked once, however badly it is answered", async () => {
+  for (const bytes of BAD_HEADS.slice(0, 8).map(([, head]) => head)) {
+    answer(bytes);
+    using client = await exchangeRaw(rig.port, `POST / HTTP/1.1\r\n${H}Content-Length: 1\r\n\r\na`, answeredOnce);
+    expect(wholeAnswers(client).map(statusOf)).toEqual([502]);
+  }
+  const asked = backend.connections.flatMap(({ requests }) => requests.whole.map(({ start }) => start));
+  expect(asked).toHaveLength(8);
+});
+
 const chunks = (bytes: string) => ok("Transfer-Encoding: chunked\r\n", bytes);
 
 const BROKEN_BODIES: readonly (readonly [what: string, bytes: string, then: "end" | "stay" | "reset"])[] = [
@@ -200,6 +293,10 @@ describe("bodies that break: their visitor sees it", () => {
   );
 });
 
+const NOMINATING = ok(
+  "Connection: x-a, keep-alive\r\nX-A: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-B: 2\r\nContent-Length: 2\r\n",
+);
+
 const OTHERS: readonly (readonly [what: string, bytes: string, status: number, body: string])[] = [
   ["a body of a length", ok("Content-Length: 2\r\n"), 200, "ok"],
   ["chunks", chunks("2\r\nok\r\n0\r\n\r\n"), 200, "ok"],
@@ -217,8 +314,16 @@ const BEHIND: readonly (readonly [what: string, bytes: string])[] = [
   ["an end of a line", "\r\n"],
 ];
 
+interface Behind {
+  readonly one: (typeof OTHERS)[number];
+  readonly what: string;
+  readonly more: string;
+}
+
 describe("what is behind an answer is for nobody", () => {
-  const both = OTHERS.flatMap((one) => BEHIND.map(([what, more]) => ({ one, what: `${what} behind ${one[0]}`, more })));
+  const both: Behind[] = OTHERS.flatMap((one) =>
+    BEHIND.map(([what, more]) => ({ one, what: `${what} behind ${one[0]}`, more })),
+  );
   test.each(both)("$what", async ({ one: [, bytes, status, body], more }) => {
     answer(bytes + more);
     using client = await exchangeRaw(rig.port, GET, answeredOnce);
@@ -274,8 +379,6 @@ describe("what is behind an answer is for nobody", () => {
 });
 
 describe("answers to an upgrade", () => {
-  const ASKS = `GET / HTTP/1.1\r\n${H}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
-
   test.each([
     ["no Upgrade", "HTTP/1.1 101 Switching Protocols\r\n\r\nhello"],
     ["a bare LF", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\nConnection: Upgrade\r\n\r\nhello"],
@@ -293,7 +396,7 @@ describe("answers to an upgrade", () => {
 
 describe("what a job may not say to its visitor", () => {
   test("fields of its own connection, and those it nominates, end here", async () => {
-    answer(ok("Connection: x-a, keep-alive\r\nX-A: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-B: 2\r\nContent-Length: 2\r\n")); // prettier-ignore
+    answer(NOMINATING);
     using client = await exchangeRaw(rig.port, GET, answeredOnce);
     const [first] = wholeAnswers(client);
     for (const name of ["x-a", "proxy-authenticate", "upgrade"]) expect(valueOf(first!, name)).toBeUndefined();

@@ -125,3 +125,74 @@ export const HTTP1_REQUESTS = {
     titles: ["the preface of HTTP/2, begun and not ended"],
   },
 } satisfies Readonly<Record<string, Way>>;
+
+/** Of test/http1-hostile-answers.test.ts. */
+export const HTTP1_ANSWERS = {
+  heads: {
+    why: "takes answers whose lines end in a bare LF or are folded, odd versions and signs before a status, and chunks in HTTP/1.0",
+    titles: [
+      "chunks in HTTP/1.0",
+      "a bare CR in a value",
+      "a bare LF between fields",
+      "lines that end in a bare LF",
+      "a status line that ends in a bare LF",
+      "a folded line",
+      "version 2.0",
+      "version 0.9",
+      "version 1.2",
+      "a status with a plus",
+      "a bare CR in the reason",
+    ],
+  },
+  longStatus: {
+    why: "passes a status of four digits on",
+    titles: ["a status of four digits"],
+  },
+  bodies: {
+    why: "takes chunks of answers with odd ends, and passes over what is behind them as far as the next line",
+    titles: ["a chunk longer than it said", "a chunk that ends in a bare LF", "a trailer with a bare LF"],
+  },
+  resets: {
+    why: "takes a reset that comes with the last bytes of an answer without a length for its end",
+    titles: [
+      "a reset of a body without length",
+      "a body without length that is reset is never whole for an HTTP/1.0 visitor",
+      "a body without length that is reset is never whole for an HTTP/1.1 visitor",
+    ],
+  },
+  unasked: {
+    why: "passes the bare 101 on, and nothing of what the job says after it",
+    titles: ["101 that nobody asked for", "101 behind 103"],
+  },
+  endless: {
+    why: "waits for the end of what a job never ends (interim answers, a chunk's extension) until it was silent for too long",
+    titles: ["interim answers without end", "continues without end", "an extension without end"],
+  },
+  interim: {
+    why: "passes on the first of a job's interim answers alone",
+    titles: ["interim answers pass, in their order, before the one that counts"],
+  },
+  lengths: {
+    why: "takes no 204 with a length",
+    titles: [
+      "another answer behind 204 with a length",
+      "garbage behind 204 with a length",
+      "one byte behind 204 with a length",
+      "an interim answer behind 204 with a length",
+      "a 408 behind 204 with a length",
+      "an end of a line behind 204 with a length",
+    ],
+  },
+  upgrades: {
+    why: "passes the bare 101 on, and nothing of what the job says after it",
+    titles: ["101 with no Upgrade is none: 502", "101 with HTTP/2's own upgrade is none: 502"],
+  },
+  upgradeLines: {
+    why: "takes answers whose lines end in a bare LF or are folded, odd versions and signs before a status, and chunks in HTTP/1.0",
+    titles: ["101 with a bare LF is none: 502"],
+  },
+  nominated: {
+    why: "passes on what a job's answer says is of its connection only",
+    titles: ["fields of its own connection, and those it nominates, end here"],
+  },
+} satisfies Readonly<Record<string, Way>>;
