@@ -1,12 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { envoyFiles } from "../src/dataplanes/envoy/local/envoy-files.ts";
+import { readRecord } from "../src/dataplanes/envoy/local/record.ts";
 import { type App, freePort, startHttpApp } from "../src/dataplanes/testing/apps.ts";
 import { type Authority, makeAuthority } from "../src/dataplanes/testing/make-authority.ts";
 import { envoyProgram } from "../testbed/envoy.ts";
+import type { EnvoysView } from "../src/api/wire-envoys.ts";
 import { type Answer, ROOT, startTestGate, type TestGate, until as waitUntil } from "./support/gate.ts";
 
 const HELLO = join(ROOT, "examples", "services", "hello.mjs");
@@ -20,8 +23,6 @@ let ports: Record<"xds" | "gate" | "all" | "part", number>;
 /** What is in the file of tasks that both fleets serve. */
 let apps: Record<"checked" | "broken" | "whole", App>;
 const well = { checked: true, own: false, mended: false };
-/** Connections by which the gate's own Envoy checks: there before all others. */
-const ownChecks = new Set<object>();
 
 const file = (name: string) => join(folder, name);
 
@@ -57,6 +58,21 @@ async function startEnvoy(fleet: string, certificate: string, node: string): Pro
 /** As somebody who is logged in; null: nobody answers. */
 const ask = (port: number, host: string): Promise<Answer | null> => gate.ask(host, "/", { port }).catch(() => null);
 
+/** Whether the gate's own Envoy has this port of the loopback, by which it asks others. */
+function isOfOwnEnvoy(port: number): boolean {
+  const own = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const lines = readFileSync("/proc/net/tcp", "utf8").split("\n");
+  const inode = lines.map((line) => line.trim().split(/\s+/)).find((words) => words[1]?.endsWith(own))?.[9] ?? "none";
+  const folder = `/proc/${String(readRecord(envoyFiles(join(gate.home, "envoy")).record)?.pid)}/fd`;
+  return readdirSync(folder).some((fd) => {
+    try {
+      return readlinkSync(join(folder, fd)) === `socket:[${inode}]`;
+    } catch {
+      return false; // closed meanwhile
+    }
+  });
+}
+
 const waitFor = (condition: () => boolean | Promise<boolean>, what: string) => waitUntil(condition, what, 15_000);
 
 beforeAll(async () => {
@@ -71,8 +87,8 @@ beforeAll(async () => {
   await writeCertificate("stranger", ["DNS:stranger"]);
   apps = {
     checked: await startHttpApp((req, res) => {
-      if (running.length === 0) ownChecks.add(req.socket);
-      res.writeHead(well.checked || (well.own && ownChecks.has(req.socket)) ? 200 : 500).end("checked");
+      const isWell = well.checked || (well.own && isOfOwnEnvoy(req.socket.remotePort ?? 0));
+      res.writeHead(isWell ? 200 : 500).end("checked");
     }),
     broken: await startHttpApp((req, res) => (well.mended ? res.end("mended") : req.socket.destroy())),
     whole: await startHttpApp((_req, res) => void res.end("whole")),
@@ -87,7 +103,7 @@ beforeAll(async () => {
     file("tasks.yaml"),
     JSON.stringify({
       tasks: [
-        task("checked", [apps.checked], { activeHealth: { path: "/", everyMs: 200 } }),
+        task("checked", [apps.checked], { activeHealth: { path: "/", everyMs: 500 } }),
         task("pair", [apps.broken, apps.whole], {}),
       ],
     }),
@@ -142,6 +158,21 @@ test("Envoys elsewhere serve tasks, explanations and the gate's own page, each f
   expect(stopped?.headers["x-taskgate-error"]).toBe("stopped");
   await gate.json("restart", "hello");
   await waitFor(async () => (await ask(ports.all, "hello.localhost"))?.status === 200, "the task again");
+});
+
+test("the command line says which Envoys there are, and what each has", async () => {
+  const status = () => gate.json<EnvoysView>("envoy", "status");
+  await waitFor(async () => (await status()).envoys.every(({ behind }) => behind === 0), "all to have all");
+  const { envoys } = await status();
+  const names = envoys.map(({ fleet, id }) => (fleet === "local" ? fleet : `${fleet} ${id}`));
+  expect(names).toEqual(["edge edge-1", "edge2 edge2-1", "local"]);
+  for (const { fleet, ...envoy } of envoys) {
+    expect(envoy).toMatchObject({ version: "1.40.0", streams: 1, refused: 0, stuckSince: null });
+    expect(envoy.address, fleet).toEqual(fleet === "local" ? null : expect.stringMatching(/^127\.0\.0\.1:\d+$/));
+  }
+  const { stdout } = await gate.cli("envoy", "status");
+  expect(stdout).toMatch(/FLEET +ENVOY +VERSION/);
+  expect(stdout).toMatch(/edge +edge-1 +1\.40\.0 +127\.0\.0\.1:\d+ +connected for/);
 });
 
 test("how endpoints are is what Envoys elsewhere say: of their checks, and of what they pass over", async () => {

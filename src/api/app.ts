@@ -6,6 +6,7 @@ import type { Api, ApiEnv } from "./api-env.ts";
 import type { ApiDeps } from "./deps.ts";
 import { auditOperations } from "./audit-operations.ts";
 import { addAuditRoutes } from "./audit-routes.ts";
+import { addEnvoyRoutes } from "./envoy-routes.ts";
 import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
 import { findOperation } from "./find-operation.ts";
@@ -76,6 +77,7 @@ function createOperations(deps: ApiDeps): Api {
   addEvents(api, deps);
   addAuditRoutes(api, deps);
   addSessionRoutes(api, deps);
+  addEnvoyRoutes(api, deps);
   return api;
 }
 

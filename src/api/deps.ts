@@ -1,6 +1,7 @@
 import type { Audit } from "../audit/audit.ts";
 import type { Ceiling } from "../core/access-ceiling.ts";
 import type { Auth } from "../auth/auth.ts";
+import type { Instance } from "../dataplanes/dataplane.ts";
 import type { Identity, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -49,6 +50,8 @@ export interface ApiDeps {
   readonly site: Site;
   readonly sharing: SharingRules;
   version(): VersionView;
+  /** By node id; null: Envoys do not move the bytes here. */
+  envoys(): ReadonlyMap<string, Instance> | null;
   readonly pages: Pages;
   readonly clock: Clock;
   readonly logger: Logger;

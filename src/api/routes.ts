@@ -1,6 +1,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { ACCESS_ROUTES } from "./access-operations.ts";
+import { ENVOY_ROUTES } from "./envoy-routes.ts";
 import { AUDIT_ROUTES } from "./audit-routes.ts";
 import { METHOD_ROUTES } from "./method-routes.ts";
 import { body, failure, json, nothing, text } from "./route-parts.ts";
@@ -183,6 +184,7 @@ export const ROUTES = {
   ...SESSION_ROUTES,
   ...ACCESS_ROUTES,
   ...AUDIT_ROUTES,
+  ...ENVOY_ROUTES,
   openapi: createRoute({
     method: "get",
     path: "/openapi.json",

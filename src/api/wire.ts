@@ -55,6 +55,7 @@ export const OPERATIONS = {
   endUser: "POST /sessions/end", // EndUserRequest → EndedUserView
   listKeys: "GET /keys", //                   → SigningKeysView; administrators alone, as the next
   rotateKeys: "POST /keys/rotate", //         → SigningKeysView
+  listEnvoys: "GET /envoys", //               → EnvoysView; administrators alone
   openapi: "GET /openapi.json",
 } as const;
 

@@ -16,7 +16,7 @@ import { siteOf } from "../config/site.ts";
 import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
-import type { DataPlane, PlaneStatus } from "../dataplanes/dataplane.ts";
+import type { DataPlane, Instance, PlaneStatus } from "../dataplanes/dataplane.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, sameIdentity, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -93,9 +93,9 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const app = createApi({
     ...{ directory, control, auth, audit, owner, site, signal: stopping.signal, ...base },
     sharing: { ceiling: ceilingOf(config), realm: realmOfConfig(config.login.methods) },
-    runner: providers.local?.runner ?? null,
-    runnerProvider: LOCAL_PROVIDER,
+    ...{ runner: providers.local?.runner ?? null, runnerProvider: LOCAL_PROVIDER },
     version: versionOf(config, site, state),
+    envoys: () => (config.dataPlane === "envoy" ? (seen.plane?.instances ?? new Map<string, Instance>()) : null),
     pages: await loadPages(join(packageRoot, "ui")),
   });
   scope.use(await startApiServer({ app, socketPath: home.apiSocket, logger }));

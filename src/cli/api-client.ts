@@ -22,6 +22,7 @@ import type {
   SigningKeysView,
   SigningKeyView,
 } from "../api/wire-sessions.ts";
+import type { EnvoysView } from "../api/wire-envoys.ts";
 import type { AuditCheckView } from "../api/wire-audit.ts";
 import type { TokenCreated, TokenRequest, TokensView, TokenView } from "../api/wire-tokens.ts";
 import type { GateFile } from "../config/home.ts";
@@ -66,6 +67,7 @@ const OPERATIONS = {
   endUser: "POST /sessions/end",
   listKeys: "GET /keys",
   rotateKeys: "POST /keys/rotate",
+  listEnvoys: "GET /envoys",
 } as const satisfies Partial<typeof Operations>;
 
 /** For an answer that needs no work. */
@@ -109,6 +111,7 @@ export interface ApiClient {
   endUser(user: string, signal: AbortSignal): Promise<EndedUserView>;
   keys(signal: AbortSignal): Promise<readonly SigningKeyView[]>;
   rotateKeys(signal: AbortSignal): Promise<readonly SigningKeyView[]>;
+  envoys(signal: AbortSignal): Promise<EnvoysView>;
   /** Lines of JSON as they come. Whoever calls reads or destroys it. */
   audit(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage>;
   /** Takes as long as reading all of the log. */
@@ -171,6 +174,7 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     endSession: (id, signal) => json({ operation: "endSession", in: id }, signal),
     endUser: (user, signal) => json({ operation: "endUser", body: { user } }, signal),
     keys: async (signal) => (await json<SigningKeysView>({ operation: "listKeys" }, signal)).keys,
+    envoys: (signal) => json({ operation: "listEnvoys" }, signal),
     rotateKeys: async (signal) => (await json<SigningKeysView>({ operation: "rotateKeys" }, signal)).keys,
     link: (to, signal) => json({ operation: "createLink", body: to === undefined ? {} : { to } }, signal),
     whoAmI: (signal) => json({ operation: "whoAmI" }, signal),

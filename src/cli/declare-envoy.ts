@@ -1,10 +1,16 @@
 import type { Command } from "commander";
 import { parseCount } from "./arguments.ts";
-import { collect, CONFIG_OPTION, type Declare } from "./declare.ts";
+import { collect, CONFIG_OPTION, type Declare, JSON_OPTION } from "./declare.ts";
 
 /** `taskgate envoy …`. */
 export function declareEnvoy(declare: Declare, tree: Command): void {
-  const envoy = tree.command("envoy").description("Envoys that run elsewhere");
+  const envoy = tree.command("envoy").description("Envoys that move the bytes");
+  declare(
+    "status",
+    "list Envoys: which are connected, and what each has taken; for administrators",
+    async () => (await import("./commands/envoy-status.ts")).envoyStatus,
+    { parent: envoy },
+  ).option(...JSON_OPTION);
   declare(
     "bootstrap",
     "print what an Envoy of a fleet is started with (JSON), as the configuration has it",

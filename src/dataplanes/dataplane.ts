@@ -1,10 +1,38 @@
 import type { Problem, RequestHead, Route, RouteTable, Session, TableDiff } from "../model/index.ts";
 import type { PlaneFigures } from "./figures.ts";
 
+/** What serves, of a plane: a process, here or elsewhere. */
+export interface Instance {
+  /** `seq` of the revision that it serves; negative: it has not had all once. */
+  readonly applied: number;
+  readonly connected: boolean;
+  /** Of programs of others that do as they are told. */
+  readonly proxy?: Proxy;
+}
+
+/** A proxy that gets its configuration from the gate. Times are epoch ms. */
+export interface Proxy {
+  readonly fleet: string;
+  /** `1.40.0`; empty: unknown. */
+  readonly version: string;
+  /** `IP:PORT` that it comes from; null: it is of this machine, or never came. */
+  readonly address: string | null;
+  /** Since when it is connected; null: it is not. */
+  readonly since: number | null;
+  /** When it last said something; null: never. */
+  readonly heardAt: number | null;
+  /** By which it gets its configuration: more than one while another takes over from it. */
+  readonly streams: number;
+  /** Of what it was given, what it does not take. */
+  readonly refused: number;
+  /** Since when it has not answered or read; null: it is well. */
+  readonly stuckSince: number | null;
+}
+
 /** What a plane knows and the control plane does not. */
 export interface PlaneStatus {
-  /** By instance: `applied` is the `seq` of the revision that it serves. */
-  readonly instances: ReadonlyMap<string, { readonly applied: number; readonly connected: boolean }>;
+  /** By name. */
+  readonly instances: ReadonlyMap<string, Instance>;
   /** Seen by passive and active checks: keys are `UPSTREAM ADDRESS` as `endpointKey` spells them. */
   readonly endpoints: ReadonlyMap<string, "healthy" | "unhealthy">;
   /** By service key: epoch ms. */

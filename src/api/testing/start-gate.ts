@@ -129,7 +129,9 @@ function tellTasks(state: TableState, site: Site, shared: SharedTasks) {
     plane = { instances: new Map(), endpoints: new Map(), lastUsed: new Map(), problems: [], ...status };
     directory.planeChanged();
   };
-  return { provider, control, directory, publish, setPlane };
+  /** As long as nothing of a plane was told there are no Envoys. */
+  const envoys = () => plane?.instances ?? null;
+  return { provider, control, directory, publish, setPlane, envoys };
 }
 
 interface Served extends ReturnType<typeof tellTasks> {
@@ -143,6 +145,7 @@ async function serve({
   directory,
   provider,
   control,
+  envoys,
   audit,
   auth,
   site,
@@ -160,6 +163,7 @@ async function serve({
     runner: provider,
     runnerProvider: "local",
     control,
+    envoys,
     audit,
     auth,
     owner: OWNER,

@@ -14,7 +14,7 @@ import {
 } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { DataPlane, Explain, PlaneStatus } from "../dataplane.ts";
+import type { DataPlane, Explain, Instance, PlaneStatus, Proxy } from "../dataplane.ts";
 import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
 import { StatusBoard } from "../status-board.ts";
@@ -103,6 +103,11 @@ const NAME = "envoy";
 /** Of what is there before any table, as Envoys are told; those of tables are one higher there. */
 const FIRST_SEQ = 1;
 const READY_MS = 15_000;
+/** The Envoy of this machine, while it does not run. */
+const ABSENT: Proxy = Object.freeze({
+  ...{ fleet: LOCAL_FLEET, version: "", address: null, since: null, heardAt: null },
+  ...{ streams: 0, refused: 0, stuckSince: null },
+});
 
 /** The data plane of Envoys: tells them what there is, answers what they ask, and looks after the one of this machine. */
 export class EnvoyPlane implements DataPlane {
@@ -294,12 +299,14 @@ export class EnvoyPlane implements DataPlane {
 
   #status(): PlaneStatus {
     const { envoys, problems } = this.#ads.status();
-    const instances = new Map<string, { readonly applied: number; readonly connected: boolean }>();
-    const isLocalHere = [...envoys.values()].some(({ fleet, connected }) => fleet === LOCAL_FLEET && connected);
-    for (const [id, { fleet, connected, applied }] of envoys) {
-      if (connected || fleet !== LOCAL_FLEET) instances.set(id, { connected, applied: applied - FIRST_SEQ });
+    const instances = new Map<string, Instance>();
+    const isLocalHere = [...envoys.values()].some(({ fleet, since }) => fleet === LOCAL_FLEET && since !== null);
+    for (const [id, { applied, ...proxy }] of envoys) {
+      const connected = proxy.since !== null;
+      if (connected || proxy.fleet !== LOCAL_FLEET)
+        instances.set(id, { connected, applied: applied - FIRST_SEQ, proxy });
     }
-    if (!isLocalHere) instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ });
+    if (!isLocalHere) instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ, proxy: ABSENT });
     return {
       instances,
       endpoints: this.#seen.endpoints,

@@ -572,7 +572,7 @@ describe("an Envoy that comes back", () => {
     old.disconnect();
     edge.disconnect();
     await quiet();
-    expect(ads.status().envoys.get("old")).toMatchObject({ connected: false, fleet: "local", version: "1.40.0" });
+    expect(ads.status().envoys.get("old")).toMatchObject({ since: null, fleet: "local", version: "1.40.0" });
     clock.advance(2000);
     expect([...ads.status().envoys.keys()].sort()).toEqual(["edge", "new"]);
     clock.advance(11 * 60_000);
@@ -684,12 +684,16 @@ describe("flow", () => {
     expect(envoys.get("silent")).toMatchObject({ applied: 0, stuckSince: null });
     const since = clock.now();
     clock.advance(40_000);
-    expect(ads.status().envoys.get("silent")).toMatchObject({ connected: true, stuckSince: since });
+    expect(ads.status().envoys.get("silent")).toMatchObject({ since: expect.any(Number) as number, stuckSince: since });
     clock.advance(90_000);
     await silent.until(() => silent.status !== null);
     expect(silent.status?.code).toBe(grpc.status.DEADLINE_EXCEEDED);
-    expect(ads.status().envoys.get("silent")).toMatchObject({ connected: false });
-    expect(ads.status().envoys.get("well-0")).toMatchObject({ connected: true, stuckSince: null });
+    expect(ads.status().envoys.get("silent")).toMatchObject({ since: null, streams: 0 });
+    expect(ads.status().envoys.get("well-0")).toMatchObject({
+      since: expect.any(Number) as number,
+      streams: 1,
+      stuckSince: null,
+    });
   });
 
   test("an Envoy that reads nothing is given up, and what waits for it is let go", async () => {
@@ -698,9 +702,9 @@ describe("flow", () => {
     const deaf = envoy();
     deaf.pause();
     deaf.subscribe("cluster");
-    await deaf.until(() => ads.status().envoys.get("e1")?.connected === true);
+    await deaf.until(() => ads.status().envoys.get("e1")?.streams === 1);
     clock.advance(130_000);
-    expect(ads.status().envoys.get("e1")).toMatchObject({ connected: false });
+    expect(ads.status().envoys.get("e1")).toMatchObject({ since: null, streams: 0 });
     deaf.resume();
     await deaf.until(() => deaf.status !== null);
     expect(deaf.status?.code).not.toBe(grpc.status.OK);

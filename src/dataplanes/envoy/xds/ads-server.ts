@@ -3,6 +3,7 @@ import type { Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { failCall, type GrpcService } from "../grpc-server.ts";
+import type { Proxy } from "../../dataplane.ts";
 import { LOCAL_FLEET } from "../names.ts";
 import type { ResourceChange } from "../resource.ts";
 import { type Admit, type AdsCall, AdsStream } from "./ads-stream.ts";
@@ -22,15 +23,9 @@ const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggreg
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** One Envoy, by its node id. */
-export interface EnvoyStatus {
-  readonly fleet: string;
-  readonly connected: boolean;
-  /** `1.40.0`. */
-  readonly version: string;
+export interface EnvoyStatus extends Proxy {
   /** `seq` up to which it has taken all changes that concern it; 0: not all there was, yet. What it refused is a problem, and does not count. */
   readonly applied: number;
-  /** Since when it has not answered or read, epoch ms; null: it is well. It is given up after two minutes. */
-  readonly stuckSince: number | null;
 }
 
 export interface XdsStatus {
@@ -56,6 +51,7 @@ interface Envoy {
   readonly streams: Set<AdsStream>;
   fleet: string;
   version: string;
+  address: string | null;
   /** As it was when its last stream ended. */
   applied: number;
   /** Epoch ms. */
@@ -109,7 +105,7 @@ export class AdsServer implements Disposable {
 
   status(): XdsStatus {
     const envoys = new Map<string, EnvoyStatus>();
-    for (const [id, envoy] of this.#envoys) envoys.set(id, this.#statusOf(envoy));
+    for (const [id, envoy] of this.#envoys) envoys.set(id, this.#statusOf(id, envoy));
     return { envoys, problems: [...this.#rejections.problems(), ...this.#unencodable()] };
   }
 
@@ -149,11 +145,12 @@ export class AdsServer implements Disposable {
     if (stream.who === null) return;
     const { node, fleet } = stream.who;
     const { version } = node;
-    const envoy = this.#envoys.get(node.id) ?? { streams: new Set(), fleet, version, applied: 0, goneAt: 0 };
-    Object.assign(envoy, { fleet, version });
+    const { address } = stream;
+    const envoy = this.#envoys.get(node.id) ?? { streams: new Set(), fleet, version, address, applied: 0, goneAt: 0 };
+    Object.assign(envoy, { fleet, version, address });
     envoy.streams.add(stream);
     this.#envoys.set(node.id, envoy);
-    this.#deps.logger.info({ node: node.id, fleet, version }, "envoy connected");
+    this.#deps.logger.info({ node: node.id, fleet, version, address }, "envoy connected");
   }
 
   #ended(stream: AdsStream): void {
@@ -171,17 +168,19 @@ export class AdsServer implements Disposable {
     this.#sent.bytes += bytes;
   }
 
-  #statusOf({ streams, fleet, version, applied }: Envoy): EnvoyStatus {
-    if (streams.size === 0) return { fleet, connected: false, version, applied, stuckSince: null };
+  #statusOf(id: string, { streams, fleet, version, address, applied, goneAt }: Envoy): EnvoyStatus {
+    const known = { fleet, version, address, streams: streams.size, refused: this.#rejections.countOf(id) };
+    if (streams.size === 0) return { ...known, applied, since: null, heardAt: goneAt, stuckSince: null };
+    const all = [...streams];
     const now = this.#deps.clock.now();
-    let least = Infinity;
-    let stuckSince: number | null = null;
-    for (const stream of streams) {
-      const since = stream.waitsSince;
-      least = Math.min(least, stream.applied);
-      if (since !== null && now - since >= STUCK_MS) stuckSince = Math.min(since, stuckSince ?? Infinity);
-    }
-    return { fleet, connected: true, version, applied: least, stuckSince };
+    const stuck = all.map(({ waitsSince }) => waitsSince ?? now).filter((since) => now - since >= STUCK_MS);
+    return {
+      ...known,
+      applied: Math.min(...all.map((stream) => stream.applied)),
+      since: Math.min(...all.map(({ openedAt }) => openedAt)),
+      heardAt: Math.max(...all.map(({ heardAt }) => heardAt)),
+      stuckSince: stuck.length === 0 ? null : Math.min(...stuck),
+    };
   }
 
   #lookLater(): void {

@@ -91,6 +91,22 @@ export class AdsStream {
     return this.#who;
   }
 
+  /** Epoch ms. */
+  get openedAt(): number {
+    return this.#openedAt;
+  }
+
+  /** When the Envoy last said something, epoch ms. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** `IP:PORT` of the other end; null: it is a socket of this machine. */
+  get address(): string | null {
+    const peer = this.#deps.call.getPeer();
+    return /:\d+$/.test(peer) ? peer : null;
+  }
+
   /** `seq` up to which the Envoy has taken all that is for it, but what it refused; 0: it has not had all once. */
   get applied(): number {
     if (!this.#hasAll) return 0;

@@ -63,6 +63,16 @@ export class Rejections {
     for (const [type, ofType] of this.#all) for (const id of ofType.keys()) this.#drop(node, type, id);
   }
 
+  /** Of what it was given, how much this Envoy does not take. */
+  countOf(node: string): number {
+    let count = 0;
+    for (const ofType of this.#all.values()) {
+      for (const versions of ofType.values())
+        for (const { nodes } of versions.values()) count += nodes.has(node) ? 1 : 0;
+    }
+    return count;
+  }
+
   *problems(): Generator<Problem, void> {
     for (const ofType of this.#all.values()) {
       for (const versions of ofType.values()) for (const rejection of versions.values()) yield problemOf(rejection);
