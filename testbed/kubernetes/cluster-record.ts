@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootId } from "../../src/platform/process-identity.ts";
 import { replaceFile } from "../../src/platform/replace-file.ts";
-import { cacheFolder } from "../build-once.ts";
+import { cacheFolder, lock } from "../build-once.ts";
 import { isAlive, type ProcessId } from "./node.ts";
 import type { PartName } from "./parts.ts";
 import { planCluster, type Plan } from "./plan.ts";
@@ -15,6 +15,8 @@ export interface ClusterRecord {
   readonly boot: string;
   /** Epoch ms. */
   readonly startedAt: number;
+  /** The process that it ends with; null: none. */
+  readonly owner: ProcessId | null;
   /** The first process of its node; null: not started yet. */
   readonly node: ProcessId | null;
   readonly parts: Partial<Readonly<Record<PartName, PartRecord>>>;
@@ -25,6 +27,12 @@ export interface ClusterRecord {
 export interface PartRecord {
   readonly command: readonly string[];
   readonly process: ProcessId;
+}
+
+/** Whoever starts or removes clusters does it one after another: they choose addresses. They take seconds. Waits; the caller disposes of it. */
+export function lockClusters(): Promise<Disposable> {
+  mkdirSync(cacheFolder(), { recursive: true });
+  return lock(join(cacheFolder(), "clusters.lock"), "starting or removing a cluster", () => false);
 }
 
 /** Folder of all clusters. */

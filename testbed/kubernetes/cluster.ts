@@ -39,7 +39,8 @@ export class Cluster implements AsyncDisposable {
 
   /** Runs kubectl; its standard output. Throws where it fails, with what it said. */
   kubectl(args: readonly string[], input = ""): Promise<string> {
-    return runKubectl(this.#kubectl, this.plan.folder, args, input);
+    const kubectl = { program: this.#kubectl, kubeconfig: this.kubeconfig, folder: this.plan.folder };
+    return runKubectl(kubectl, args, input);
   }
 
   /** Writes objects, as whoever `testbed` is: server-side apply. */

@@ -34,7 +34,7 @@ export async function packLayer(folder: string, file: string): Promise<Layer> {
 
 /** Puts images into one archive as `docker save` makes it, by way of a folder that is not there yet. Layers that they share are in it once. */
 export async function packImages(images: readonly Image[], folder: string, archive: string): Promise<void> {
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(folder);
   const manifest = images.map((image, index) => {
     const config = `${String(index)}.json`;
     writeFileSync(join(folder, config), JSON.stringify(buildConfig(image)));

@@ -1,15 +1,23 @@
 import { spawn } from "node:child_process";
-import { adminKubeconfig } from "./kubeconfig.ts";
 
-/** Runs kubectl on a cluster, by its folder; standard output. What it caches stays in that folder. Throws where it fails, with what it said. */
-export async function runKubectl(
-  program: string,
-  folder: string,
-  args: readonly string[],
-  input: string,
-): Promise<string> {
-  const env = { PATH: process.env.PATH, HOME: folder, KUBECONFIG: adminKubeconfig(folder) };
-  const child = spawn(program, args, { env, stdio: "pipe" });
+export interface Kubectl {
+  /** Path of it. */
+  readonly program: string;
+  readonly kubeconfig: string;
+  /** Of a cluster of this machine's own: what it finds out about the API is kept there, and no proxy is between. */
+  readonly folder?: string;
+}
+
+/** Runs it; standard output. Throws where it fails, with what it said. */
+export async function runKubectl(kubectl: Kubectl, args: readonly string[], input: string): Promise<string> {
+  const { folder, kubeconfig } = kubectl;
+  const env = {
+    ...process.env,
+    KUBECONFIG: kubeconfig,
+    ...(folder === undefined ? {} : { NO_PROXY: "*", no_proxy: "*" }),
+  };
+  const options = folder === undefined ? [] : [`--cache-dir=${folder}/kubectl`];
+  const child = spawn(kubectl.program, [...options, ...args], { env, stdio: "pipe" });
   let [output, errors] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { ADD_ON_NAMES, type AddOn, isAddOn } from "./add-ons.ts";
-import { clusterNames, planOf, readRecord } from "./cluster-record.ts";
+import { clusterNames, lockClusters, planOf, readRecord } from "./cluster-record.ts";
 import { adminKubeconfig } from "./kubeconfig.ts";
 import { removeCluster } from "./remove-cluster.ts";
 import { startCluster } from "./start-cluster.ts";
@@ -52,7 +52,12 @@ const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | numb
     return 0;
   },
   async down({ name, all }) {
-    for (const one of all ? clusterNames() : [name]) await removeCluster(one);
+    const held = await lockClusters();
+    try {
+      for (const one of all ? clusterNames() : [name]) await removeCluster(one);
+    } finally {
+      held[Symbol.dispose]();
+    }
     return 0;
   },
   status({ json }) {

@@ -35,9 +35,9 @@ const KERNEL_SETTINGS = {
 
 /**
  * Starts a node: namespaces of processes, mounts, network and cgroups, held by one process, the first of them. Whatever runs on the node is
- * gone when that one is, with its mounts, interfaces and packet filters: the kernel sees to that.
+ * gone when that one is, with its mounts, interfaces and packet filters: the kernel sees to that. It ends when `owner` does.
  */
-export async function startNode(plan: Plan): Promise<ProcessId> {
+export async function startNode(plan: Plan, owner: ProcessId | null): Promise<ProcessId> {
   makeCgroups(plan.cgroup);
   const settings = writeKernelSettings(join(plan.folder, "kernel-settings"));
   const script = join(plan.folder, "node.sh");
@@ -47,6 +47,18 @@ export async function startNode(plan: Plan): Promise<ProcessId> {
   const unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "sh", script];
   const holder = await spawnDetached(logFile, [...enterCgroups(plan.cgroup), ...unshare]);
   const first = await waitFor(holder, logFile, () => childOf(holder));
+  if (owner !== null) {
+    const watch = 'while kill -0 "$1" 2>&-; do sleep 1; done; kill -9 "$2"';
+    await spawnDetached(logFile, [
+      ...joinCgroups(plan.cgroup),
+      "sh",
+      "-c",
+      watch,
+      "sh",
+      String(owner.pid),
+      String(first.pid),
+    ]);
+  }
   await waitFor(first, logFile, () => existsSync(ready) || undefined);
   await connect(plan, first);
   return first;
@@ -162,7 +174,8 @@ async function spawnDetached(logFile: string, [program = "", ...args]: readonly 
   }
 }
 
-function identify(pid: number): ProcessId | undefined {
+/** undefined: there is none, or no more. */
+export function identify(pid: number): ProcessId | undefined {
   const start = processStart(pid);
   return start === null ? undefined : { pid, start };
 }

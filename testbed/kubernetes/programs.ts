@@ -56,6 +56,11 @@ export async function kubernetesPrograms(): Promise<Programs> {
   return Object.fromEntries(programs) as Programs;
 }
 
+/** Path of kubectl alone. */
+export async function kubectlProgram(): Promise<string> {
+  return findProgram("kubectl") ?? join(await builtFolder(), "kubectl");
+}
+
 /** The one that is there already; undefined: none is. Throws where a setting names one that is not there. */
 export function findProgram(name: string, environment: NodeJS.ProcessEnv = process.env): string | undefined {
   const setting = `TASKGATE_${name.toUpperCase().replaceAll("-", "_")}`;

@@ -1,16 +1,23 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { bootId } from "../../src/platform/process-identity.ts";
-import { cacheFolder, lock } from "../build-once.ts";
 import { runProgram, say } from "../run-program.ts";
 import { type AddOn, installAddOn } from "./add-ons.ts";
 import { isReady, type NodeObject, startingApi, type StartingApi } from "./api.ts";
 import { makeCertificates } from "./certificates.ts";
 import { Cluster, partLog } from "./cluster.ts";
-import { clusterNames, type ClusterRecord, isRunning, planOf, readRecord, writeRecord } from "./cluster-record.ts";
+import {
+  clusterNames,
+  type ClusterRecord,
+  isRunning,
+  lockClusters,
+  planOf,
+  readRecord,
+  writeRecord,
+} from "./cluster-record.ts";
 import { CONTAINERD_SOCKET, writeConfiguration } from "./configuration.ts";
 import { makeImages } from "./images.ts";
-import { isAlive, lastLines, runOnNode, startNode, startOnNode, type ProcessId } from "./node.ts";
+import { identify, isAlive, lastLines, runOnNode, startNode, startOnNode, type ProcessId } from "./node.ts";
 import { API_PARTS, commandOf, type PartName, type PartOptions } from "./parts.ts";
 import { checkName, chooseNumber, type Plan } from "./plan.ts";
 import { kubernetesPrograms, type Programs } from "./programs.ts";
@@ -22,6 +29,8 @@ export interface ClusterOptions {
   readonly name: string;
   /** `api`: objects can be read and written, and nobody acts on them; it is up in three seconds. Default: `node`, a whole cluster. */
   readonly kind?: "node" | "api";
+  /** Id of the process that the cluster ends with, also where that is killed. Default: it goes on until it is taken down. */
+  readonly owner?: number;
   /** On top. Default: none. */
   readonly with?: readonly AddOn[];
 }
@@ -46,10 +55,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const impossible = whyNoCluster();
   if (impossible !== null) throw new Error(impossible);
   const programs = await kubernetesPrograms();
-  mkdirSync(cacheFolder(), { recursive: true });
-  // One at a time chooses addresses; a cluster takes seconds.
-  const held = await lock(join(cacheFolder(), "clusters.lock"), "starting a cluster", () => false);
+  const held = await lockClusters();
   try {
+    await removeOrphans();
     if (!isThere(options)) await startNew(options, programs);
   } finally {
     held[Symbol.dispose]();
@@ -65,7 +73,15 @@ function isThere({ name, kind }: ClusterOptions): boolean {
   return record !== null && isRunning(record) && hasNode === (kind !== "api");
 }
 
-async function startNew({ name, kind }: ClusterOptions, programs: Programs): Promise<void> {
+/** Those whose owner was killed have ended, and left their folders. */
+async function removeOrphans(): Promise<void> {
+  for (const name of clusterNames()) {
+    const owner = readRecord(name)?.owner ?? null;
+    if (owner !== null && !isAlive(owner)) await removeCluster(name);
+  }
+}
+
+async function startNew({ name, kind, owner }: ClusterOptions, programs: Programs): Promise<void> {
   if (hasRemains(name)) {
     say(`cluster ${name}: removing what is left of an earlier one …`);
     await removeCluster(name);
@@ -74,6 +90,7 @@ async function startNew({ name, kind }: ClusterOptions, programs: Programs): Pro
   mkdirSync(plan.folder, { recursive: true, mode: 0o700 });
   const record: ClusterRecord = {
     ...{ name, number: plan.number, boot: bootId(), startedAt: Date.now(), node: null, parts: {}, addOns: [] },
+    owner: owner === undefined ? null : (identify(owner) ?? null),
   };
   writeRecord(record);
   try {
@@ -101,6 +118,7 @@ class Start {
   readonly #programs: Programs;
   readonly #began = Date.now();
   #record: ClusterRecord;
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(plan: Plan, programs: Programs, record: ClusterRecord) {
     this.#plan = plan;
@@ -111,7 +129,7 @@ class Start {
   async run(kind: "node" | "api"): Promise<void> {
     const [plan, programs] = [this.#plan, this.#programs];
     this.#say("its node and certificates …");
-    const node = await startNode(plan);
+    const node = await startNode(plan, this.#record.owner);
     this.#note({ node });
     const certificates = await makeCertificates(plan, join(plan.folder, "certificates"));
     const options: PartOptions = {
@@ -120,22 +138,39 @@ class Start {
       certificates,
       files: writeConfiguration(plan, certificates, programs),
     };
-    const api = startingApi(plan, certificates);
+    const images = kind === "node" ? this.#importImages(node, options) : Promise.resolve();
+    await this.#allOf([images, this.#startKubernetes(kind, node, options)]);
+    this.#say("ready");
+  }
+
+  /** Waits for all of them also where one fails: whoever then removes the cluster is not to meet one at work. */
+  async #allOf(tasks: readonly Promise<void>[]): Promise<void> {
+    const noted = tasks.map((task) => task.catch((error: unknown) => (this.#failure ??= { error })));
+    await Promise.all(noted);
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  async #startKubernetes(kind: "node" | "api", node: ProcessId, options: PartOptions): Promise<void> {
+    const api = startingApi(this.#plan, options.certificates);
     this.#say("etcd and the API server …");
     for (const part of API_PARTS) await this.#startPart(part, node, options);
-    if (kind === "node") await Promise.all([this.#apiAnswers(api), this.#importImages(node, options)]);
-    else await this.#apiAnswers(api);
+    await this.#until(
+      "the API server does not answer",
+      "kube-apiserver",
+      async () => (await api.get("/readyz")) !== null,
+    );
     if (kind === "node") await this.#startWorkers(node, options, api);
-    this.#say("ready");
   }
 
   /** Containers, and the images for them; nothing here needs the API. */
   async #importImages(node: ProcessId, options: PartOptions): Promise<void> {
     await this.#startPart("containerd", node, options);
     const archive = await makeImages(this.#programs, join(this.#plan.folder, "images"));
-    this.#say("importing images …");
     const ctr = [this.#programs.ctr, "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"];
-    await runOnNode(node, [...ctr, "images", "import", archive]);
+    // The first container of an image unpacks it.
+    await runOnNode(node, [...ctr, "images", "import", "--no-unpack", archive]);
+    rmSync(join(this.#plan.folder, "images"), { recursive: true });
+    this.#say("images are imported");
   }
 
   async #startWorkers(node: ProcessId, options: PartOptions, api: StartingApi): Promise<void> {
@@ -150,14 +185,6 @@ class Start {
       return account !== null && found !== null && isReady(found as NodeObject);
     };
     await this.#until("the node is not ready", "kubelet", isUp);
-  }
-
-  #apiAnswers(api: StartingApi): Promise<void> {
-    return this.#until(
-      "the API server does not answer",
-      "kube-apiserver",
-      async () => (await api.get("/readyz")) !== null,
-    );
   }
 
   async #startPart(part: PartName, node: ProcessId, options: PartOptions): Promise<void> {
@@ -175,6 +202,7 @@ class Start {
   #until(what: string, part: PartName, check: () => Promise<boolean>): Promise<void> {
     const said = (of: PartName): string => lastLines(partLog(this.#plan, of));
     const checkParts = (): Promise<boolean> => {
+      if (this.#failure !== null) throw this.#failure.error;
       const ended = Object.entries(this.#record.parts).find(([, { process }]) => !isAlive(process))?.[0] as
         PartName | undefined;
       if (ended !== undefined) throw new Error(`${ended} ended:\n${said(ended)}`);
