@@ -1,6 +1,6 @@
 import { type EventEmitter, once } from "node:events";
 import { chmod } from "node:fs/promises";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream, type ServerOptions } from "node:http2";
 import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
 import { createSecureContext, type PeerCertificate } from "node:tls";
 import grpc from "@grpc/grpc-js";
@@ -21,6 +21,11 @@ const IDLE_MS = 5 * 60_000;
 const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 /** Of one connection: each long-lived request through an Envoy has one. */
 const MAX_CALLS = 100_000;
+/**
+ * Calls that one connection may break off at once, and in a second: a visitor who goes away breaks off what the gate is asked about them. Node's
+ * servers end a connection after a thousand, and with it all that an Envoy is told, asks and holds. What one visitor may break off, the Envoy bounds.
+ */
+const MAX_BROKEN_OFF = 100_000;
 const MAX_CONNECTIONS = 4096;
 /** For calls to end as they should, once the server ends. */
 const GRACE_MS = 500;
@@ -110,6 +115,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         ? grpc.experimental.createCertificateProviderServerCredentials(certificates, certificates, true)
         : grpc.ServerCredentials.createInsecure();
     const server = new grpc.Server(OPTIONS);
+    Object.assign(serverOptions(server), { streamResetBurst: MAX_BROKEN_OFF, streamResetRate: MAX_BROKEN_OFF });
     const sockets = new Set<Socket>();
     scope.defer(() => shutDown(server, sockets));
     for (const service of services) server.addService(service.definition, knowingPeer(service.implementation, kind));
@@ -130,6 +136,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     renewTls: (tls) => certificates?.renew(tls),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** What grpc-js makes its HTTP/2 servers with: it has no option of its own for all that those take. */
+function serverOptions(server: object): ServerOptions {
+  return (server as { readonly commonServerOptions: ServerOptions }).commonServerOptions;
 }
 
 function peerKind(address: GrpcAddress, certificates: Certificates | null): GrpcPeer["kind"] {
