@@ -466,6 +466,34 @@ describe("what an Envoy refuses", () => {
     expect(ads.status().problems).toEqual([]);
   });
 
+  test("a port that is taken is asked for again, ever less often, until it can be had; another refusal is not", async () => {
+    const { ads, envoy, clock } = await start();
+    ads.apply(set(cluster("port"), cluster("bad")), 1);
+    let isTaken = true;
+    const refuses = (_type: unknown, names: readonly string[]) =>
+      names.includes("bad") ? "bad" : isTaken ? "port: cannot bind '0.0.0.0:1': Address already in use" : null;
+    const one = envoy({ refuses }).subscribe("cluster");
+    await one.until(() => ads.status().problems.length === 2);
+    expect(
+      ads
+        .status()
+        .problems.map(({ code }) => code)
+        .sort(),
+    ).toEqual(["envoy_refused", "port_unavailable"]);
+    const tries = async (seconds: number) => {
+      const before = one.received.length;
+      for (let second = 0; second < seconds; second += 1) {
+        clock.advance(1000);
+        await quiet();
+      }
+      return one.received.slice(before).flatMap(({ names }) => names);
+    };
+    expect(await tries(16), "after 1, 2, 4 and 8 s").toEqual(["port", "port", "port", "port"]);
+    isTaken = false;
+    expect(await tries(16)).toEqual(["port"]);
+    expect(ads.status().problems.map(({ code }) => code)).toEqual(["envoy_refused"]);
+  });
+
   test("a removal that it refuses is not repeated", async () => {
     const { ads, envoy } = await start();
     ads.apply(set(cluster("a")), 1);

@@ -191,9 +191,27 @@ export class AdsServer implements Disposable {
     });
   }
 
-  /** Who is stuck, and who need not be told of any more. */
   #look(): void {
     const now = this.#deps.clock.now();
+    this.#tryAgain(now);
+    let isNews = this.#endStuck(now);
+    for (const [id, envoy] of this.#envoys) {
+      if (envoy.streams.size > 0 || now - envoy.goneAt < this.#forgetAfter(envoy)) continue;
+      this.#envoys.delete(id);
+      this.#rejections.forget(id);
+      isNews = true;
+    }
+    if (isNews) this.#deps.changed();
+  }
+
+  #tryAgain(now: number): void {
+    for (const { type, id, nodes } of this.#rejections.due(now)) {
+      for (const node of nodes) for (const stream of this.#envoys.get(node)?.streams ?? []) stream.tryAgain(type, id);
+    }
+  }
+
+  /** Returns whether somebody is stuck only now. */
+  #endStuck(now: number): boolean {
     let isNews = false;
     for (const stream of this.#streams) {
       stream.pump(); // what was held back is no more, as time goes on
@@ -203,13 +221,7 @@ export class AdsServer implements Disposable {
       this.#deps.logger.warn({ node: stream.who?.node.id, waitsMs: waits }, "envoy is stuck and given up");
       stream.giveUp(`nothing was heard for ${Math.round(waits / 1000)} s`);
     }
-    for (const [id, envoy] of this.#envoys) {
-      if (envoy.streams.size > 0 || now - envoy.goneAt < this.#forgetAfter(envoy)) continue;
-      this.#envoys.delete(id);
-      this.#rejections.forget(id);
-      isNews = true;
-    }
-    if (isNews) this.#deps.changed();
+    return isNews;
   }
 
   #forgetAfter({ fleet }: Envoy): number {

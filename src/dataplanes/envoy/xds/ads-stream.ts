@@ -10,6 +10,7 @@ import { askedBefore, comingRank, goingRank, passes, ROOT_TYPES, TOLD_AGAIN } fr
 import type { Part } from "./outstanding.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
+import type { ResourceType } from "./resource-type.ts";
 import { Subscription } from "./subscription.ts";
 
 /** Resources in one response; one that is larger goes alone. Envoy has no bound of its own. */
@@ -134,6 +135,11 @@ export class AdsStream {
   settled(): void {
     for (const subscription of this.#subscriptions.values()) subscription.settled();
     this.pump();
+  }
+
+  /** What the Envoy refused is sent again, as it may take it by now. */
+  tryAgain(type: ResourceType, id: number): void {
+    this.#subscriptions.get(type.url)?.tellAgain(type.nameOf(id));
   }
 
   /** Sends what may go now. */

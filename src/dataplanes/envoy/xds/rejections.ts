@@ -2,6 +2,11 @@ import type { Problem } from "../../../model/index.ts";
 import type { ResourceType, StoredResource } from "./resource-type.ts";
 
 const MAX_MESSAGE = 500;
+/** A port that another program has is asked for again after so long, then after twice that, and so on. */
+const FIRST_TRY_MS = 1000;
+const LONGEST_TRY_MS = 30_000;
+/** At once: the others a moment later. */
+const MAX_TRIES = 100;
 
 export interface Refusal {
   readonly type: ResourceType;
@@ -15,6 +20,8 @@ export interface Refusal {
 }
 
 interface Rejection extends Refusal {
+  /** Of ports: when it is to be tried again, epoch ms (0: not thought of yet), and how long after the last time that is. */
+  readonly next: { at: number; afterMs: number };
   /** Node ids of those that refused it and have taken no other since. */
   readonly nodes: Set<string>;
 }
@@ -40,7 +47,11 @@ export class Rejections {
     const ofType = entry(this.#all, type, () => new Map<number, Map<string, Rejection>>());
     const versions = entry(ofType, id, () => new Map<string, Rejection>());
     const isNews = !versions.has(resource.version);
-    entry(versions, resource.version, () => ({ ...refusal, nodes: new Set<string>() })).nodes.add(node);
+    entry(versions, resource.version, () => ({
+      ...refusal,
+      next: { at: 0, afterMs: 0 },
+      nodes: new Set<string>(),
+    })).nodes.add(node);
     if (isNews) this.#changed();
   }
 
@@ -61,6 +72,23 @@ export class Rejections {
   /** The Envoy is gone for good. */
   forget(node: string): void {
     for (const [type, ofType] of this.#all) for (const id of ofType.keys()) this.#drop(node, type, id);
+  }
+
+  /** What may be taken by now, though it is the same: ports that were another program's. To be called often; nothing is due twice. */
+  *due(now: number): Generator<Pick<Rejection, "type" | "id" | "nodes">, void> {
+    let tries = 0;
+    for (const ofType of this.#all.values()) {
+      for (const versions of ofType.values()) {
+        for (const rejection of versions.values()) {
+          if (!isTakenPort(rejection) || rejection.next.at > now) continue;
+          const isFirst = rejection.next.at === 0;
+          if (!isFirst && (tries += 1) > MAX_TRIES) return;
+          const afterMs = isFirst ? FIRST_TRY_MS : Math.min(LONGEST_TRY_MS, rejection.next.afterMs * 2);
+          Object.assign(rejection.next, { at: now + afterMs, afterMs });
+          if (!isFirst) yield rejection;
+        }
+      }
+    }
   }
 
   /** Of what it was given, how much this Envoy does not take. */
@@ -104,14 +132,17 @@ export function triedAgain(type: ResourceType, ids: readonly number[], message: 
 }
 
 /** How Envoy says that a port is another program's. */
-const CANNOT_BIND = /cannot bind/i;
+function isTakenPort({ message }: Rejection): boolean {
+  return /cannot\s+bind/i.test(message);
+}
 
-function problemOf({ type, id, resource, fleet, message }: Rejection): Problem {
+function problemOf(rejection: Rejection): Problem {
+  const { type, id, resource, fleet, message } = rejection;
   const words = message.replaceAll(/[\p{C}\s]+/gu, " ").trim();
   const shown = words.length > MAX_MESSAGE ? `${words.slice(0, MAX_MESSAGE)}…` : words;
   return {
     subject: resource.subject,
-    code: CANNOT_BIND.test(words) ? "port_unavailable" : "envoy_refused",
+    code: isTakenPort(rejection) ? "port_unavailable" : "envoy_refused",
     message: `Envoy (fleet ${fleet}) refuses ${type.shortName} ${type.nameOf(id)}, and goes on with what it had: ${shown}`,
   };
 }

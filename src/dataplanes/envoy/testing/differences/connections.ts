@@ -2,11 +2,11 @@ import tls from "node:tls";
 import { expect } from "vitest";
 import { showCertificates } from "../../../contract/certificates.ts";
 import type { Differences } from "../../../contract/plane-test.ts";
-import { echo, startHttpApp, startTcpApp } from "../../../testing/apps.ts";
+import { echo, startHttpApp } from "../../../testing/apps.ts";
 import { RawClient } from "../../../testing/clients.ts";
 import { startRig, until, type Rig } from "../../../testing/rig.ts";
 import { selfSigned } from "../../../testing/self-signed.ts";
-import { byHost, byPort, byServerName } from "../../../testing/table-builder.ts";
+import { byHost, byServerName } from "../../../testing/table-builder.ts";
 import { startTlsApp } from "../../../testing/tls-apps.ts";
 import { writePem } from "../../../testing/write-pem.ts";
 import { HOST, KEY, serving } from "./serving.ts";
@@ -23,29 +23,6 @@ export const CONNECTION_DIFFERENCES: Differences = {
       using client = await RawClient.connect(rig.port, `PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
       await until(() => client.received.includes('"url":"/"'));
       expect(client.received).not.toContain("127.0.0.1");
-    },
-  },
-
-  "reports a raw port that is taken, and opens it once it is free": {
-    why: "opens a raw port that was taken when its service comes anew",
-    async instead(start) {
-      const taken = await startTcpApp(() => undefined);
-      await using app = await startTcpApp((socket) => socket.pipe(socket));
-      await using rig = await startRig(start);
-      const { port } = taken.address;
-      const raw = { key: "local/db/sql", protocol: "tcp", guard: "self", matches: [byPort(port)], endpoints: [app.address] } as const; // prettier-ignore
-      rig.table.service(raw);
-      await rig.publish();
-      await until(() => rig.status().problems.some(({ code, subject }) => code === "port_unavailable" && subject === raw.key)); // prettier-ignore
-      await taken[Symbol.asyncDispose]();
-      rig.table.remove(raw.key);
-      await rig.publish();
-      await until(() => rig.status().problems.length === 0);
-      rig.table.service(raw);
-      await rig.publish();
-      using client = await opened(port);
-      client.send("x");
-      await until(() => client.received === "x");
     },
   },
 
@@ -119,10 +96,4 @@ function shake({ port }: Rig, servername: string): tls.TLSSocket {
   const socket = tls.connect({ port, host: "127.0.0.1", servername, rejectUnauthorized: false });
   socket.on("error", () => undefined);
   return socket;
-}
-
-async function opened(port: number): Promise<RawClient> {
-  let client: RawClient | null = null;
-  while (client === null) client = await RawClient.connect(port).catch(() => null);
-  return client;
 }
