@@ -1,11 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hostRoute, startAuthKit } from "../src/auth/testing/auth-kit.ts";
-import { earlyMutations, FILTER, httpFilters } from "../src/dataplanes/envoy/authz/filters.ts";
-import { passFilter } from "../src/dataplanes/envoy/authz/pass-filter.ts";
+import { earlyMutations, httpFilters, loginFilters } from "../src/dataplanes/envoy/authz/filters.ts";
 import { serviceMetadata } from "../src/dataplanes/envoy/authz/service-metadata.ts";
-import { sessionFilter } from "../src/dataplanes/envoy/authz/session-filter.ts";
 import { CLUSTER_HEADER, clusterName } from "../src/dataplanes/envoy/resources/cluster-name.ts";
+import { OWN_REQUEST_FIELDS } from "../src/dataplanes/envoy/resources/route-configuration.ts";
 import type { Route, Site } from "../src/model/index.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { envoyProgram } from "../testbed/envoy.ts";
@@ -33,7 +32,8 @@ const SITE: Omit<Site, "port"> = {
 interface Way {
   readonly name: string;
   readonly route: Route;
-  readonly login: boolean;
+  /** Whether it goes through the filters of the plane. */
+  readonly filtered: boolean;
   readonly port: number;
   /** Cookie, NAME=VALUE. */
   readonly session: string;
@@ -42,8 +42,8 @@ interface Way {
 }
 
 /**
- * What login costs an Envoy: the same page, with the same fields, through one Envoy with the filters of login and without, in turns. Every
- * request with a login is verified, loses its credentials and is told whose it is; nobody is asked.
+ * What login costs an Envoy: the same page, asked for with as many bytes, through one Envoy, with login and from a service that anyone may use, in
+ * turns; and through a listener without any filter of this plane. Who has a login loses its credentials, and the job is told who it is; nobody is asked.
  */
 export const benchEnvoyLogin: Suite = async (say, { rounds = ROUNDS, seconds = 1 }) => {
   checkMachine();
@@ -51,8 +51,8 @@ export const benchEnvoyLogin: Suite = async (say, { rounds = ROUNDS, seconds = 1
   try {
     say(describeMachine());
     const backend = (await startBackends(["http"])).http;
-    const [page = 0, ...ports] = await freePorts(4);
-    await using gate = await startGate({ ...SITE, port: page });
+    const [page = 0, ...ports] = await freePorts(5);
+    await using gate = await startGate({ ...SITE, port: page }, scope.folder);
     const ways = await gate.ways(ports);
     const config = join(scope.folder, "envoy.json");
     writeFileSync(config, JSON.stringify(bootstrap(gate, ways, backend)));
@@ -75,24 +75,30 @@ interface Gate extends AsyncDisposable {
   ways(ports: readonly number[]): Promise<readonly Way[]>;
 }
 
-async function startGate(site: Site): Promise<Gate> {
-  const [full, bare] = [
+async function startGate(site: Site, folder: string): Promise<Gate> {
+  const [open, full, bare] = [
+    hostRoute("open.localhost", "local/open/web", { access: { grants: [], anyone: "public" } }),
     hostRoute("full.localhost", "local/full/web"),
     hostRoute("bare.localhost", "local/bare/web", { policy: { assertion: "none" } }),
   ];
-  const kit = await startAuthKit({ site, table: [full, bare], verifiedByPlane: true, clock: systemClock });
+  const kit = await startAuthKit({ site, table: [open, full, bare], verifiedByPlane: true, clock: systemClock });
   const { keys, verification } = kit.auth;
   const { cookie, credentialFields, foreignAuthorization, frameOf } = verification;
-  const settings = { credentialFields, ownSecret: "a-secret-of-this-bench", secure: false };
-  const discovered: Readonly<Record<string, object>> = {
-    [FILTER.session]: sessionFilter(cookie, keys.published()),
-    [FILTER.pass]: passFilter({ revoked: verification.revoked(), credentialFields, routingFields: [] }),
-  };
-  const chain = httpFilters(settings).map((filter) => {
-    const { name } = filter as { readonly name: string };
-    const typedConfig = discovered[name];
-    return typedConfig === undefined ? filter : { name, typedConfig };
+  const judged = { revoked: verification.revoked(), credentialFields, routingFields: [] };
+  for (const [name, body] of Object.entries(loginFilters({ cookie, keys: keys.published(), judged }))) {
+    const resource = {
+      "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+      name,
+      typedConfig: body,
+    };
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify({ resources: [resource] }));
+  }
+  const sourceOf = (name: string) => ({
+    pathConfigSource: { path: join(folder, `${name}.json`) },
+    resourceApiVersion: "V3" as const,
   });
+  const settings = { credentialFields, ownSecret: "a-secret-of-this-bench", secure: false, sourceOf };
+  const chain = httpFilters(settings);
   const { browser, token } = await kit.login();
   const session = async (route: Route): Promise<string> => {
     const url = `http://${route.match.by === "host" ? route.match.host : ""}:${String(site.port)}/`;
@@ -103,17 +109,23 @@ async function startGate(site: Site): Promise<Gate> {
     site,
     filters: { early: earlyMutations(settings), chain },
     metadata: (route) => serviceMetadata({ site, frameOf, foreignAuthorization }, route),
-    async ways([one = 0, two = 0, three = 0]) {
+    async ways([one = 0, two = 0, three = 0, four = 0]) {
       const [ofFull, ofBare] = [await session(full), await session(bare)];
-      const figures = () => ({ perSecond: [], perCpuSecond: [] });
+      const filtered = () => ({ filtered: true, perSecond: [], perCpuSecond: [] });
       return [
-        { name: "without", route: full, login: false, port: one, session: ofFull, ...figures() },
-        { name: "login", route: full, login: true, port: two, session: ofFull, ...figures() },
-        { name: "login, no assertion", route: bare, login: true, port: three, session: ofBare, ...figures() },
+        { name: "without", route: open, port: one, session: lookAlike(ofFull), ...filtered() },
+        { name: "login", route: full, port: two, session: ofFull, ...filtered() },
+        { name: "login, no assertion", route: bare, port: three, session: ofBare, ...filtered() },
+        { name: "no filters", route: full, port: four, session: ofFull, ...filtered(), filtered: false },
       ];
     },
     [Symbol.asyncDispose]: () => kit[Symbol.asyncDispose](),
   };
+}
+
+/** A cookie of the app's own, so that there is as much to read. */
+function lookAlike(session: string): string {
+  return `session${session.slice(session.indexOf("="))}`;
 }
 
 interface Turn {
@@ -171,10 +183,10 @@ function bootstrap(gate: Gate, ways: readonly Way[], backend: number): object {
   };
 }
 
-function listener(gate: Gate, { name, login, port }: Way): object {
+function listener(gate: Gate, { name, filtered, port }: Way): object {
   const lead = { key: CLUSTER_HEADER, value: "tg/%REQ(:authority)%" };
   const early = [
-    ...(login ? gate.filters.early : []),
+    ...(filtered ? gate.filters.early : []),
     { append: { header: lead, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" } },
   ];
   const mutation = `type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation`;
@@ -183,9 +195,12 @@ function listener(gate: Gate, { name, login, port }: Way): object {
     "@type": `${TYPE}.network.http_connection_manager.v3.HttpConnectionManager`,
     ...{ statPrefix: "bench", useRemoteAddress: true, generateRequestId: false },
     earlyHeaderMutationExtensions: [{ name: "early", typedConfig: { "@type": mutation, mutations: early } }],
-    routeConfig: { virtualHosts: [{ name: "all", domains: ["*"], routes: [route] }] },
+    routeConfig: {
+      requestHeadersToRemove: OWN_REQUEST_FIELDS,
+      virtualHosts: [{ name: "all", domains: ["*"], routes: [route] }],
+    },
     httpFilters: [
-      ...(login ? gate.filters.chain : []),
+      ...(filtered ? gate.filters.chain : []),
       { name: "envoy.filters.http.router", typedConfig: { "@type": `${TYPE}.http.router.v3.Router` } },
     ],
   };

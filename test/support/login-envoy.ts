@@ -9,8 +9,10 @@ import { type Authz, createAuthz } from "../../src/dataplanes/envoy/authz/authz.
 import { earlyMutations, httpFilters } from "../../src/dataplanes/envoy/authz/filters.ts";
 import { serviceMetadata } from "../../src/dataplanes/envoy/authz/service-metadata.ts";
 import { startGrpcServer } from "../../src/dataplanes/envoy/grpc-server.ts";
+import { askAdmin, readStats } from "../../src/dataplanes/envoy/local/ask-admin.ts";
 import { CONTROL_CLUSTER } from "../../src/dataplanes/envoy/names.ts";
 import { clusterName } from "../../src/dataplanes/envoy/resources/cluster-name.ts";
+import { OWN_REQUEST_FIELDS } from "../../src/dataplanes/envoy/resources/route-configuration.ts";
 import { echo, freePort, startHttpApp } from "../../src/dataplanes/testing/apps.ts";
 import type { Gatekeeper, Route, RouteTable, SessionKey, Site } from "../../src/model/index.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
@@ -136,6 +138,13 @@ export class LoginEnvoy implements AsyncDisposable {
     throw new Error("the Envoy does not hear");
   }
 
+  /** Requests whose session was looked at, known ones left out. */
+  async lookedAt(): Promise<number> {
+    const ask = (path: string) => askAdmin(join(this.#folder, "admin.sock"), "GET", path);
+    const found = await readStats(ask, "jwt_authn[.](allowed|denied)$");
+    return [...found.values()].reduce((sum, count) => sum + count, 0);
+  }
+
   /** The gate is gone. */
   async kill(): Promise<void> {
     await this.#control?.[Symbol.asyncDispose]();
@@ -243,6 +252,7 @@ export class LoginEnvoy implements AsyncDisposable {
     const http2 = { "@type": TYPE + OPTIONS, explicitHttpConfig: { http2ProtocolOptions: {} } };
     return {
       node: { id: "test", cluster: "test" },
+      admin: { address: { pipe: { path: join(this.#folder, "admin.sock") } } },
       layeredRuntime: { layers: [{ name: "patterns", staticLayer: { "re2.max_program_size.error_level": 1_000_000, "re2.max_program_size.warn_level": 1_000_000 } }] }, // prettier-ignore
       dynamicResources: { cdsConfig: this.#fromFile("clusters") },
       staticResources: {
@@ -270,11 +280,8 @@ export class LoginEnvoy implements AsyncDisposable {
       credentialFields: this.#gate.verification.credentialFields,
       ownSecret: SECRET,
       secure: this.site.secure,
+      sourceOf: (name: string) => this.#fromFile(name),
     };
-    const filters = httpFilters(settings).map((filter) => {
-      const { name, configDiscovery } = filter as { name: string; configDiscovery?: object };
-      return configDiscovery ? { name, configDiscovery: { ...configDiscovery, configSource: this.#fromFile(name) } } : filter; // prettier-ignore
-    });
     const early = { append: { header: { key: "x-tg-cluster", value: "tg/%REQ(:authority)%" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" } }; // prettier-ignore
     const route = { clusterHeader: "x-tg-cluster", timeout: "0s", upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] }; // prettier-ignore
     const routes = [
@@ -294,9 +301,12 @@ export class LoginEnvoy implements AsyncDisposable {
           },
         },
       ],
-      routeConfig: { virtualHosts: [{ name: "all", domains: ["*"], routes }] },
+      routeConfig: {
+        requestHeadersToRemove: OWN_REQUEST_FIELDS,
+        virtualHosts: [{ name: "all", domains: ["*"], routes }],
+      },
       httpFilters: [
-        ...filters,
+        ...httpFilters(settings),
         {
           name: "envoy.filters.http.router",
           typedConfig: { "@type": `${TYPE}envoy.extensions.filters.http.router.v3.Router`, suppressEnvoyHeaders: true },

@@ -27,6 +27,7 @@ import type { LocalEnvoy } from "./local/local-envoy.ts";
 import { LOCAL_FLEET } from "./names.ts";
 import { clusterName } from "./resources/cluster-name.ts";
 import type { FleetSettings } from "./resources/settings.ts";
+import { FROM_GATE } from "./resources/envoy-json.ts";
 import { Translator } from "./resources/translator.ts";
 import { holdFilters } from "./watch/hold-filters.ts";
 import { accessLogs } from "./watch/loggers.ts";
@@ -139,7 +140,7 @@ export class EnvoyPlane implements DataPlane {
       tunnelTarget: (route) => this.#translator.tunnelTarget(route),
     });
     const { credentialFields } = verification;
-    const filters = { credentialFields, ownSecret, secure: site.secure };
+    const filters = { credentialFields, ownSecret, secure: site.secure, sourceOf: () => FROM_GATE };
     const { limits, listener, dialRules, requestId, proxiesFrom, certificates } = deps;
     this.#translator = new Translator({
       ...{ site, limits, secret, listener, dialRules, requestId, proxiesFrom },

@@ -17,11 +17,10 @@ import { grpcMethod } from "../proto/grpc-method.ts";
 import { CheckRequest, CheckResponse } from "../proto/tables/ext-authz.ts";
 import type { Resource } from "../resource.ts";
 import { createCheck } from "./check-service.ts";
-import { FILTER } from "./filters.ts";
-import { passFilter, type Revoked } from "./pass-filter.ts";
+import { loginFilters } from "./filters.ts";
+import type { Revoked } from "./pass-filter.ts";
 import { type Decided, RecentlyDecided } from "./recently-decided.ts";
 import type { ServiceMetadataDeps } from "./service-metadata.ts";
-import { sessionFilter } from "./session-filter.ts";
 
 /** What sessions are verified by, beside the keys of the table. */
 export interface Verification {
@@ -93,7 +92,7 @@ export function createAuthz(deps: AuthzDeps): Authz {
     resources() {
       const { cookie, credentialFields } = verification;
       const judged = { revoked: verification.revoked(), credentialFields, routingFields: index.headerNames };
-      return [extension(FILTER.session, sessionFilter(cookie, keys)), extension(FILTER.pass, passFilter(judged))];
+      return Object.entries(loginFilters({ cookie, keys, judged })).map(([name, config]) => extension(name, config));
     },
     find(head) {
       const found = index.find(head);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { IDENTITY_FAMILIES, IDENTITY_HEADERS, isIdentityField } from "../../../model/index.ts";
-import { fieldPattern } from "./field-pattern.ts";
+import { answerTrailerPattern, fieldPattern, requestTrailerPattern } from "./field-pattern.ts";
 
 /** RE2 and JavaScript read these patterns alike. */
 function matches(pattern: string, name: string): boolean {
@@ -51,4 +51,22 @@ test("leaves those alone that the gate reads, in their own spelling and in no ot
     }),
     { numRuns: 2000 },
   );
+});
+
+test("matches what is nearly a field of framing, and framing itself in trailers alone", () => {
+  const [head, request, answer] = [
+    fieldPattern(KEPT),
+    requestTrailerPattern(["cookie"]),
+    answerTrailerPattern(["x-tg"]),
+  ];
+  for (const name of ["content_length", "content.length", "transfer_encoding"]) {
+    expect([head, request, answer].map((pattern) => matches(pattern, name))).toEqual([true, true, true]);
+  }
+  for (const name of ["content-length", "transfer-encoding", "host", "te"]) {
+    expect([head, request, answer].map((pattern) => matches(pattern, name))).toEqual([false, true, true]);
+  }
+  for (const name of ["content-type", "grpc-status", "x-sum"]) {
+    expect([head, request, answer].map((pattern) => matches(pattern, name))).toEqual([false, false, false]);
+  }
+  expect([matches(request, "cookie"), matches(answer, "x_tg")]).toEqual([true, true]);
 });

@@ -1,38 +1,29 @@
+import { hash } from "node:crypto";
 import { ERROR_HEADER } from "../../pages.ts";
+import type { Entries, SessionKey } from "../../../model/index.ts";
 import { ID_HEADER } from "../../route-index.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
-import { type Any, pack, typeUrl } from "../proto/kit.ts";
+import { type Any, type Message, pack, typeUrl } from "../proto/kit.ts";
+import type { ConfigSource, ExtensionConfigSource } from "../proto/tables/config-source.ts";
+import type { HttpFilter } from "../proto/tables/connection-manager.ts";
 import { ExtAuthz } from "../proto/tables/ext-authz.ts";
-import {
-  Composite,
-  ExecuteFilterAction,
-  ExtensionWithMatcher,
-  HttpHeaderMutation,
-  Lua,
-} from "../proto/tables/http-filters.ts";
-import { JwtAuthentication } from "../proto/tables/jwt-authn.ts";
-import { HttpRbac } from "../proto/tables/rbac.ts";
+import { Composite, ExecuteFilterAction, HttpHeaderMutation, Lua } from "../proto/tables/http-filters.ts";
 import type { HeaderMutationRule } from "../proto/tables/route.ts";
 import { MetadataInputMatcher, type StringMatcher } from "../proto/tables/matcher.ts";
-import { DynamicMetadataInput, type FieldMatcher, type Predicate } from "../proto/tables/xds-matcher.ts";
-import { allOf, answerHeader, anyOf, not, pattern } from "../watch/predicates.ts";
-import { CLUSTER_HEADER } from "../resources/cluster-name.ts";
-import { skippedWhere } from "../resources/skipped-where.ts";
+import { DynamicMetadataInput, type Predicate } from "../proto/tables/xds-matcher.ts";
+import { allOf, answerHeader, anyOf, not, pattern, requestHeader } from "../watch/predicates.ts";
 import { answerScript, FACT, OWN_FIELD } from "./answer-script.ts";
-import { COOKIE_SCRIPT } from "./cookie-script.ts";
-import { everySpelling, fieldPattern } from "./field-pattern.ts";
-import { DUE } from "./pass-filter.ts";
+import { answerTrailerPattern, fieldPattern, requestTrailerPattern } from "./field-pattern.ts";
+import { loginScript } from "./login-script.ts";
+import { FILTER, LOGIN_HEADER, LOOKED_AT_HEADER, POLICY_KEY } from "./names.ts";
+import { DUE, type Judged, passFilter } from "./pass-filter.ts";
 import { KEY } from "./service-metadata.ts";
+import { sessionFilter } from "./session-filter.ts";
 
-/** Names of filters: some write metadata under theirs, so they are Envoy's own. The first two come by ECDS. */
-export const FILTER = Object.freeze({
-  session: "envoy.filters.http.jwt_authn",
-  pass: "envoy.filters.http.rbac",
-  ask: "envoy.filters.http.ext_authz",
-  cookies: "taskgate.cookies",
-  strip: "taskgate.strip",
-});
-
+/** Beginning of the value of `LOGIN_HEADER`. */
+const UNDECIDED = "=";
+/** Of that of `LOOKED_AT_HEADER`. */
+const BY = "by-";
 /** So long a request waits for the gate, which itself may ask others. */
 const ASK_TIMEOUT = "20s";
 /** So long one waits that may pass anyway. */
@@ -44,6 +35,8 @@ export interface FilterSettings {
   /** Value of `x-tg-own` in answers that are the gate's own; nobody else may know it. */
   readonly ownSecret: string;
   readonly secure: boolean;
+  /** Where the filter of a name comes from. */
+  readonly sourceOf: (name: string) => ConfigSource;
 }
 
 /** What is done to a request before anything else: no visitor's word for who they are stays, nor what only the gate may say. */
@@ -52,14 +45,58 @@ export function earlyMutations({ credentialFields }: FilterSettings): HeaderMuta
 }
 
 /** Who may pass, and what both sides see of the other's fields. In the order of requests; what routes comes after them. */
-export function httpFilters(settings: FilterSettings): object[] {
+export function httpFilters(settings: FilterSettings): HttpFilter[] {
+  const { sourceOf } = settings;
+  const [known, ask] = [discovered(Lua, sourceOf(FILTER.known)), discovered(Composite, sourceOf(FILTER.ask))];
+  const lookedAt = requestHeader(LOOKED_AT_HEADER, { prefix: BY });
   return [
-    discovered(FILTER.session, typeUrl(JwtAuthentication)),
-    discovered(FILTER.pass, typeUrl(HttpRbac)),
-    asking(),
-    ...jobFilters(settings),
-    ...answerFilters(settings),
+    fieldsFilter(settings),
+    { name: FILTER.known, configDiscovery: known },
+    { name: FILTER.ask, configDiscovery: ask },
+    {
+      name: "taskgate.strip",
+      typedConfig: where(lookedAt, { dynamicConfig: { name: FILTER.known, configDiscovery: known } }),
+    },
+    answersFilter(settings),
   ];
+}
+
+export interface LoginSettings {
+  /** Name of the session cookie. */
+  readonly cookie: string;
+  readonly keys: Entries<SessionKey>;
+  readonly judged: Judged;
+}
+
+/**
+ * What comes by ECDS, by its names. Who is not known again is decided about by a chain of its own, of which nothing is made for all others: the
+ * session is verified, it is said by what the request may pass, and the gate is asked where that is needed. That is the last of it, as a request
+ * that has waited goes on after the chain.
+ */
+export function loginFilters({ cookie, keys, judged }: LoginSettings): Readonly<Record<string, Any>> {
+  const [session, pass] = [sessionFilter(cookie, keys), passFilter(judged)];
+  const rules = BY + hash("sha256", JSON.stringify([session, pass]), "base64url");
+  const typedConfig = [
+    { name: FILTER.fields, typedConfig: requestMutations([set(LOOKED_AT_HEADER, rules)]) },
+    { name: FILTER.session, typedConfig: session },
+    { name: FILTER.pass, typedConfig: pass },
+    asking(POLICY_KEY, { prefix: DUE }, { timeout: RENEW_TIMEOUT, lenient: true }),
+    asking("shadow_engine_result", { exact: "denied" }, { timeout: ASK_TIMEOUT, lenient: false }),
+  ];
+  return {
+    [FILTER.known]: loginScript({ cookie, judged, rules }),
+    [FILTER.ask]: where(requestHeader(LOGIN_HEADER, { prefix: UNDECIDED }), { filterChain: { typedConfig } }),
+  };
+}
+
+/** A filter of which nothing is made where the predicate does not hold. */
+function where(predicate: Predicate, execute: ExecuteFilterAction): Any {
+  const action = { name: "execute", typedConfig: pack(ExecuteFilterAction, execute) };
+  return pack(Composite, { matcher: { matcherList: { matchers: [{ predicate, onMatch: { action } }] } } });
+}
+
+function requestMutations(mutations: HeaderMutationRule[]): Any {
+  return pack(HttpHeaderMutation, { mutations: { requestMutations: mutations } });
 }
 
 const ANY = pattern(".*");
@@ -72,21 +109,8 @@ function set(key: string, value: string): HeaderMutationRule {
   return { append: { header: { key, value }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" } };
 }
 
-function discovered(name: string, url: string): object {
-  return { name, configDiscovery: { configSource: { ads: {}, resourceApiVersion: "V3" }, typeUrls: [url] } };
-}
-
-/** Asks the gate, where what was said of the request wants it: nothing is made of this for one that passes. */
-function asking(): object {
-  const matchers = [
-    askingWhere("shadow_effective_policy_id", { prefix: DUE }, { timeout: RENEW_TIMEOUT, lenient: true }),
-    askingWhere("shadow_engine_result", { exact: "denied" }, { timeout: ASK_TIMEOUT, lenient: false }),
-  ];
-  const typedConfig = pack(ExtensionWithMatcher, {
-    xdsMatcher: { matcherList: { matchers } },
-    extensionConfig: { name: "composite", typedConfig: pack(Composite, {}) },
-  });
-  return { name: FILTER.ask, typedConfig };
+function discovered(of: Message<unknown>, configSource: ConfigSource): ExtensionConfigSource {
+  return { configSource, typeUrls: [typeUrl(of)] };
 }
 
 interface Asking {
@@ -95,7 +119,8 @@ interface Asking {
   readonly lenient: boolean;
 }
 
-function askingWhere(key: string, stringMatch: StringMatcher, { timeout, lenient }: Asking): FieldMatcher {
+/** Asks the gate, where what was said of the request by `FILTER.pass` wants it. */
+function asking(key: string, stringMatch: StringMatcher, { timeout, lenient }: Asking) {
   const typedConfig = pack(ExtAuthz, {
     transportApiVersion: "V3",
     grpcService: { envoyGrpc: { clusterName: CONTROL_CLUSTER }, timeout },
@@ -103,12 +128,9 @@ function askingWhere(key: string, stringMatch: StringMatcher, { timeout, lenient
     clearRouteCache: true,
     failureModeAllow: lenient,
     statusOnError: { code: "ServiceUnavailable" },
+    filterEnabledMetadata: { filter: FILTER.pass, path: [{ key }], value: { stringMatch } },
   });
-  const execute = pack(ExecuteFilterAction, { typedConfig: { name: FILTER.ask, typedConfig } });
-  return {
-    predicate: filterSays(FILTER.pass, key, stringMatch),
-    onMatch: { action: { name: "ask", typedConfig: execute } },
-  };
+  return { name: FILTER.ask, typedConfig };
 }
 
 /** What a filter said of a request, in its metadata. */
@@ -135,8 +157,8 @@ const LOOKED_AT: Predicate = anyOf(
   ),
 );
 
-/** Answers go through these from the last to the first. */
-function answerFilters({ ownSecret, secure }: FilterSettings): object[] {
+/** Where an answer is looked at, these two say what it is judged by, and judge it. */
+function answersFilter({ ownSecret, secure }: FilterSettings): HttpFilter {
   const responseMutations = [
     set(FACT.details, "%RESPONSE_CODE_DETAILS%"),
     set(FACT.host, "%REQ(x-forwarded-host?:authority)%"),
@@ -150,10 +172,11 @@ function answerFilters({ ownSecret, secure }: FilterSettings): object[] {
   ];
   const facts = pack(HttpHeaderMutation, { mutations: { responseMutations } });
   const script = pack(Lua, { defaultSourceCode: { inlineString: answerScript(ownSecret) } });
-  return [
-    onlyWhere(answerHeader(FACT.details, ANY), { name: "taskgate.answers", typedConfig: script }),
-    onlyWhere(LOOKED_AT, { name: "taskgate.facts", typedConfig: facts }),
+  const typedConfig = [
+    { name: "taskgate.judge", typedConfig: script },
+    { name: "taskgate.facts", typedConfig: facts },
   ];
+  return { name: "taskgate.answers", typedConfig: where(LOOKED_AT, { filterChain: { typedConfig } }) };
 }
 
 /** What the metadata of a service, or of the gate's answer, say of an answer. */
@@ -165,22 +188,16 @@ const FACT_OF = Object.freeze({
   [KEY.sticky]: FACT.sticky,
 });
 
-function onlyWhere(predicate: Predicate, filter: { readonly name: string; readonly typedConfig: Any }): object {
-  return { name: filter.name, typedConfig: skippedWhere(not(predicate), filter) };
-}
-
-/** What the job must not see. */
-function jobFilters({ credentialFields }: FilterSettings): object[] {
-  const strip = pack(HttpHeaderMutation, {
+/** Says what the service asks of visitors, and takes out of trailers what is nobody's to say there. */
+function fieldsFilter({ credentialFields }: FilterSettings): HttpFilter {
+  const typedConfig = pack(HttpHeaderMutation, {
     mutations: {
-      requestMutations: [{ remove: CLUSTER_HEADER }, { remove: ID_HEADER }],
-      requestTrailersMutations: [without(everySpelling(["cookie", "authorization", ...credentialFields]))],
-      responseTrailersMutations: [without(`set-cookie|proxy-status|${ERROR_HEADER}|x-tg-.*`)],
+      requestMutations: [set(LOGIN_HEADER, `${UNDECIDED}%CLUSTER_METADATA(taskgate:${KEY.login})%`)],
+      requestTrailersMutations: [without(requestTrailerPattern(["cookie", "authorization", ...credentialFields]))],
+      responseTrailersMutations: [
+        without(answerTrailerPattern(["set-cookie", "proxy-status", ERROR_HEADER, "x-tg-.*"])),
+      ],
     },
   });
-  const cookies = pack(Lua, { defaultSourceCode: { inlineString: COOKIE_SCRIPT }, clearRouteCache: false });
-  return [
-    { name: FILTER.cookies, typedConfig: cookies },
-    { name: FILTER.strip, typedConfig: strip },
-  ];
+  return { name: FILTER.fields, typedConfig };
 }

@@ -1,5 +1,5 @@
 import { ID_HEADER } from "../../route-index.ts";
-import { pack } from "../proto/kit.ts";
+import { type Any, pack } from "../proto/kit.ts";
 import { HttpRbac, type Permission, type Policy } from "../proto/tables/rbac.ts";
 import { and, CLAIMS, claim, equals, type Expression, is, isAhead, ofRequest, ofService } from "./cel.ts";
 import { KEY, MODE } from "./service-metadata.ts";
@@ -23,6 +23,8 @@ export interface Judged {
   readonly routingFields: readonly string[];
 }
 
+/** Name of the policy of those who come with a session, by themselves or from a page of the service. */
+export const BY_SESSION = "a-session";
 /** Beginning of the name of the policy that says: may pass, and the gate is to renew the session if it can be asked. */
 export const DUE = "b-due";
 
@@ -38,7 +40,7 @@ export const DUE = "b-due";
  *
  * each of them once more (`-app`) for requests whose `Authorization` is the app's affair.
  */
-export function passFilter(judged: Judged): object {
+export function passFilter(judged: Judged): Any {
   const usual = not(
     ...[ID_HEADER, ...judged.credentialFields, ...judged.routingFields].map(has),
     says(":path", { contains: "/.taskgate" }),
@@ -54,8 +56,8 @@ export function passFilter(judged: Judged): object {
   const ofOwnPage = equals(ofRequest("origin"), ofService(KEY.origin));
   const ofRoute = equals(claim("fp"), ofService(KEY.fingerprint));
   const policies: readonly Pass[] = [
-    { name: "a-session", permission: steady, condition: and(ofRoute, isAhead(claim("rnw"))) },
-    { name: "a-session-page", permission: fromPage, condition: and(ofRoute, ofOwnPage, isAhead(claim("rnw"))) },
+    { name: BY_SESSION, permission: steady, condition: and(ofRoute, isAhead(claim("rnw"))) },
+    { name: `${BY_SESSION}-page`, permission: fromPage, condition: and(ofRoute, ofOwnPage, isAhead(claim("rnw"))) },
     { name: DUE, permission: steady, condition: and(ofRoute, isAhead(claim("per"))) },
     { name: `${DUE}-page`, permission: fromPage, condition: and(ofRoute, ofOwnPage, isAhead(claim("per"))) },
     { name: "c-public", permission: anonymous, condition: is(ofService(KEY.mode), MODE.public) },

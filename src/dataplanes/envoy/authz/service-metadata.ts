@@ -7,6 +7,8 @@ export const KEY = Object.freeze({
   fingerprint: "fp",
   /** As browsers say it of its own pages. */
   origin: "origin",
+  /** Both of these in one, for who goes by what was decided before: another value is another decision. */
+  login: "login",
   /** One of `MODE`, where nobody has to say who they are. */
   mode: "mode",
   /** `app`: no `Authorization` without a token of this gate is the gate's affair. */
@@ -42,12 +44,10 @@ export interface ServiceMetadataDeps {
 /** What the filters of a request must know of its service: the content of `filterMetadata.taskgate` of its cluster. */
 export function serviceMetadata(deps: ServiceMetadataDeps, route: Route): Readonly<Record<string, string>> {
   const { match, policy } = route;
-  const mode = modeOf(route);
   const frame = deps.frameOf(route);
   const isApps = policy.authorization === "app" || (policy.authorization === undefined && !deps.foreignAuthorization);
   return {
-    ...sessionMetadata(deps.site, route),
-    ...(mode !== null && { [KEY.mode]: mode }),
+    ...loginMetadata(deps.site, route),
     ...(isApps && { [KEY.authorization]: "app" }),
     ...frameMetadata(frame),
     ...(match.by === "path" && match.strip && match.prefix !== "/" && { [KEY.prefix]: match.prefix }),
@@ -57,10 +57,17 @@ export function serviceMetadata(deps: ServiceMetadataDeps, route: Route): Readon
   };
 }
 
-/** What sessions are held against. */
-function sessionMetadata(site: Site, route: Route): Readonly<Record<string, string>> {
-  if (!isSelfEvident(route) || route.match.by !== "host") return {};
-  return { [KEY.fingerprint]: fingerprintOf(route), [KEY.origin]: originOf(site, route.match.host) };
+/** What sessions are held against, and whether one is needed. */
+function loginMetadata(site: Site, route: Route): Readonly<Record<string, string>> {
+  const mode = modeOf(route);
+  const host = isSelfEvident(route) && route.match.by === "host" ? route.match.host : null;
+  if (mode === null && host === null) return {};
+  const fingerprint = host === null ? "" : fingerprintOf(route);
+  return {
+    [KEY.login]: `${mode ?? ""}:${fingerprint}`,
+    ...(mode !== null && { [KEY.mode]: mode }),
+    ...(host !== null && { [KEY.fingerprint]: fingerprint, [KEY.origin]: originOf(site, host) }),
+  };
 }
 
 /** The same of who may frame, for answers to a request that the gate decided about. */

@@ -1,6 +1,6 @@
 import { createPublicKey } from "node:crypto";
 import type { Entries, SessionKey } from "../../../model/index.ts";
-import { pack } from "../proto/kit.ts";
+import { type Any, pack } from "../proto/kit.ts";
 import { JwtAuthentication } from "../proto/tables/jwt-authn.ts";
 import { CLAIMS } from "./cel.ts";
 
@@ -20,7 +20,7 @@ export const TOLD = Object.freeze({
  * Verifies the session cookie by the keys of the table, and says what is in it; one that is missing or no good is nobody's. It cannot look
  * at `typ`, so whoever goes by what it says must ask for claims that sessions alone have.
  */
-export function sessionFilter(cookie: string, keys: Entries<SessionKey>): object {
+export function sessionFilter(cookie: string, keys: Entries<SessionKey>): Any {
   return pack(JwtAuthentication, {
     providers: {
       session: {

@@ -10,6 +10,8 @@ import {
   type RouteConfiguration,
   type VirtualHost,
 } from "../proto/tables/route.ts";
+import { ID_HEADER } from "../../route-index.ts";
+import { LOGIN_HEADER, LOOKED_AT_HEADER } from "../authz/names.ts";
 import { CLUSTER_HEADER, DECIDED_HEADER, TUNNEL_CLUSTER } from "./cluster-name.ts";
 import { extension, seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
@@ -20,13 +22,23 @@ import { STICKY_ORDER } from "./sticky-subsets.ts";
 /** The one route configuration, of all listeners. */
 export const ROUTES = "http";
 
+/** What filters say to each other of a request, and by what it was led: no job sees it. */
+export const OWN_REQUEST_FIELDS: readonly string[] = Object.freeze([
+  CLUSTER_HEADER,
+  DECIDED_HEADER,
+  LOGIN_HEADER,
+  LOOKED_AT_HEADER,
+  ID_HEADER,
+  "x-envoy-external-address",
+]);
+
 /** `hosts`: those of services that need one of their own, in order of name. */
 export function translateRoutes(settings: TranslateSettings, hosts: readonly VirtualHost[]): RouteConfiguration {
   return {
     name: ROUTES,
     virtualHosts: [...hosts, virtualHost({ name: "default", domain: "*" }, settings)],
     requestHeadersToAdd: forwardingFields(settings),
-    requestHeadersToRemove: [CLUSTER_HEADER, DECIDED_HEADER, "x-envoy-external-address"],
+    requestHeadersToRemove: OWN_REQUEST_FIELDS,
     ...(settings.certificates > 0 &&
       settings.proxiesFrom.length === 0 && {
         // Where the same is spoken over QUIC; a job has no say in it.

@@ -1,4 +1,4 @@
-import { FILTER } from "../authz/filters.ts";
+import { FILTER } from "../authz/names.ts";
 import { KEY, UNHELD_CLOSE } from "../authz/service-metadata.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
@@ -106,7 +106,7 @@ function holding(mode: ProcessingMode, strict: boolean): OnMatch {
     // Nothing allowed is nothing sent; an empty list would be no rule.
     forwardRules: { allowedHeaders: { patterns: [{ exact: "x-taskgate-none" }] } },
     metadataOptions: {
-      forwardingNamespaces: { untyped: [FILTER.session, FILTER.pass, FILTER.ask] },
+      forwardingNamespaces: { untyped: [FILTER.session, FILTER.pass, FILTER.known, FILTER.ask] },
       receivingNamespaces: { untyped: [HOLD_NAMESPACE] },
     },
   });

@@ -2,14 +2,14 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
 import type { RequestHead } from "../../../model/index.ts";
 import { CLAIMS } from "../authz/cel.ts";
-import { FILTER } from "../authz/filters.ts";
+import { FILTER, KNOWN_KEY, POLICY_KEY } from "../authz/names.ts";
 import { grpcMethod } from "../proto/grpc-method.ts";
 import type { Json, Struct } from "../proto/kit.ts";
 import { ProcessingRequest, ProcessingResponse } from "../proto/tables/ext-proc.ts";
 import type { Book, BookDeps } from "./book.ts";
 import { kindOf } from "./facts.ts";
 import { ATTRIBUTES, HOLD_NAMESPACE } from "./hold-filters.ts";
-import { POLICY_KEY, TAGS } from "./loggers.ts";
+import { TAGS } from "./loggers.ts";
 
 type Call = ServerDuplexStream<ProcessingRequest, ProcessingResponse>;
 
@@ -125,7 +125,12 @@ class HeldStream {
 }
 
 function shownIn(metadata: Readonly<Record<string, Struct>>) {
-  const { [FILTER.session]: jwt = {}, [FILTER.pass]: rbac = {}, [FILTER.ask]: authz = {} } = metadata;
+  const {
+    [FILTER.session]: jwt = {},
+    [FILTER.pass]: rbac = {},
+    [FILTER.known]: known = {},
+    [FILTER.ask]: authz = {},
+  } = metadata;
   const claims = jwt[CLAIMS];
   const { sid, iat } = isObject(claims) ? claims : {};
   const tags: Record<string, string> = {};
@@ -136,6 +141,7 @@ function shownIn(metadata: Readonly<Record<string, Struct>>) {
   put(TAGS.session, sid);
   put(TAGS.issued, iat);
   put(TAGS.policy, rbac[POLICY_KEY]);
+  put(TAGS.known, known[KNOWN_KEY]);
   put(TAGS.use, authz.use);
   put(TAGS.route, authz.route);
   return { tags, claims: () => claims };

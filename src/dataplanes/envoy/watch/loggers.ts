@@ -1,5 +1,5 @@
 import { CLAIMS } from "../authz/cel.ts";
-import { FILTER } from "../authz/filters.ts";
+import { FILTER, KNOWN_KEY, POLICY_KEY } from "../authz/names.ts";
 import { ERROR_HEADER } from "../../pages.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
@@ -14,8 +14,7 @@ import { HOLD_NAMESPACE } from "./hold-filters.ts";
 /** Logs, by what their entries are about. */
 export const LOGS = Object.freeze({ requests: "requests", connections: "connections", tries: "failed-tries" });
 
-/** Names the rule by which Envoy let a request pass: by its session, also one that is due and could not be renewed, or whoever it was. */
-export const POLICY_KEY = "shadow_effective_policy_id";
+/** Rules that let a request pass by its session. */
 export const SESSION_POLICIES = /^(a-session|b-due)/;
 
 /** Tags of an entry: little texts in place of all that filters know of a request. */
@@ -26,6 +25,8 @@ export const TAGS = Object.freeze({
   issued: "i",
   /** By which rule Envoy let it pass without asking. */
   policy: "p",
+  /** Claims of a session that Envoy knew again, base64url. */
+  known: "k",
   /** What the gate decided, where it was asked. */
   use: "u",
   /** Id of the route that it decided about. */
@@ -56,6 +57,7 @@ const REQUEST_TAGS: readonly CustomTag[] = [
   metadataTag(TAGS.session, FILTER.session, [CLAIMS, "sid"]),
   metadataTag(TAGS.issued, FILTER.session, [CLAIMS, "iat"]),
   metadataTag(TAGS.policy, FILTER.pass, [POLICY_KEY]),
+  metadataTag(TAGS.known, FILTER.known, [KNOWN_KEY]),
   metadataTag(TAGS.use, FILTER.ask, ["use"]),
   metadataTag(TAGS.route, FILTER.ask, ["route"]),
   metadataTag(TAGS.why, FILTER.ask, ["code"]),

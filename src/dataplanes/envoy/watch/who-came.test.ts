@@ -27,6 +27,19 @@ test("knows a session that Envoy let pass, reading its claims once", () => {
   expect(read).toHaveLength(2);
 });
 
+test("knows who was known to Envoy, by the claims that it repeats", () => {
+  const read: unknown[] = [];
+  const who = new WhoCame({
+    decided: () => undefined,
+    routeOfId: () => undefined,
+    sessionOf: (claims) => (read.push(claims), claims === null ? null : SESSION),
+  });
+  const k = Buffer.from(JSON.stringify(CLAIMS)).toString("base64url");
+  expect([who.session(shownBy({ k })), who.session(shownBy({ k }))]).toEqual([SESSION, SESSION]);
+  expect(read).toEqual([CLAIMS]);
+  expect(who.session(shownBy({ k: "e30x" }))).toBeNull();
+});
+
 test("believes no session by which Envoy did not let anybody pass: the gate's decision counts, or that everybody may", () => {
   const who = new WhoCame({ decided: () => undefined, routeOfId: () => undefined, sessionOf: () => SESSION });
   const shown = { s: "login.session", i: "1795338555" };

@@ -1,6 +1,6 @@
 import type { Route, Session } from "../../../model/index.ts";
 import { CLAIMS } from "../authz/cel.ts";
-import { FILTER } from "../authz/filters.ts";
+import { FILTER } from "../authz/names.ts";
 import { decode } from "../proto/kit.ts";
 import { LogMetadata } from "./entry-messages.ts";
 import { SESSION_POLICIES, TAGS } from "./loggers.ts";
@@ -43,9 +43,14 @@ export class WhoCame {
   session({ tags, claims }: Shown): Session | null {
     const use = tags[TAGS.use];
     if (use !== undefined) return this.#deps.decided(use)?.session ?? null;
+    const again = tags[TAGS.known];
+    if (again !== undefined) return this.#session(again, () => claimsOf(again));
     // A cookie of elsewhere may verify, too: what counts is that Envoy let the request pass by it.
     if (!SESSION_POLICIES.test(tags[TAGS.policy] ?? "")) return null;
-    const key = `${tags[TAGS.session] ?? ""} ${tags[TAGS.issued] ?? ""}`;
+    return this.#session(`${tags[TAGS.session] ?? ""} ${tags[TAGS.issued] ?? ""}`, claims);
+  }
+
+  #session(key: string, claims: () => unknown): Session | null {
     const known = this.#sessions.get(key);
     if (known !== undefined) return known;
     const session = this.#deps.sessionOf(claims());
@@ -60,6 +65,15 @@ export class WhoCame {
     const { [TAGS.use]: use, [TAGS.route]: id } = tags;
     if (use === undefined) return undefined;
     return this.#deps.decided(use)?.route ?? (id === undefined ? undefined : this.#deps.routeOfId(id));
+  }
+}
+
+/** Of a token that was verified. */
+function claimsOf(payload: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload, "base64url").toString());
+  } catch {
+    return null;
   }
 }
 

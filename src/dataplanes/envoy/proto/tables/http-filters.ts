@@ -1,6 +1,7 @@
 import { bool, boolValue, duration, enumeration, field, map, message, repeated, string } from "../kit.ts";
 import type { Value } from "../kit.ts";
 import { AccessLog } from "./access-log.ts";
+import { ExtensionConfigSource } from "./config-source.ts";
 import { HttpFilter } from "./connection-manager.ts";
 import { HeaderMutationRule } from "./route.ts";
 import { DataSource, KeyValueMutation, TypedExtensionConfig } from "./core.ts";
@@ -78,6 +79,7 @@ export const Lua = message("envoy.extensions.filters.http.lua.v3.Lua", {
   defaultSourceCode: field(3, DataSource),
   statPrefix: string(4),
   clearRouteCache: boolValue(5),
+  sharedVmId: string(9),
 });
 export type Lua = Value<typeof Lua>;
 
@@ -91,9 +93,23 @@ export const SkipFilter = message("envoy.extensions.filters.common.matcher.actio
 
 export const UpstreamCodec = message("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", {});
 
-export const Composite = message("envoy.extensions.filters.http.composite.v3.Composite", {});
+export const Composite = message("envoy.extensions.filters.http.composite.v3.Composite", {
+  matcher: field(2, Matcher),
+});
+export type Composite = Value<typeof Composite>;
+
+export const FilterChainConfiguration = message("envoy.extensions.filters.http.composite.v3.FilterChainConfiguration", {
+  typedConfig: repeated(field(1, TypedExtensionConfig)),
+});
+
+export const DynamicConfig = message("envoy.extensions.filters.http.composite.v3.DynamicConfig", {
+  name: string(1),
+  configDiscovery: field(2, ExtensionConfigSource),
+});
 
 export const ExecuteFilterAction = message("envoy.extensions.filters.http.composite.v3.ExecuteFilterAction", {
   typedConfig: field(1, TypedExtensionConfig),
+  dynamicConfig: field(2, DynamicConfig),
+  filterChain: field(4, FilterChainConfiguration),
 });
 export type ExecuteFilterAction = Value<typeof ExecuteFilterAction>;

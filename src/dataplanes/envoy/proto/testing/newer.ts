@@ -9,6 +9,7 @@ export const NEWER_MESSAGES: ReadonlySet<string> = new Set([
   "envoy.config.core.v3.TlvEntry",
   "envoy.config.rbac.v3.SourcedMetadata",
   "envoy.config.route.v3.CookieMatcher",
+  "envoy.extensions.filters.http.composite.v3.FilterChainConfiguration",
   "envoy.extensions.filters.http.jwt_authn.v3.ExtractOnlyWithoutValidation",
   "envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader.PathSegment",
   "envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig",
@@ -68,6 +69,8 @@ export const NEWER_FIELDS: Readonly<Record<string, readonly string[]>> = {
   "envoy.config.route.v3.RouteMatch": ["cookies", "filterState"],
   "envoy.config.route.v3.VirtualHost": ["requestBodyBufferLimit"],
   "envoy.data.accesslog.v3.AccessLogCommon": ["accessLogType=TcpConnectionStart"],
+  "envoy.extensions.filters.http.composite.v3.Composite": ["matcher"],
+  "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction": ["filterChain"],
   "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz": [
     "clearRouteCacheHeaders",
     "emitFilterStateStats",
@@ -101,7 +104,7 @@ export const NEWER_FIELDS: Readonly<Record<string, readonly string[]>> = {
   "envoy.extensions.filters.http.jwt_authn.v3.JwtCacheConfig": ["jwtMaxTokenSize"],
   "envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader": ["claimPath"],
   "envoy.extensions.filters.http.jwt_authn.v3.JwtRequirement": ["extractOnlyWithoutValidation"],
-  "envoy.extensions.filters.http.lua.v3.Lua": ["clearRouteCache"],
+  "envoy.extensions.filters.http.lua.v3.Lua": ["clearRouteCache", "sharedVmId"],
   "envoy.extensions.filters.http.router.v3.Router": ["rejectConnectRequestEarlyData"],
   "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": ["tlvLocation"],
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": [
