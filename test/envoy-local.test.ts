@@ -85,6 +85,24 @@ describe("a gate with an Envoy of its own", () => {
     expect(await hello()).toBe(200);
   });
 
+  test("is killed, and not followed by one that moves the bytes itself: that says who has the port, and what to do", async () => {
+    using talk = await Talk.open();
+    const pid = envoyPid(gate);
+    const address = `127.0.0.1:${String(gate.file().port)}`;
+    await gate.kill("SIGKILL");
+    for (const how of [["--set", "workers=0"], ["--set", "workers=2"], ["--background"]]) {
+      const ran = await gate.cli("up", "--data-plane", "embedded", "--listen", address, ...how);
+      expect(ran.code).toBe(1);
+      expect(ran.stderr).toContain(
+        `${address} is held by the Envoy that an earlier gate of this state folder left running (process ${String(pid)})`,
+      );
+      expect(ran.stderr).toContain("taskgate up --data-plane envoy takes it over");
+    }
+    expect(await talk.goesOn()).toBe(true);
+    await gate.up();
+    expect(envoyPid(gate)).toBe(pid);
+  });
+
   test("renews its Envoy: no request is refused, and what is open goes on", async () => {
     using talk = await Talk.open();
     const pid = envoyPid(gate);

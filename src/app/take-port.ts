@@ -10,6 +10,9 @@ import { startCertificates } from "../dataplanes/embedded/tls/certificates.ts";
 import { type LocalAuthority, openLocalAuthority } from "../dataplanes/embedded/tls/local-authority.ts";
 import { bindPort } from "../dataplanes/embedded/workers/bound-port.ts";
 import { startWorkerPlane } from "../dataplanes/embedded/workers/worker-plane.ts";
+import { envoyFiles } from "../dataplanes/envoy/local/envoy-files.ts";
+import { isAlive, readRecord } from "../dataplanes/envoy/local/record.ts";
+import { GatewayError, hostPort, isCode } from "../model/index.ts";
 import { bindError } from "../platform/bind-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -28,14 +31,29 @@ interface PortDeps {
   readonly logger: Logger;
 }
 
-/** Throws what `bindListener` throws. */
+/** Throws what `bindListener` throws; `conflict` names an Envoy that an earlier gate of this state folder left at the port. */
 export async function takePort(deps: PortDeps): Promise<TakenPort> {
   const { config, logger } = deps;
   const options = authorityOptions(deps);
   const authority = options === null ? null : await openLocalAuthority({ ...options, now: deps.clock.now() });
   if (authority?.isNew === true) logger.info({ file: authority.file }, "made an authority: trust its certificate");
   if (config.dataPlane === "envoy") return takeEnvoyPort({ ...deps, authority });
-  return config.workers === 0 ? takeHere(deps, authority) : takeForWorkers(deps, authority);
+  const taken = config.workers === 0 ? takeHere(deps, authority) : takeForWorkers(deps, authority);
+  return taken.catch((error: unknown) => {
+    throw (isCode(error, "conflict") ? heldByOwnEnvoy(deps) : null) ?? error;
+  });
+}
+
+/** An Envoy outlives its gate, with what is open through it: to be ended by nobody's accident. null: it is not there. */
+function heldByOwnEnvoy({ config, home }: PortDeps): GatewayError | null {
+  const { host, port } = config.listen.address;
+  const left = readRecord(envoyFiles(home.envoy).record);
+  if (left?.port !== port || !isAlive(left)) return null;
+  const whose = `the Envoy that an earlier gate of this state folder left running (process ${String(left.pid)})`;
+  return new GatewayError(
+    "conflict",
+    `dataPlane: ${hostPort(host, port)} is held by ${whose}, with what is open through it`,
+  );
 }
 
 async function takeHere({ config, clock, logger }: PortDeps, authority: LocalAuthority | null): Promise<TakenPort> {

@@ -61,6 +61,7 @@ const REMEDIES = {
   "listen.address": "TASKGATE_LISTEN_ADDRESS=127.0.0.1:PORT with a free port, or taskgate up --listen 127.0.0.1:PORT",
   "admin.address":
     "TASKGATE_ADMIN_ADDRESS=127.0.0.1:PORT with a free port, or taskgate up --set admin.address=127.0.0.1:PORT",
+  dataPlane: "taskgate up --data-plane envoy takes it over; kill PROCESS ends it, and what is open",
 } as const;
 
 function withRemedy(error: unknown): never {
