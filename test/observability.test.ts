@@ -12,6 +12,7 @@ import { freePort, startHttpApp, startTcpApp } from "../src/dataplanes/testing/a
 import { RawClient } from "../src/dataplanes/testing/clients.ts";
 import { grpcClient, startGrpcApp, unary } from "../src/dataplanes/testing/grpc-app.ts";
 import { startOtlpCollector, type OtlpCollector } from "../src/dataplanes/testing/otlp-collector.ts";
+import { enter } from "./support/enter.ts";
 import { ROOT, startTestGate, until, type TestGate } from "./support/gate.ts";
 
 const scope = new AsyncDisposableStack();
@@ -53,6 +54,7 @@ beforeAll(async () => {
   });
   const tasks = [
     service("web", web.address.port, { access: "public" }),
+    service("closed", web.address.port),
     service("rpc", rpc.address.port, { protocol: "grpc" }),
     service("raw", tcp.address.port, { protocol: "tcp", guard: "self", access: "public", port: tcpPort }),
     service("dead", await freePort(), { access: "public" }),
@@ -123,6 +125,20 @@ test("tells of HTTP/1.1, HTTP/2, gRPC, WebSocket and TCP in metrics, log and spa
   const span = collector.spans.find(({ attributes }) => attributes["taskgate.request_id"] === "mine-1");
   expect(span?.attributes).toMatchObject({ "url.path": "/one?", "http.response.status_code": 200 });
   expect(lines().find(({ requestId }) => requestId === "mine-1")?.traceId).toBe(span?.traceId);
+});
+
+test("tells of every request whose session it came with, also where that is known by then", async () => {
+  const cookie = await enter(gate, "closed.localhost");
+  const ids = ["session-1", "session-2", "session-3"];
+  for (const id of ids) {
+    const headers = { cookie: `${cookie}; theme=dark`, "x-request-id": id };
+    expect((await gate.ask("closed.localhost", "/", { anonymous: true, headers })).status).toBe(200);
+  }
+  const told = () => lines().filter(({ requestId }) => ids.includes(String(requestId)));
+  await expect.poll(() => told().length, { timeout: 5000 }).toBe(3);
+  const [first] = told();
+  expect(first?.principal).toEqual(expect.any(String));
+  expect(told().map(({ principal }) => principal)).toEqual(ids.map(() => first?.principal));
 });
 
 test("marks its own failures by one code in the answer, the log and the metrics", async () => {
