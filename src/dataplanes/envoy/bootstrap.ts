@@ -138,12 +138,12 @@ function cluster(
 
 const UNBOUNDED = { max_connections: 1_000_000, max_pending_requests: 1_000_000, max_requests: 1_000_000 };
 
-/** A gate that was killed with its machine is found out by PING. */
+/** A gate that was killed with its machine is found out by PING. One that is busy, on a machine that is, is not to be taken for that. */
 const HTTP2 = {
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
     "@type": `${API}.extensions.upstreams.http.v3.HttpProtocolOptions`,
     explicit_http_config: {
-      http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } },
+      http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "30s" } },
     },
   },
 };

@@ -14,6 +14,7 @@ import {
 } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { TurnQueue } from "../../platform/turn-queue.ts";
 import type { DataPlane, Explain, Instance, PlaneStatus, Proxy } from "../dataplane.ts";
 import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
@@ -21,6 +22,7 @@ import { StatusBoard } from "../status-board.ts";
 import { type Authz, createAuthz, type Verification } from "./authz/authz.ts";
 import { earlyMutations, httpFilters } from "./authz/filters.ts";
 import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
+import { diffParts } from "./diff-parts.ts";
 import { type GateService, startGateService } from "./gate-service.ts";
 import { type GrpcServer, type GrpcTls, startGrpcServer } from "./grpc-server.ts";
 import type { LocalEnvoy } from "./local/local-envoy.ts";
@@ -121,14 +123,18 @@ export class EnvoyPlane implements DataPlane {
   readonly #ownSecret: string;
   readonly #local: LocalEnvoy;
   readonly #running = new AsyncDisposableStack();
+  readonly #work: TurnQueue;
   #watch: Watch | null = null;
   #grpc: GrpcServer | null = null;
   #gate: GateService | null = null;
   #table: RouteTable | null = null;
+  /** `seq` of the last table that Envoys were told all of. */
+  #told = FIRST_SEQ;
 
   constructor(deps: EnvoyPlaneDeps) {
     const { site, clock, secret, explain, gatekeeper, verification, logger } = deps;
     this.#deps = deps;
+    this.#work = this.#running.use(new TurnQueue((err) => logger.error({ err }, "telling envoys of a table failed")));
     this.#board = new StatusBoard(clock, () => this.#status());
     const changed = (): void => this.#board.changed();
     this.#ads = new AdsServer({ admit: createAdmit(deps.fleets), clock, logger, changed });
@@ -219,19 +225,12 @@ export class EnvoyPlane implements DataPlane {
 
   apply(table: RouteTable, diff: TableDiff): void {
     this.#table = table;
-    this.#deps.certificates?.follow(diff.routes);
-    this.#authz.apply(table, diff);
-    const change = this.#translator.translate(table, diff);
-    const verified = verifiesByOthers(diff) ? this.#authz.resources() : [];
-    this.#ads.apply({ set: [...verified, ...change.set], removed: change.removed }, this.#seq);
-    this.#watch?.apply(diff);
-    this.#board.changed();
+    this.#work.add(this.#applyParts(table, diff));
   }
 
   /** All sources were heard once: what is in no table now is gone. Before, Envoys that ran on while there was no gate keep what they have. */
   settled(): void {
-    this.#ads.settled();
-    this.#authz.settled();
+    this.#work.add(this.#settle());
   }
 
   observe(listener: (status: PlaneStatus) => void): Disposable {
@@ -269,8 +268,33 @@ export class EnvoyPlane implements DataPlane {
     return this.#watch ?? { endpoints: new Map(), lastUsed: new Map(), problems: [] };
   }
 
-  get #seq(): number {
-    return FIRST_SEQ + (this.#table?.revision.seq ?? 0);
+  /** A first table is of everything, and the gate has others to answer meanwhile. */
+  *#applyParts(table: RouteTable, diff: TableDiff): Generator<void, void> {
+    const seq = FIRST_SEQ + diff.to.seq;
+    const parts = diffParts(diff);
+    let part = parts.next();
+    while (part.done !== true) {
+      const next = parts.next();
+      this.#applyPart(table, part.value, { seq, isLast: next.done === true });
+      part = next;
+      if (part.done !== true) yield;
+    }
+    this.#told = seq;
+  }
+
+  #applyPart(table: RouteTable, diff: TableDiff, { seq, isLast }: { readonly seq: number; readonly isLast: boolean }) {
+    this.#deps.certificates?.follow(diff.routes);
+    this.#authz.apply(table, diff);
+    const change = this.#translator.translate(table, diff);
+    const verified = verifiesByOthers(diff) ? this.#authz.resources() : [];
+    this.#ads.apply({ set: [...verified, ...change.set], removed: change.removed }, seq, isLast);
+    this.#watch?.apply(diff);
+    this.#board.changed();
+  }
+
+  *#settle(): Generator<void, void> {
+    this.#ads.settled();
+    this.#authz.settled();
   }
 
   #startGateService(): Promise<GateService> {
@@ -290,12 +314,12 @@ export class EnvoyPlane implements DataPlane {
   }
 
   #tellVerification(): void {
-    this.#ads.apply({ set: this.#authz.resources(), removed: [] }, this.#seq);
+    this.#ads.apply({ set: this.#authz.resources(), removed: [] }, this.#told);
   }
 
   #tellCertificates(): void {
     const { certificates } = this.#deps;
-    if (certificates !== null) this.#ads.apply(this.#translator.secrets(certificates.certificates), this.#seq);
+    if (certificates !== null) this.#ads.apply(this.#translator.secrets(certificates.certificates), this.#told);
   }
 
   #status(): PlaneStatus {

@@ -26,6 +26,11 @@ export class Reader {
     return this.#at < this.#end;
   }
 
+  /** How many bytes were read. */
+  get at(): number {
+    return this.#at;
+  }
+
   /** The low 32 bits, unsigned, of an integer of up to 64 bits. */
   uint32(): number {
     const first = this.#bytes[this.#at];

@@ -525,6 +525,24 @@ describe("an Envoy that comes back", () => {
     expect(told(one).sort()).toEqual(["cluster +other +new", "cluster -gone", "endpoints -gone", "endpoints -new"]);
   });
 
+  test("in the midst of a first load goes on where it was: nothing that it has taken comes again, however often it is cut", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(...Array.from({ length: 60_000 }, (_, at) => cluster(`c${at}`))), 1);
+    const one = envoy().subscribe("cluster");
+    for (let cuts = 1; one.held.cluster.size < 60_000; cuts += 1) {
+      const had = one.received.length;
+      await one.until(() => one.received.length > had);
+      if (cuts > 3) continue;
+      one.disconnect();
+      one.connect();
+    }
+    await one.until(() => ads.status().envoys.get("e1")?.applied === 1);
+    const names = one.received.flatMap((response) => response.names);
+    expect(names.length).toBe(60_000);
+    expect(new Set(names).size).toBe(60_000);
+    expect(one.received.length).toBeLessThan(12);
+  });
+
   test("to another gate that has the same gets nothing at all", async () => {
     const first = await start();
     const content = set(cluster("a"), endpoints("a", 1), small("listener", "l"));

@@ -84,9 +84,12 @@ export class AdsServer implements Disposable {
     };
   }
 
-  /** Takes a change, which makes the table's revision `seq`. Never throws: what is wrong with a resource is a problem of its subject. */
-  apply(change: ResourceChange, seq: number): void {
-    const events = this.#store.apply(change, seq);
+  /**
+   * Takes a change, which makes the table's revision `seq`, or (`isLast` false) is a part of what does. Never throws: what is wrong with a
+   * resource is a problem of its subject.
+   */
+  apply(change: ResourceChange, seq: number, isLast = true): void {
+    const events = this.#store.apply(change, seq, isLast);
     for (const { type, id, fleet } of events) {
       if (type.get(id, fleet) === undefined) this.#rejections.removed(type, id);
     }

@@ -2,12 +2,14 @@ import grpc from "@grpc/grpc-js";
 import { GatewayError } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
+import { TurnQueue } from "../../../platform/turn-queue.ts";
 import { cutCall, failCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
-import { decode, encode } from "../proto/kit.ts";
+import { encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
-import { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
+import { DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
 import { askedBefore, comingRank, goingRank, passes, ROOT_TYPES, TOLD_AGAIN } from "./order.ts";
 import type { Part } from "./outstanding.ts";
+import { readRequest } from "./read-request.ts";
 import type { Rejections } from "./rejections.ts";
 import type { ResourceEvent, ResourceStore } from "./resource-store.ts";
 import type { ResourceType } from "./resource-type.ts";
@@ -62,6 +64,7 @@ export interface AdsStreamDeps {
 /** One Envoy's stream: what it asks for, and in which order it is told. One message at a time is on its way to the socket. */
 export class AdsStream {
   readonly #deps: AdsStreamDeps;
+  readonly #hearing: TurnQueue;
   readonly #subscriptions = new Map<string, Subscription>();
   #byComing: readonly Subscription[] = [];
   #byGoing: readonly Subscription[] = [];
@@ -74,14 +77,17 @@ export class AdsStream {
   #heardAt = 0;
   /** Whether the Envoy had all that there was, once. */
   #hasAll = false;
+  /** Whether a request is being taken, until when nothing is sent: what is asked for is not known yet. */
+  #isHearing = false;
   #isOver = false;
 
   constructor(deps: AdsStreamDeps) {
     this.#deps = deps;
+    this.#hearing = new TurnQueue((error) => this.#fail(error));
     const { call, clock } = deps;
     this.#openedAt = clock.now();
     this.#busySince = this.#openedAt;
-    call.on("data", (bytes: Buffer) => this.#hear(bytes));
+    call.on("data", (bytes: Buffer) => this.#hearing.add(this.#hear(bytes)));
     call.on("end", () => this.end(grpc.status.OK, "bye"));
     call.on("cancelled", () => this.#over());
     call.on("close", () => this.#over());
@@ -111,8 +117,8 @@ export class AdsStream {
   /** `seq` up to which the Envoy has taken all that is for it, but what it refused; 0: it has not had all once. */
   get applied(): number {
     if (!this.#hasAll) return 0;
-    const isSettled = this.#deps.store.isSettled;
-    let oldest = this.#deps.store.seq + 1;
+    const { isSettled, wholeSeq } = this.#deps.store;
+    let oldest = wholeSeq + 1;
     for (const each of this.#byComing) {
       oldest = Math.min(oldest, each.oldest("set"), isSettled ? each.oldest("gone") : Infinity);
     }
@@ -144,7 +150,7 @@ export class AdsStream {
 
   /** Sends what may go now. */
   pump(): void {
-    if (this.#busySince !== null || this.#isOver) return;
+    if (this.#busySince !== null || this.#isHearing || this.#isOver) return;
     const next = this.#next();
     if (next !== null) this.#send(next.subscription, next.part);
   }
@@ -167,21 +173,23 @@ export class AdsStream {
   #over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#hearing[Symbol.dispose]();
     for (const subscription of this.#byComing) subscription.end();
     this.#deps.ended(this);
   }
 
-  #hear(bytes: Buffer): void {
+  /** One request after the other: the next is read when this one is taken. */
+  *#hear(bytes: Buffer): Generator<void, void> {
     if (this.#isOver) return;
-    this.#heardAt = this.#deps.clock.now();
-    try {
-      const request = decode(DeltaDiscoveryRequest, bytes);
-      if (this.#who === null && !this.#enter(request.node)) return;
-      this.#subscription(request.typeUrl ?? "").hear(request);
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
+    const { call, clock } = this.#deps;
+    this.#heardAt = clock.now();
+    this.#isHearing = true;
+    call.pause();
+    const request = yield* readRequest(bytes);
+    if (this.#who === null && !this.#enter(request.node)) return;
+    yield* this.#subscription(request.typeUrl).hear(request);
+    this.#isHearing = false;
+    call.resume();
     this.#hasAll ||= this.#isLoaded();
     this.#deps.changed();
     this.pump();

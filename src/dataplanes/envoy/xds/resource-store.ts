@@ -31,11 +31,17 @@ export class ResourceStore {
   readonly #types = new Map<string, ResourceType>();
   readonly #unencodable = new Map<string, Unencodable>();
   #seq = 0;
+  #wholeSeq = 0;
   #isSettled = false;
 
   /** Of the last change, as whoever makes them counts. */
   get seq(): number {
     return this.#seq;
+  }
+
+  /** Of the last change of which no part is still to come. */
+  get wholeSeq(): number {
+    return this.#wholeSeq;
   }
 
   get unencodable(): Iterable<Unencodable> {
@@ -57,10 +63,11 @@ export class ResourceStore {
 
   /**
    * Takes a change, and gives what it comes to; equal content is no change. What cannot be encoded is left as it was. Call `sweep` with the
-   * result when all have heard of it.
+   * result when all have heard of it. `isLast` false: more of the same `seq` is to come.
    */
-  apply(change: ResourceChange, seq: number): ResourceEvent[] {
+  apply(change: ResourceChange, seq: number, isLast: boolean): ResourceEvent[] {
     this.#seq = Math.max(this.#seq, seq);
+    if (isLast) this.#wholeSeq = Math.max(this.#wholeSeq, seq);
     const events: ResourceEvent[] = [];
     for (const resource of change.set) {
       const event = this.#set(resource);

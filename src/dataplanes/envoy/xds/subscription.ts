@@ -1,8 +1,8 @@
 import { GatewayError } from "../../../model/index.ts";
-import type { DeltaDiscoveryRequest } from "../proto/tables/discovery.ts";
 import { IdSet } from "./id-set.ts";
 import { isOfMany } from "./order.ts";
 import { type Kind, Outstanding, type Part, type SentResponse } from "./outstanding.ts";
+import type { AdsRequest } from "./read-request.ts";
 import { type Rejections, triedAgain } from "./rejections.ts";
 import type { ResourceStore, ResourceEvent } from "./resource-store.ts";
 import type { ResourceType, StoredResource } from "./resource-type.ts";
@@ -13,6 +13,8 @@ const MAX_NAMES = 1_000_000;
 const MAX_NAME_LENGTH = 4096;
 /** Names in one response. */
 const MAX_GONE = 4096;
+/** Names that are taken in one part: a few milliseconds of work. */
+const PART_NAMES = 2048;
 /** What an Envoy has had for so long holds back nothing that could refer to it: it has it, but waits for a job's health. */
 const HOLDS_BACK_MS = 2000;
 
@@ -95,10 +97,10 @@ export class Subscription {
     return !this.#outstanding.isFull;
   }
 
-  /** Takes what the Envoy says. Throws `too_large` where it asks for too much. */
-  hear(request: DeltaDiscoveryRequest): void {
+  /** Takes what the Envoy says, by parts; until all are done, nothing may be sent. Throws `too_large` where it asks for too much. */
+  *hear(request: AdsRequest): Generator<void, void> {
     this.#hearVerdict(request);
-    this.#hearNames(request);
+    yield* this.#hearNames(request);
     this.#owesEmpty ||= this.#isFirst && this.#isWildcard && this.#changed.size === 0 && this.#held.size === 0;
     this.#isFirst = false;
     this.#loaded ||= this.oldest("set") === Infinity;
@@ -177,20 +179,21 @@ export class Subscription {
     return fleet === null ? this.type.get(id, this.#deps.fleet) === undefined : fleet === this.#deps.fleet;
   }
 
-  #hearNames(request: DeltaDiscoveryRequest): void {
-    const versions = new Map(this.#isFirst ? Object.entries(request.initialResourceVersions ?? {}) : []);
-    const { resourceNamesSubscribe: names = [], resourceNamesUnsubscribe: unwanted = [] } = request;
+  *#hearNames({ subscribe, unsubscribe, versions: said }: AdsRequest): Generator<void, void> {
+    const versions = this.#isFirst ? said : NO_VERSIONS;
     // A first request without names is one for all: that is how it was before there was "*".
-    if ((this.#isFirst && names.length === 0) || names.includes(WILDCARD)) this.#subscribeAll(versions);
-    for (const name of names) if (name !== WILDCARD) this.#subscribe(name, versions.get(name));
-    for (const name of unwanted) {
+    if ((this.#isFirst && subscribe.length === 0) || subscribe.includes(WILDCARD)) yield* this.#subscribeAll(versions);
+    yield* byParts(subscribe, (name) => {
+      if (name !== WILDCARD) this.#subscribe(name, versions.get(name));
+    });
+    yield* byParts(unsubscribe, (name) => {
       if (name === WILDCARD) this.#unsubscribeAll();
       else this.#unsubscribe(name);
-    }
+    });
   }
 
-  #hearVerdict({ responseNonce = "", errorDetail }: DeltaDiscoveryRequest): void {
-    const response = this.#outstanding.answered(responseNonce);
+  #hearVerdict({ nonce, errorDetail }: AdsRequest): void {
+    const response = this.#outstanding.answered(nonce);
     // One that it does not want to lose it will not lose by being told again.
     if (response === undefined || response.kind === "gone") return;
     const { rejections, node } = this.#deps;
@@ -220,15 +223,15 @@ export class Subscription {
     rejections.refused({ type: this.type, id, resource, node, fleet, message });
   }
 
-  #subscribeAll(versions: ReadonlyMap<string, string>): void {
+  *#subscribeAll(versions: ReadonlyMap<string, string>): Generator<void, void> {
     if (this.#isWildcard) return;
     this.#isWildcard = true;
-    for (const [name, version] of versions) this.#hadBefore(this.type.idOf(name), version);
-    for (const id of this.type.idsFor(this.#deps.fleet)) {
+    yield* byParts(versions, ([name, version]) => this.#hadBefore(this.type.idOf(name), version));
+    yield* byParts(this.type.idsFor(this.#deps.fleet), (id) => {
       const had = this.#held.has(id) ? versions.get(this.type.nameOf(id)) : undefined;
       const isCurrent = this.#isFirst ? had === this.#find(id)?.version : this.#held.has(id);
       if (!isCurrent) this.#comes(id);
-    }
+    });
   }
 
   /** Whoever asks again for a name wants it again. */
@@ -330,6 +333,17 @@ export class Subscription {
     }
     if (found.length > 0) return partOf(found);
     return suspect === null ? null : partOf([suspect]);
+  }
+}
+
+const NO_VERSIONS: ReadonlyMap<string, string> = new Map();
+
+/** Takes all of them, and rests now and then. */
+function* byParts<T>(all: Iterable<T>, take: (one: T) => void): Generator<void, void> {
+  let count = 0;
+  for (const one of all) {
+    take(one);
+    if ((count += 1) % PART_NAMES === 0) yield;
   }
 }
 
