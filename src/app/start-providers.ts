@@ -6,6 +6,7 @@ import { type Identity, providerOf, type SourceUpdate } from "../model/index.ts"
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { createFileProvider } from "../providers/file/file-provider.ts";
+import { createKubernetesProvider } from "../providers/kubernetes/kubernetes-provider.ts";
 import { createDiscover } from "../providers/local/discover/discover.ts";
 import { createLocalProvider, type LocalProvider } from "../providers/local/local-provider.ts";
 import type { Provider, TaskControl } from "../providers/provider.ts";
@@ -47,7 +48,16 @@ export function createProviders(deps: ProvidersDeps, builtIn: Provider): Provide
   const files = config.files.map((file) =>
     createFileProvider({ ...file, owner, ownPorts, clock, logger: deps.logger.child({ provider: file.name }) }),
   );
-  const all = [builtIn, ...(local === null ? [] : [local]), ...files].map((provider) => direct(provider, deps));
+  const clusters = config.providers.map((cluster) =>
+    createKubernetesProvider({
+      ...{ config: cluster, owner, ownPorts, clock },
+      environment: process.env,
+      logger: deps.logger.child({ provider: cluster.name }),
+    }),
+  );
+  const all = [builtIn, ...(local === null ? [] : [local]), ...files, ...clusters].map((provider) =>
+    direct(provider, deps),
+  );
   const byName = new Map(all.map((provider) => [provider.name, provider]));
   return {
     all,

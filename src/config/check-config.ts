@@ -11,7 +11,7 @@ import { clash, type HostPort, type PortRange } from "./units.ts";
 /** Sections that are right by themselves; a check whose sections are not there does not run. */
 export type Sections = Partial<Config>;
 
-/** Names that a file provider cannot have: providers of the gate's own. */
+/** Names that a configured provider cannot have: providers of the gate's own. */
 const RESERVED_PROVIDERS: readonly string[] = [GATE_PROVIDER, "local"];
 
 /** A label of 63 characters and a dot go before the domain, and a host name has 253 at most. */
@@ -104,10 +104,14 @@ function checkTcpServices({ tcp }: Sections): Finding[] {
   });
 }
 
-function checkProviders({ files }: Sections): Finding[] {
+function checkProviders({ files = [], providers = [] }: Sections): Finding[] {
+  const named = [
+    ...files.map(({ name }, index) => ({ name, list: "files", index })),
+    ...providers.map(({ name }, index) => ({ name, list: "providers", index })),
+  ];
   const names = new Set<string>();
-  return (files ?? []).flatMap(({ name }, index) => {
-    const at = { path: ["files", index, "name"], key: `files[${index}].name` };
+  return named.flatMap(({ name, list, index }) => {
+    const at = { path: [list, index, "name"], key: `${list}[${index}].name` };
     if (RESERVED_PROVIDERS.includes(name)) return [{ ...at, message: `${name} is a provider of the gate's own; expected another name` }]; // prettier-ignore
     if (names.has(name))
       return [{ ...at, message: `a provider before it has the name ${name}; expected another name` }];

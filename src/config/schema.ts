@@ -4,6 +4,7 @@ import { AuditConfig } from "./audit-config.ts";
 import { CullConfig } from "./cull-config.ts";
 import { EnvoyConfig } from "./envoy-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
+import { KubernetesProviderConfig, providerName } from "./provider-config.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
 
 const CertificateFiles = z.strictObject({
@@ -273,14 +274,8 @@ export const LocalConfig = z.strictObject({
 });
 export type LocalConfig = z.output<typeof LocalConfig>;
 
-const NAME_ERROR = "expected a name of lower-case letters, digits and dashes, such as team-a";
-
 export const FileConfig = z.strictObject({
-  name: z
-    .string({ error: NAME_ERROR })
-    .regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR })
-    .prefault("file")
-    .describe("Name of this provider; first part of its tasks' keys."),
+  name: providerName.prefault("file").describe("Name of this provider; first part of its tasks' keys."),
   path: filePath.describe("YAML file with tasks; watched."),
   allowLoopback: flag
     .prefault(false)
@@ -343,6 +338,11 @@ export const Config = z.strictObject({
   cull: CullConfig.prefault({}).describe("Stopping of tasks that nobody uses."),
   local: LocalConfig.prefault({}).describe("The provider of this machine."),
   files: z.array(FileConfig).prefault([]).describe("Providers that read tasks from files."),
+  providers: z
+    .array(KubernetesProviderConfig)
+    .max(100)
+    .prefault([])
+    .describe("Providers that ask others what runs: clusters of Kubernetes; see docs/kubernetes.md."),
   log: z
     .strictObject({
       level: z.enum(["debug", "info", "warn", "error"]).prefault("info").describe("Least severity that is logged."),

@@ -46,7 +46,10 @@ export const BOUNDS: KubernetesBounds = Object.freeze({
 });
 
 /** How long to wait after `failures` (1 and up) in a row, ms: so many that fail at once do not come back at once. */
-export function pauseMs(failures: number, { firstPauseMs, mostPauseMs }: KubernetesBounds): number {
+export function pauseMs(
+  failures: number,
+  { firstPauseMs, mostPauseMs }: Pick<KubernetesBounds, "firstPauseMs" | "mostPauseMs">,
+): number {
   const whole = Math.min(mostPauseMs, firstPauseMs * 2 ** Math.min(failures - 1, 20));
   return whole / 2 + (Math.random() * whole) / 2;
 }

@@ -38,7 +38,7 @@ export interface ContainerPort {
 
 export interface Pod extends KubernetesObject {
   readonly spec?: {
-    readonly nodeName?: string;
+    readonly hostNetwork?: boolean;
     readonly containers?: readonly { readonly name: string; readonly ports?: readonly ContainerPort[] }[];
   };
   readonly status?: {

@@ -1,0 +1,72 @@
+import { z } from "zod";
+import { whoName } from "./login-methods.ts";
+import { filePath, flag } from "./units.ts";
+
+const NAME_ERROR = "expected a name of lower-case letters, digits and dashes, such as team-a";
+
+/** Name of a provider that the configuration names. */
+export const providerName = z
+  .string({ error: NAME_ERROR })
+  .regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR });
+
+const namespace = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: "expected the name of a namespace, such as team-a" });
+
+const userName = whoName.refine((text) => !text.startsWith("group:"), { error: "expected one user, not a group" });
+
+const patterns = z
+  .array(z.string().regex(/^[^\p{Cc}\p{Cf}]{1,253}$/u, { error: "expected a name, where * stands for any text" }))
+  .max(1000);
+
+const Right = z.strictObject({
+  namespaces: patterns.min(1).describe("Names of namespaces, where * stands for any text."),
+  owner: userName
+    .optional()
+    .describe("Owner of tasks there whose annotations name none. Default: that of the provider."),
+  owners: patterns
+    .prefault([])
+    .describe("Who else annotations there may name as owner: REALM/NAME, where * stands for any text."),
+  hosts: patterns
+    .prefault([])
+    .describe("Host labels and TLS server names that annotations there may ask for, where * stands for any text."),
+  paths: patterns
+    .prefault([])
+    .describe("Path prefixes that annotations there may ask for, where * stands for any text."),
+  ports: flag.prefault(false).describe("Whether annotations there may ask for raw TCP ports."),
+  hostNetwork: flag
+    .prefault(false)
+    .describe("Whether pods there that share their node's network may be tasks. Their ports are those of the node."),
+});
+export type KubernetesRight = z.output<typeof Right>;
+
+export const KubernetesProviderConfig = z.strictObject({
+  type: z.literal("kubernetes", { error: "expected kubernetes" }).describe("What says what exists."),
+  name: providerName.prefault("kubernetes").describe("Name of this provider; first part of its tasks' keys."),
+  kubeconfig: filePath
+    .optional()
+    .describe(
+      "A kubeconfig file. Default: the service account of the pod that the gate runs in, else KUBECONFIG, else ~/.kube/config.",
+    ),
+  context: z.string().min(1).max(253).optional().describe("Context of the kubeconfig. Default: its current one."),
+  namespaces: z
+    .array(namespace)
+    .max(100)
+    .prefault([])
+    .describe("Namespaces that are looked at. Default: all, which needs the right to list pods in all of them."),
+  selector: z
+    .string()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe("Label selector, as kubectl takes it, that pods and Services must match, also pods behind Services."),
+  owner: userName.optional().describe("Owner of tasks whose annotations name none. Default: who runs the gate."),
+  rights: z
+    .array(Right)
+    .max(1000)
+    .prefault([])
+    .describe(
+      "What annotations may claim, by namespace: the first that is for it counts. What is not given there is refused.",
+    ),
+});
+export type KubernetesProviderConfig = z.output<typeof KubernetesProviderConfig>;

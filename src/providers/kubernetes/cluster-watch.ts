@@ -1,0 +1,133 @@
+import type { SourceUpdate } from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
+import { Mirror } from "../../platform/kubernetes/mirror.ts";
+import type { KubernetesObject } from "../../platform/kubernetes/objects.ts";
+import { ENDPOINT_SLICES, PODS, SERVICES, type Resource, type Scope } from "../../platform/kubernetes/resource.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { AnnotationReader } from "./annotations.ts";
+import type { BuildContext } from "./build-task.ts";
+import { keepPod, keepService, keepSlice, type KeptPod, type KeptService, type KeptSlice } from "./kept-objects.ts";
+import { TaskBook } from "./task-book.ts";
+
+export interface ClusterWatchDeps {
+  readonly client: KubernetesClient;
+  /** Empty: all. */
+  readonly namespaces: readonly string[];
+  /** Label selector of pods and Services. */
+  readonly selector?: string;
+  readonly context: BuildContext;
+  readonly publish: (update: SourceUpdate) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Watching extends AsyncDisposable {
+  readonly isListed: boolean;
+}
+
+/**
+ * Watches the objects of a cluster and publishes what becomes of them: whole once all were read, then each turn of the event loop what
+ * changed in it. While any of them cannot be read the source is stale, though what is heard of the others counts.
+ */
+export class ClusterWatch implements AsyncDisposable {
+  readonly #deps: ClusterWatchDeps;
+  readonly #book: TaskBook;
+  readonly #watching: Watching[] = [];
+  /** Of what cannot be read just now, by what it is. */
+  readonly #lost = new Map<string, { readonly since: number; readonly error: Error }>();
+  #isWhole = false;
+  #due: NodeJS.Immediate | null = null;
+  #isEnded = false;
+
+  constructor(deps: ClusterWatchDeps) {
+    this.#deps = deps;
+    const { namespaces, selector } = deps;
+    const scopes: readonly Scope[] = namespaces.length === 0 ? [{}] : namespaces.map((namespace) => ({ namespace }));
+    const selected = selector === undefined ? {} : { labelSelector: selector };
+    const reader = new AnnotationReader();
+    const all = scopes.map((scope) => ({
+      namespace: scope.namespace,
+      pods: this.#mirror(
+        PODS,
+        { ...scope, ...selected },
+        (pod) => keepPod(pod, reader),
+        (key) => this.#book.podChanged(key),
+      ),
+      services: this.#mirror(
+        SERVICES,
+        { ...scope, ...selected },
+        (service) => keepService(service, reader),
+        (key) => this.#book.serviceChanged(key),
+      ),
+      slices: this.#mirror(ENDPOINT_SLICES, scope, keepSlice, (key) => this.#book.sliceChanged(key)),
+    }));
+    const byNamespace = new Map(all.map((mirrors) => [mirrors.namespace, mirrors]));
+    const of = (key: string) => byNamespace.get(undefined) ?? byNamespace.get(key.slice(0, key.indexOf("/")));
+    this.#book = new TaskBook(
+      {
+        pod: (key): KeptPod | undefined => of(key)?.pods.objects.get(key),
+        service: (key): KeptService | undefined => of(key)?.services.objects.get(key),
+        slice: (key): KeptSlice | undefined => of(key)?.slices.objects.get(key),
+      },
+      deps.context,
+    );
+  }
+
+  /** Nothing is published once this has begun. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnded = true;
+    if (this.#due !== null) clearImmediate(this.#due);
+    await Promise.all(this.#watching.map((each) => each[Symbol.asyncDispose]()));
+  }
+
+  #mirror<T extends KubernetesObject, V>(
+    resource: Resource<T>,
+    scope: Scope,
+    keep: (object: T) => V | null,
+    changed: (key: string) => void,
+  ): Mirror<T, V> {
+    const { client, clock, logger } = this.#deps;
+    const what = `${scope.namespace ?? ""}/${resource.plural}`;
+    const mirror = new Mirror({
+      ...{ client, resource, scope, keep, clock, logger },
+      changed: (keys) => {
+        for (const key of keys) changed(key);
+        this.#flushSoon();
+      },
+      lost: (since, error) => {
+        this.#lost.set(what, { since, error });
+        this.#publishStale();
+      },
+      found: () => {
+        if (this.#lost.delete(what) && this.#lost.size === 0) this.#flush(true);
+      },
+    });
+    this.#watching.push(mirror);
+    return mirror;
+  }
+
+  #flushSoon(): void {
+    if (!this.#isEnded) this.#due ??= setImmediate(() => this.#flush(false));
+  }
+
+  /** `isFound`: say something though nothing changed, as what was stale no longer is. */
+  #flush(isFound: boolean): void {
+    if (this.#due !== null) clearImmediate(this.#due);
+    this.#due = null;
+    if (this.#isEnded || !this.#watching.every(({ isListed }) => isListed)) return;
+    const { set, removed, problems, isNews } = this.#book.takeChanges();
+    const { publish } = this.#deps;
+    if (!this.#isWhole) {
+      this.#isWhole = true;
+      publish({ kind: "whole", tasks: set, problems });
+    } else if (isNews || isFound) publish({ kind: "change", set, removed, problems });
+    else return;
+    this.#publishStale();
+  }
+
+  #publishStale(): void {
+    const [first] = [...this.#lost.values()].sort((a, b) => a.since - b.since);
+    if (first !== undefined && !this.#isEnded) this.#deps.publish({ kind: "stale", ...first });
+  }
+}

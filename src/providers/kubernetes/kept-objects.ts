@@ -1,0 +1,156 @@
+import type {
+  ContainerPort,
+  ContainerStatus,
+  EndpointSlice,
+  KubernetesService,
+  ObjectMeta,
+  OwnerReference,
+  Pod,
+} from "../../platform/kubernetes/objects.ts";
+import type { AnnotationReader, ReadAnnotations } from "./annotations.ts";
+import { rankOf } from "./rank.ts";
+
+/** Characters of what is said of why a pod does not run. */
+const MOST_REASON = 500;
+
+/** A port by which something is offered; `protocol` as the object says it, for people and guesses. */
+export interface DeclaredPort {
+  readonly name: string | null;
+  readonly port: number;
+  /** `appProtocol` of a Service's port. */
+  readonly appProtocol: string | null;
+}
+
+/** Of a pod, what tasks are made of. */
+export interface KeptPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly annotations: ReadAnnotations;
+  /** Which part of a distributed job it is, where something says so. */
+  readonly rank: string | null;
+  readonly controller: OwnerReference | null;
+  /** Label `pod-template-hash`: what a Deployment adds to the name of its ReplicaSet. */
+  readonly templateHash: string | null;
+  readonly hostNetwork: boolean;
+  readonly ips: readonly string[];
+  readonly ports: readonly DeclaredPort[];
+  readonly phase: string;
+  /** Why it does not run, in words; null: nothing is known. */
+  readonly reason: string | null;
+  readonly isReady: boolean;
+  /** It is to end: nothing new for it. */
+  readonly isLeaving: boolean;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  /** Epoch ms; null: not yet. */
+  readonly startedAt: number | null;
+}
+
+/** Of an annotated Service. */
+export interface KeptService {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly annotations: ReadAnnotations;
+  readonly ports: readonly DeclaredPort[];
+  readonly createdAt: string;
+}
+
+/** Of an EndpointSlice: which pods stand behind a Service, and at which port. */
+export interface KeptSlice {
+  /** `NAMESPACE/NAME` of its Service. */
+  readonly service: string;
+  readonly ports: readonly { readonly name: string; readonly port: number }[];
+  readonly endpoints: readonly { readonly pod: string; readonly uid: string; readonly addresses: readonly string[] }[];
+}
+
+export function keepPod({ metadata, spec = {}, status = {} }: Pod, reader: AnnotationReader): KeptPod {
+  const { labels = {}, ownerReferences = [] } = metadata;
+  const { conditions = [], phase = "Pending", startTime = "" } = status;
+  return {
+    ...identityOf(metadata),
+    annotations: reader.read(metadata.annotations),
+    rank: rankOf(labels),
+    controller: ownerReferences.find(({ controller }) => controller === true) ?? null,
+    templateHash: labels["pod-template-hash"] ?? null,
+    hostNetwork: spec.hostNetwork ?? false,
+    ips: addressesOf(status),
+    ports: (spec.containers ?? []).flatMap(({ ports }) => tcpPortsOf(ports)),
+    phase,
+    reason: reasonOf(status),
+    isReady: conditions.some(({ type, status: is }) => type === "Ready" && is === "True"),
+    isLeaving: metadata.deletionTimestamp !== undefined,
+    startedAt: epochMs(startTime),
+  };
+}
+
+/** null: no time. */
+function epochMs(text: string): number | null {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? null : time;
+}
+
+function identityOf({ namespace = "", name, uid = "", creationTimestamp = "" }: ObjectMeta) {
+  return { namespace, name, uid, createdAt: creationTimestamp };
+}
+
+function addressesOf({ podIP, podIPs = [] }: NonNullable<Pod["status"]>): readonly string[] {
+  if (podIPs.length > 0) return podIPs.map(({ ip }) => ip);
+  return podIP === undefined ? [] : [podIP];
+}
+
+function tcpPortsOf(ports: readonly ContainerPort[] = []): readonly DeclaredPort[] {
+  return ports
+    .filter(({ protocol = "TCP" }) => protocol === "TCP")
+    .map(({ name, containerPort }) => ({ name: name ?? null, port: containerPort, appProtocol: null }));
+}
+
+/** null: it says nothing to us. */
+export function keepService({ metadata, spec }: KubernetesService, reader: AnnotationReader): KeptService | null {
+  const annotations = reader.read(metadata.annotations);
+  if (annotations.kind === "none") return null;
+  return {
+    ...identityOf(metadata),
+    annotations,
+    ports: (spec?.ports ?? [])
+      .filter(({ protocol = "TCP" }) => protocol === "TCP")
+      .map(({ name, port, appProtocol }) => ({ name: name ?? null, port, appProtocol: appProtocol ?? null })),
+  };
+}
+
+/** null: nobody can say whose it is. Endpoints that are no pods are left out: anybody may write any address there. */
+export function keepSlice({ metadata, ports, endpoints }: EndpointSlice): KeptSlice | null {
+  const service = metadata.labels?.["kubernetes.io/service-name"];
+  if (service === undefined) return null;
+  const namespace = metadata.namespace ?? "";
+  return {
+    service: `${namespace}/${service}`,
+    ports: (ports ?? []).flatMap(({ name = "", port, protocol = "TCP" }) =>
+      port === undefined || protocol !== "TCP" ? [] : [{ name, port }],
+    ),
+    endpoints: (endpoints ?? []).flatMap(({ addresses, targetRef }) => {
+      const isPod = targetRef?.kind === "Pod" && (targetRef.namespace ?? namespace) === namespace;
+      if (!isPod || targetRef.name === undefined || targetRef.uid === undefined) return [];
+      return [{ pod: `${namespace}/${targetRef.name}`, uid: targetRef.uid, addresses }];
+    }),
+  };
+}
+
+function reasonOf({ containerStatuses = [], conditions = [], reason, message }: NonNullable<Pod["status"]>) {
+  const [troubled] = containerStatuses.flatMap((container) => troubleOf(container) ?? []);
+  if (troubled !== undefined) return troubled.slice(0, MOST_REASON);
+  const unscheduled = conditions.find(({ type, status: is }) => type === "PodScheduled" && is === "False");
+  const said = [reason, message ?? unscheduled?.message].filter((part) => part !== undefined);
+  return said.length === 0 ? null : said.join(": ").slice(0, MOST_REASON);
+}
+
+/** Why a container does not run; null: it does, or did all it had to. */
+function troubleOf({ name, state }: ContainerStatus): string | null {
+  const { waiting, terminated } = state ?? {};
+  if (waiting?.reason !== undefined) {
+    return `container ${name}: ${waiting.reason}${waiting.message === undefined ? "" : `: ${waiting.message}`}`;
+  }
+  if (terminated === undefined || terminated.exitCode === 0) return null;
+  return `container ${name}: ${terminated.reason ?? "Error"} (exit code ${String(terminated.exitCode)})`;
+}
