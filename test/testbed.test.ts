@@ -2,8 +2,6 @@ import { randomUUID } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
-import { request } from "node:http";
-import { text } from "node:stream/consumers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ownVersion } from "../src/platform/package-info.ts";
 import type { Cluster } from "../testbed/kubernetes/cluster.ts";
@@ -14,40 +12,10 @@ import { startCluster } from "../testbed/kubernetes/start-cluster.ts";
 import { runProgram } from "../testbed/run-program.ts";
 import { NO_OWN_CLUSTER, ownCluster } from "./support/cluster.ts";
 import { clusterPrefix } from "./support/cluster-run.ts";
+import { get, startWebServer } from "./support/cluster-web.ts";
 import { ROOT } from "./support/gate.ts";
 
 const TESTBED = `${ROOT}/testbed/kubernetes/main.ts`;
-
-/** A pod that serves its name, and a Service to it, in the namespace `default`. */
-function webServer(name: string, content: string): readonly object[] {
-  const script = `mkdir /tmp/www; echo ${content} > /tmp/www/index.html; echo serving ${content}; exec httpd -f -p 8080 -h /tmp/www`;
-  const container = {
-    ...{ name: "web", image: BUSYBOX_IMAGE, imagePullPolicy: "Never", command: ["sh", "-c", script] },
-    readinessProbe: { httpGet: { path: "/", port: 8080 }, periodSeconds: 1 },
-  };
-  return [
-    {
-      ...{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "default", labels: { app: name } } },
-      spec: { terminationGracePeriodSeconds: 0, containers: [container] },
-    },
-    {
-      ...{ apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" } },
-      spec: { selector: { app: name }, ports: [{ port: 80, targetPort: 8080 }] },
-    },
-  ];
-}
-
-async function startWebServer(cluster: Cluster, name: string, content: string): Promise<string> {
-  await cluster.apply(webServer(name, content));
-  await cluster.kubectl(["wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s"]);
-  return cluster.kubectl(["get", "service", name, "-o", "jsonpath={.spec.clusterIP}"]);
-}
-
-async function get(address: string): Promise<string> {
-  const asked = request({ host: address, agent: false }).end();
-  const [answer] = (await once(asked, "response")) as [NodeJS.ReadableStream];
-  return (await text(answer)).trim();
-}
 
 /** What a program in a pod of its own says until it ends. */
 async function runPod(cluster: Cluster, image: string, command: readonly string[]): Promise<string> {
@@ -64,6 +32,11 @@ async function runPod(cluster: Cluster, image: string, command: readonly string[
   ]);
   await cluster.kubectl(["wait", "--for=jsonpath={.status.phase}=Succeeded", `pod/${name}`, "--timeout=60s"]);
   return (await cluster.kubectl(["logs", name])).trim();
+}
+
+/** Names are known a moment after Services. */
+function fetch(url: string): readonly string[] {
+  return ["sh", "-c", `until wget -qO- ${url} 2>&-; do sleep 0.1; done`];
 }
 
 /** Everything on this machine that is of a cluster. */
@@ -121,11 +94,9 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("the testbed's Kubernetes (Linux, as ro
 
   test("runs a pod, which answers by its Service's address and name, here and in pods", async () => {
     const address = await startWebServer(cluster, "web", "hello");
-    expect(await get(address)).toBe("hello");
-    expect(await runPod(cluster, BUSYBOX_IMAGE, ["wget", "-qO-", "http://web.default.svc.cluster.local"])).toBe(
-      "hello",
-    );
-    expect(await runPod(cluster, BUSYBOX_IMAGE, ["wget", "-qO-", `http://${address}`])).toBe("hello");
+    await expect.poll(() => get(address).catch(String)).toBe("hello");
+    expect(await runPod(cluster, BUSYBOX_IMAGE, fetch("http://web.default.svc.cluster.local"))).toBe("hello");
+    expect(await runPod(cluster, BUSYBOX_IMAGE, fetch(`http://${address}`))).toBe("hello");
   });
 
   test("runs commands in pods and shows what they wrote", async () => {
@@ -159,8 +130,8 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("the testbed's Kubernetes (Linux, as ro
     process.kill(readRecord(killed.name)!.node!.pid, "SIGKILL");
     const second = await ownCluster("b", { with: ["dns"] });
     const address = await startWebServer(second, "web", "second");
-    expect(await get(address)).toBe("second");
-    expect(await runPod(second, BUSYBOX_IMAGE, ["wget", "-qO-", "http://web"])).toBe("second");
+    await expect.poll(() => get(address).catch(String)).toBe("second");
+    expect(await runPod(second, BUSYBOX_IMAGE, fetch("http://web"))).toBe("second");
     expect(await get(await cluster.kubectl(["get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"]))).toBe(
       "hello",
     );

@@ -1,8 +1,16 @@
 import type { Cluster } from "./cluster.ts";
+import { installContour } from "./contour.ts";
 import { installDns } from "./dns.ts";
+import { installEnvoyGateway } from "./envoy-gateway.ts";
+import { installTraefik } from "./traefik.ts";
 
 /** What is put on top of a cluster, by name. */
-const ADD_ONS = { dns: installDns } as const;
+const ADD_ONS = {
+  dns: installDns,
+  "envoy-gateway": installEnvoyGateway,
+  contour: installContour,
+  traefik: installTraefik,
+} as const;
 
 export type AddOn = keyof typeof ADD_ONS;
 

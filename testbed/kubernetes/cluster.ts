@@ -1,5 +1,10 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { runProgram } from "../run-program.ts";
 import { clustersFolder, type ClusterRecord, planOf, readRecord, writeRecord } from "./cluster-record.ts";
+import { importImages } from "./containers.ts";
+import { helmProgram } from "./helm.ts";
+import { makeProgramImages, type ProgramImage } from "./images.ts";
 import { adminKubeconfig } from "./kubeconfig.ts";
 import { runKubectl } from "./kubectl.ts";
 import {
@@ -15,6 +20,7 @@ import {
 } from "./node.ts";
 import type { PartName } from "./parts.ts";
 import type { Plan } from "./plan.ts";
+import type { Programs } from "./programs.ts";
 import { removeCluster } from "./remove-cluster.ts";
 import { until } from "./until.ts";
 
@@ -25,12 +31,12 @@ export class Cluster implements AsyncDisposable {
   readonly plan: Plan;
   /** File by which one may do everything. */
   readonly kubeconfig: string;
-  readonly #kubectl: string;
+  readonly #programs: Programs;
 
-  constructor(name: string, kubectl: string) {
+  constructor(name: string, programs: Programs) {
     this.plan = planOf(recordOf(name));
     this.kubeconfig = adminKubeconfig(this.plan.folder);
-    this.#kubectl = kubectl;
+    this.#programs = programs;
   }
 
   get name(): string {
@@ -39,7 +45,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Runs kubectl; its standard output. Throws where it fails, with what it said. */
   kubectl(args: readonly string[], input = ""): Promise<string> {
-    const kubectl = { program: this.#kubectl, kubeconfig: this.kubeconfig, folder: this.plan.folder };
+    const kubectl = { program: this.#programs.kubectl, kubeconfig: this.kubeconfig, folder: this.plan.folder };
     return runKubectl(kubectl, args, input);
   }
 
@@ -47,6 +53,33 @@ export class Cluster implements AsyncDisposable {
   async apply(objects: readonly object[]): Promise<void> {
     const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
     await this.kubectl(["apply", "--server-side", "--force-conflicts", "--field-manager=testbed", "-f", "-"], list);
+  }
+
+  /** The same for files, and folders of them. */
+  async applyFiles(paths: readonly string[]): Promise<void> {
+    const files = paths.flatMap((path) => ["-f", path]);
+    await this.kubectl(["apply", "--server-side", "--force-conflicts", "--field-manager=testbed", ...files]);
+  }
+
+  /** Runs Helm; its standard output. Throws where it fails, with what it said. What it keeps for itself stays in the cluster's folder. */
+  async helm(args: readonly string[]): Promise<string> {
+    const { folder } = this.plan;
+    const [cache, config, data] = ["cache", "config", "data"].map((kind) => join(folder, "helm", kind));
+    const env = {
+      HELM_CACHE_HOME: cache!,
+      HELM_CONFIG_HOME: config!,
+      HELM_DATA_HOME: data!,
+      NO_PROXY: "*",
+      no_proxy: "*",
+    };
+    return runProgram(await helmProgram(), ["--kubeconfig", this.kubeconfig, ...args], { env });
+  }
+
+  /** Adds images for pods, each of a program and what it is linked with; those of the same name are replaced. */
+  async addImages(images: readonly ProgramImage[]): Promise<void> {
+    const folder = join(this.plan.folder, "more-images");
+    await importImages(this.#programs, this.#node(), await makeProgramImages(this.#programs, images, folder));
+    rmSync(folder, { recursive: true });
   }
 
   isPartAlive(part: PartName): boolean {

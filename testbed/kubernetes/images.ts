@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildOnce } from "../build-once.ts";
 import { runProgram } from "../run-program.ts";
@@ -18,6 +18,16 @@ export const PYTHON_IMAGE = "testbed.local/python:1";
 /** `taskgate` as it is in this checkout, with Node and busybox; user 10001. */
 export const TASKGATE_IMAGE = "testbed.local/taskgate:1";
 
+/** The Envoy that tests use: `envoy` on the PATH. */
+export const ENVOY_IMAGE = "testbed.local/envoy:1";
+
+/** An image of one program, which is on its PATH by its own name. */
+export interface ProgramImage {
+  /** With a tag. */
+  readonly name: string;
+  readonly program: string;
+}
+
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** Changes with what the layers are made of. */
 const RECIPE = "1";
@@ -32,6 +42,30 @@ export async function makeImages(programs: Programs, folder: string): Promise<st
   const taskgate = await makeLayer(folder, "taskgate", (stage) => stageTaskgate(PROJECT, stage));
   const archive = join(folder, "images.tar");
   await packImages(buildImages(layers, taskgate), join(folder, "archive"), archive);
+  return archive;
+}
+
+/** Makes the archive of images of a program each, with a shell beside it, in `folder`, which is not there yet. Its path. */
+export async function makeProgramImages(
+  programs: Programs,
+  images: readonly ProgramImage[],
+  folder: string,
+): Promise<string> {
+  const { base } = await lastingLayers(programs);
+  mkdirSync(folder);
+  const made: Image[] = [];
+  for (const [index, { name, program }] of images.entries()) {
+    const stageOne = (stage: string): Promise<void> => stageProgram(program, basename(program), stage);
+    const layer = await makeLayer(folder, String(index), stageOne);
+    made.push({
+      name,
+      layers: [base, layer],
+      entrypoint: [`/usr/local/bin/${basename(program)}`],
+      environment: [PATH],
+    });
+  }
+  const archive = join(folder, "images.tar");
+  await packImages(made, join(folder, "archive"), archive);
   return archive;
 }
 

@@ -112,7 +112,10 @@ async function connect(plan: Plan, node: ProcessId): Promise<void> {
      ip address add ${nodeAddress}/24 dev eth0
      ip link set eth0 up
      ip route add default via ${hostAddress}
-     echo 1 > /proc/sys/net/ipv4/ip_forward`,
+     echo 1 > /proc/sys/net/ipv4/ip_forward
+     # A Service that kube-proxy has not come to is refused at once. Let go on its way, the connection would be known as one to nowhere, and
+     # stay so.
+     for chain in FORWARD OUTPUT; do iptables --append $chain --destination ${plan.serviceRange} --jump REJECT; done`,
   ]);
   await runProgram("sh", [
     "-euc",

@@ -1,11 +1,7 @@
-import { createHash } from "node:crypto";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { buildOnce } from "../build-once.ts";
 import { debianProgram } from "../debian-program.ts";
-import { goVersion } from "../go/environment.ts";
-import { runProgram } from "../run-program.ts";
+import { buildGoPrograms } from "../go/build.ts";
 
 export const KUBERNETES_VERSION = "v1.36.3";
 
@@ -38,12 +34,8 @@ type ProgramName = keyof typeof BUILT | keyof typeof INSTALLED;
 /** Path of each program that a cluster is made of. */
 export type Programs = Readonly<Record<ProgramName, string>>;
 
-const MODULE = fileURLToPath(new URL("../go/kubernetes/", import.meta.url));
-/** Versions and sums: with them, what is built is the same everywhere. */
-const RECIPE = ["go.mod", "go.sum", "programs.go", "etcd/main.go", "coredns/main.go"];
-
 /**
- * Finds each program: named by its setting (TASKGATE_KUBE_APISERVER, TASKGATE_ETCD and so on), else in the folder that
+ * Finds each program: named by its setting (TASKGATE_KUBE_APISERVER, TASKGATE_ETCD …), else in the folder that
  * TASKGATE_KUBERNETES_PROGRAMS names, else on the PATH. What is then missing of Kubernetes is built, once (five minutes of two processors,
  * needs Go); what is missing of Debian's packages is installed.
  */
@@ -52,11 +44,15 @@ export async function kubernetesPrograms(): Promise<Programs> {
   for (const [name, [packageName, ...paths]] of Object.entries(INSTALLED)) {
     programs.set(name, findProgram(name) ?? debianProgram(packageName, paths));
   }
-  for (const name of Object.keys(BUILT)) programs.set(name, findProgram(name) ?? join(await builtFolder(), name));
+  for (const name of Object.keys(BUILT)) {
+    // The kubectl on a PATH is for other clusters: it may be far older than this one.
+    const environment = name === "kubectl" ? { ...process.env, PATH: "" } : process.env;
+    programs.set(name, findProgram(name, environment) ?? join(await builtFolder(), name));
+  }
   return Object.fromEntries(programs) as Programs;
 }
 
-/** Path of kubectl alone. */
+/** Path of a kubectl for clusters that are not ours: the one on the PATH, where there is one. */
 export async function kubectlProgram(): Promise<string> {
   return findProgram("kubectl") ?? join(await builtFolder(), "kubectl");
 }
@@ -85,28 +81,15 @@ function isProgram(path: string): boolean {
   }
 }
 
-async function builtFolder(): Promise<string> {
-  const what = `building Kubernetes ${KUBERNETES_VERSION}, etcd and CoreDNS (once, about five minutes)`;
-  return buildOnce(`kubernetes-${KUBERNETES_VERSION}-${await recipeHash()}`, what, async (folder) => {
-    const version = (key: string, value: string): string => `-X k8s.io/component-base/version.${key}=${value}`;
-    const [, major = "", minor = ""] = /^v(\d+)\.(\d+)/.exec(KUBERNETES_VERSION) ?? [];
-    const linked = [
-      "-s -w",
-      version("gitVersion", KUBERNETES_VERSION),
-      version("gitMajor", major),
-      version("gitMinor", minor),
-    ];
-    const options = ["-mod=readonly", "-trimpath", "-p", "2", "-ldflags", linked.join(" "), "-o", `${folder}/`];
-    // Other work comes first.
-    await runProgram("nice", ["-n", "10", "go", "build", ...options, ...Object.values(BUILT)], {
-      cwd: MODULE,
-      env: { GOWORK: "off", GOFLAGS: "", CGO_ENABLED: "0" },
-    });
+function builtFolder(): Promise<string> {
+  const version = (key: string, value: string): string => `-X k8s.io/component-base/version.${key}=${value}`;
+  const [, major = "", minor = ""] = /^v(\d+)\.(\d+)/.exec(KUBERNETES_VERSION) ?? [];
+  return buildGoPrograms({
+    module: "kubernetes",
+    recipe: ["go.mod", "go.sum", "programs.go", "etcd/main.go", "coredns/main.go"],
+    name: `kubernetes-${KUBERNETES_VERSION}`,
+    what: `building Kubernetes ${KUBERNETES_VERSION}, etcd and CoreDNS (once, about five minutes)`,
+    packages: Object.values(BUILT),
+    linked: [version("gitVersion", KUBERNETES_VERSION), version("gitMajor", major), version("gitMinor", minor)],
   });
-}
-
-async function recipeHash(): Promise<string> {
-  const hash = createHash("sha256").update(await goVersion());
-  for (const file of RECIPE) hash.update(readFileSync(join(MODULE, file)));
-  return hash.digest("hex").slice(0, 12);
 }

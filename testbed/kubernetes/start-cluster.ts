@@ -15,9 +15,10 @@ import {
   readRecord,
   writeRecord,
 } from "./cluster-record.ts";
-import { CONTAINERD_SOCKET, writeConfiguration } from "./configuration.ts";
+import { writeConfiguration } from "./configuration.ts";
+import { importImages } from "./containers.ts";
 import { makeImages } from "./images.ts";
-import { identify, isAlive, lastLines, runOnNode, startNode, startOnNode, type ProcessId } from "./node.ts";
+import { identify, isAlive, lastLines, startNode, startOnNode, type ProcessId } from "./node.ts";
 import { API_PARTS, commandOf, type PartName, type PartOptions } from "./parts.ts";
 import { checkName, chooseNumber, type Plan } from "./plan.ts";
 import { kubernetesPrograms, type Programs } from "./programs.ts";
@@ -62,7 +63,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   } finally {
     held[Symbol.dispose]();
   }
-  const cluster = new Cluster(options.name, programs.kubectl);
+  const cluster = new Cluster(options.name, programs);
   for (const addOn of options.with ?? []) await addTo(cluster, addOn);
   return cluster;
 }
@@ -166,9 +167,7 @@ class Start {
   async #importImages(node: ProcessId, options: PartOptions): Promise<void> {
     await this.#startPart("containerd", node, options);
     const archive = await makeImages(this.#programs, join(this.#plan.folder, "images"));
-    const ctr = [this.#programs.ctr, "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"];
-    // The first container of an image unpacks it.
-    await runOnNode(node, [...ctr, "images", "import", "--no-unpack", archive]);
+    await importImages(this.#programs, node, archive);
     rmSync(join(this.#plan.folder, "images"), { recursive: true });
     this.#say("images are imported");
   }

@@ -1,0 +1,80 @@
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { envoyProgram } from "../envoy.ts";
+import { buildGoPrograms, goModuleFolder } from "../go/build.ts";
+import { runProgram } from "../run-program.ts";
+import type { Cluster } from "./cluster.ts";
+import { installGatewayApi } from "./gateway-api.ts";
+import { ENVOY_IMAGE } from "./images.ts";
+
+const VERSION = "v1.9.1";
+const IMAGE = "testbed.local/envoy-gateway:1";
+const NAMESPACE = "envoy-gateway-system";
+/** Of the GatewayClass. */
+export const ENVOY_GATEWAY_CLASS = "envoy-gateway";
+
+/** Envoy Gateway by its own chart. Gateways of the class `envoy-gateway` get an Envoy each, at a Service's ClusterIP. */
+export async function installEnvoyGateway(cluster: Cluster): Promise<void> {
+  const built = await envoyGateway();
+  await cluster.addImages([
+    { name: IMAGE, program: join(built, "envoy-gateway") },
+    { name: ENVOY_IMAGE, program: await envoyProgram() },
+  ]);
+  await installGatewayApi(cluster);
+  const definitions = join(built, "chart/charts/crds/crds/generated");
+  await cluster.applyFiles([definitions]);
+  const values = {
+    global: { images: { envoyProxy: { image: ENVOY_IMAGE, pullPolicy: "Never" } } },
+    crds: { enabled: false },
+  };
+  const valuesFile = join(cluster.plan.folder, "envoy-gateway.json");
+  writeFileSync(valuesFile, JSON.stringify(values));
+  const release = [
+    "upgrade",
+    "--install",
+    "envoy-gateway",
+    join(built, "chart"),
+    "--namespace",
+    NAMESPACE,
+    "--create-namespace",
+  ];
+  await cluster.helm([...release, "--values", valuesFile, "--wait", "--timeout", "120s"]);
+  await cluster.apply(buildClass());
+  await cluster.kubectl(["wait", "--for=condition=Accepted", `gatewayclass/${ENVOY_GATEWAY_CLASS}`, "--timeout=60s"]);
+}
+
+/** Folder of the program, and of its chart as that is released. */
+function envoyGateway(): Promise<string> {
+  return buildGoPrograms({
+    module: "envoy-gateway",
+    recipe: ["go.mod", "go.sum", "programs.go"],
+    name: `envoy-gateway-${VERSION}`,
+    what: `building Envoy Gateway ${VERSION} (once, about three minutes)`,
+    packages: ["github.com/envoyproxy/gateway/cmd/envoy-gateway"],
+    async addFiles(folder) {
+      const module = await goModuleFolder("envoy-gateway", "github.com/envoyproxy/gateway");
+      const chart = join(folder, "chart");
+      cpSync(join(module, "charts/gateway-helm"), chart, { recursive: true });
+      await runProgram("chmod", ["-R", "u+w", chart]);
+      const template = readFileSync(join(chart, "values.tmpl.yaml"), "utf8");
+      const values = template.replace("${GatewayImage}", IMAGE).replace("${GatewayImagePullPolicy}", "Never");
+      writeFileSync(join(chart, "values.yaml"), values);
+    },
+  });
+}
+
+function buildClass(): readonly object[] {
+  const proxy = { group: "gateway.envoyproxy.io", kind: "EnvoyProxy", name: "testbed", namespace: NAMESPACE };
+  return [
+    {
+      ...{ apiVersion: "gateway.envoyproxy.io/v1alpha1", kind: proxy.kind },
+      metadata: { name: proxy.name, namespace: proxy.namespace },
+      // Nothing gives Services of the type LoadBalancer an address here.
+      spec: { provider: { type: "Kubernetes", kubernetes: { envoyService: { type: "ClusterIP" } } } },
+    },
+    {
+      ...{ apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name: ENVOY_GATEWAY_CLASS } },
+      spec: { controllerName: "gateway.envoyproxy.io/gatewayclass-controller", parametersRef: proxy },
+    },
+  ];
+}
