@@ -22,7 +22,6 @@ const ON_EVERY_PLANE = [
   "http1-hostile",
   "http2-hostile-jobs",
   "http2-floods",
-  "http1-aborts",
   "http1-hostile-answers",
 ].map((name) => `test/${name}.test.ts`);
 

@@ -15,7 +15,7 @@ export const FRAME = {
 export const FLAG = { endStream: 1, ack: 1, endHeaders: 4 } as const;
 
 /** RFC 9113 §7. */
-export const CODE = { none: 0, protocol: 1, internal: 2, cancel: 8, calm: 11 } as const;
+export const CODE = { none: 0, protocol: 1, internal: 2, refused: 7, cancel: 8, calm: 11 } as const;
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES = 9;

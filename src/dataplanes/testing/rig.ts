@@ -28,6 +28,8 @@ export interface RunningPlane extends AsyncDisposable {
   readonly site: Site;
   readonly address: string;
   readonly port: number;
+  /** Bytes that what moves the bytes holds: buffers of this process, tests and jobs included, or all of a process of its own. */
+  held(): Promise<number>;
 }
 
 export type StartPlane = (options: PlaneOptions) => Promise<RunningPlane>;

@@ -1,6 +1,7 @@
 import { AccessLogConfig, LimitsConfig, ListenConfig, RequestIdConfig, TracingConfig } from "../../../config/schema.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { silentLogger } from "../../../platform/logger.ts";
+import { heldBytes } from "../../testing/memory.ts";
 import type { PlaneOptions, StartPlane } from "../../testing/rig.ts";
 import { bindListener } from "../listener.ts";
 import { type ObserveConfig, startObservation } from "../observe/observation.ts";
@@ -26,7 +27,11 @@ export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, obser
     secret: "secret of a test",
     dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
   });
-  return { plane, site, port, address: "127.0.0.1", [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
+  return {
+    ...{ plane, site, port, address: "127.0.0.1" },
+    held: () => Promise.resolve(heldBytes()),
+    [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose](),
+  };
 };
 
 /** The `listen` section of what a test asks for. */

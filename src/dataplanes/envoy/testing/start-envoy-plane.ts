@@ -11,6 +11,7 @@ import { testListen } from "../../embedded/testing/start-plane.ts";
 import { freePort } from "../../testing/apps.ts";
 import type { StartPlane } from "../../testing/rig.ts";
 import { buildBootstrap } from "../bootstrap.ts";
+import { askAdmin } from "../local/ask-admin.ts";
 import { envoyFiles, makeEnvoyFolder } from "../local/envoy-files.ts";
 import { type EnvoyProgram, findEnvoy } from "../local/find-envoy.ts";
 import { LocalEnvoy } from "../local/local-envoy.ts";
@@ -49,9 +50,8 @@ export async function startTestEnvoyAt(
     tls: null,
     connections: allLimits.connections,
   });
-  const { tls: listenTls } = testListen({ tls, proxyFrom });
   const base = { clock: systemClock, logger: silentLogger };
-  const certificates = await startEnvoyCertificates({ tls: listenTls, authority: null, ...base });
+  const certificates = await startEnvoyCertificates({ tls: testListen({ tls, proxyFrom }).tls, authority: null, ...base });
   scope.defer(() => certificates?.[Symbol.dispose]());
   const plane = scope.use(
     await startEnvoyPlane({
@@ -79,7 +79,17 @@ export async function startTestEnvoyAt(
   plane.settled();
   await plane.ready();
   const running = scope.move();
-  return { plane, site, port, address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    ...{ plane, site, port, address },
+    held: () => allocated(files.adminSocket),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** Bytes that an Envoy has in use. */
+async function allocated(adminSocket: string): Promise<number> {
+  const { body } = await askAdmin(adminSocket, "GET", "/memory");
+  return Number((JSON.parse(body) as { readonly allocated: string }).allocated);
 }
 
 /** An Envoy outlives who started it; what a run of tests that was killed left behind would be there for good. */

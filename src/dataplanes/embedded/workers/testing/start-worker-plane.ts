@@ -4,6 +4,7 @@ import { LimitsConfig } from "../../../../config/schema.ts";
 import { systemClock } from "../../../../platform/clock.ts";
 import { silentLogger } from "../../../../platform/logger.ts";
 import { packageRoot } from "../../../../platform/package-info.ts";
+import { heldBytes } from "../../../testing/memory.ts";
 import type { PlaneOptions, RunningPlane } from "../../../testing/rig.ts";
 import { Sticky } from "../../sticky.ts";
 import { testListen, testObserve } from "../../testing/start-plane.ts";
@@ -41,5 +42,9 @@ export async function startTestWorkers(
     authority: askedAuthority(gatekeeper),
     checks: { limits: settings.limits, dialRules, stickyId: sticky.idOf, clock: systemClock },
   });
-  return { plane, site, port, address, [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
+  return {
+    ...{ plane, site, port, address },
+    held: () => Promise.resolve(heldBytes()),
+    [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose](),
+  };
 }

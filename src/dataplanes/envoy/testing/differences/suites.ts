@@ -196,3 +196,45 @@ export const HTTP1_ANSWERS = {
     titles: ["fields of its own connection, and those it nominates, end here"],
   },
 } satisfies Readonly<Record<string, Way>>;
+
+/** Of test/http2-floods.test.ts. */
+export const HTTP2_FLOODS = {
+  calm: {
+    why: "answers PING and SETTINGS of HTTP/2 for as long as its answers are read",
+    titles: ["%s, also where the answers are read"],
+  },
+  streams: {
+    why: "refuses streams beyond the bound one by one, and keeps their connection",
+    titles: ["more streams than there may be"],
+  },
+  halfHeads: {
+    why: "waits for the rest of a head of HTTP/2 for as long as heads may take, not as connections may be idle",
+    titles: [
+      "a head that never ends ends after the idle time, though pings come",
+      "half a frame ends after the idle time, though pings come",
+    ],
+  },
+  goodbye: {
+    why: "ends idle connections with the last of the others, when it drains, and says goodbye to HTTP/2 no earlier",
+    titles: [
+      "says goodbye on drain, lets what runs finish, and refuses what comes after",
+      "drain breaks off nothing that runs, though requests with bodies were on their way",
+    ],
+  },
+} satisfies Readonly<Record<string, Way>>;
+
+/** Of test/http2-hostile-jobs.test.ts. */
+export const HTTP2_JOBS = {
+  silent: {
+    why: "waits for the end of what a job never ends (interim answers, a chunk's extension) until it was silent for too long",
+    titles: ["early words without an end", "PUSH_PROMISE"],
+  },
+  noStreams: {
+    why: "waits for a job of HTTP/2 that takes no streams until it was silent for too long",
+    titles: ["a job that takes no streams is waited for, and no longer than connectTime"],
+  },
+  floods: {
+    why: "answers PING and SETTINGS of HTTP/2 for as long as its answers are read",
+    titles: ["a flood of %s from a job ends its session"],
+  },
+} satisfies Readonly<Record<string, Way>>;
