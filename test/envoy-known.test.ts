@@ -118,6 +118,19 @@ describe("who is known passes an Envoy as who is not", () => {
     expect((await outcome({}, `x${cookie}`)).status).toBe(401);
   });
 
+  test("as long as there is room for what is known", async () => {
+    const cookies = unheard(cookie);
+    await outcome({}, cookies);
+    expect(await lookedAt(() => outcome({}, cookies))).toBe(0);
+    const large = `${"x".repeat(8192 - 64 - cookie.length)}=1; ${cookie}`;
+    expect(await lookedAt(async () => [await outcome({}, large), await outcome({}, large)])).toBe(1);
+    const larger = `${"x".repeat(8192)}=1; ${cookie}`;
+    expect(await lookedAt(async () => [await outcome({}, larger), await outcome({}, larger)])).toBe(2);
+    for (let times = 0; times < 1000; times += 1) await outcome({}, unheard(large));
+    expect(await lookedAt(() => outcome({}, cookies))).toBe(1);
+    expect(await lookedAt(() => outcome({}, cookies))).toBe(0);
+  });
+
   test("no longer than the session is good, its rules are those, and nothing is revoked", async () => {
     const known = unheard(cookie);
     const status = async () => (await outcome({}, known)).status;

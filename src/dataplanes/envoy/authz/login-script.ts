@@ -33,6 +33,7 @@ export function loginScript({ cookie, judged, rules }: LoginScriptInput): Any {
   const fields = ["authorization", ID_HEADER, ...judged.credentialFields, ...judged.routingFields];
   const values: Readonly<Record<string, string>> = {
     RULES: text(rules),
+    ...{ MOST: String(MOST), ENTRY: String(ENTRY), LONGEST: String(LONGEST) },
     COOKIE: text(`${cookie}=`),
     JUDGED: fields.map(text).join(", "),
     TOLD: Object.values(TOLD).map(text).join(", "),
@@ -46,23 +47,31 @@ function text(value: string): string {
   return `"${value}"`;
 }
 
-/** Sessions that a worker thread knows at once: then it begins anew. */
-const MOST = 5_000;
+/** What the cookies of all that a worker thread knows may come to, in bytes, with so much for each beside them: then it begins anew. */
+const MOST = 8 * 1024 * 1024;
+const ENTRY = 512;
+/** Longest cookies, in bytes, by which somebody is known. */
+const LONGEST = 8192;
 
 const SCRIPT = String.raw`
 local rules = @RULES@
 local judged, told = { @JUDGED@ }, { @TOLD@ }
 local safe = { GET = true, HEAD = true, OPTIONS = true, TRACE = true }
-local known, count = {}, 0
-local foreign, foreign_count = {}, 0
+local known, foreign = { by = {}, bytes = 0 }, { by = {}, bytes = 0 }
+
+local function keep(memory, cookies, what)
+  if #cookies > @LONGEST@ then return end
+  memory.bytes = memory.bytes + #cookies + @ENTRY@
+  if memory.bytes > @MOST@ then memory.by, memory.bytes = {}, 0 end
+  memory.by[cookies] = what
+end
 
 -- Whether no cookie is the gate's.
 local function is_foreign(cookies)
-  local found = foreign[cookies]
+  local found = foreign.by[cookies]
   if found == nil then
     found = cookies:lower():find("taskgate-", 1, true) == nil
-    if foreign_count >= ${String(MOST)} then foreign, foreign_count = {}, 0 end
-    foreign[cookies], foreign_count = found, foreign_count + 1
+    keep(foreign, cookies, found)
   end
   return found
 end
@@ -86,7 +95,7 @@ end
 local function pass(handle, fields, cookies)
   local service = fields:get("${LOGIN_HEADER}")
   if service == nil then return end
-  local session = cookies and known[cookies]
+  local session = cookies and known.by[cookies]
   if session then
     if session.service ~= service or os.time() >= session.renewal then return end
   elseif not is_open(service, cookies) then
@@ -115,8 +124,7 @@ local function remember(handle, fields, cookies, kept)
   local session = { service = fields:get("${LOGIN_HEADER}"), renewal = verified["${CLAIMS}"].rnw, claims = claims, cookies = kept }
   if session.service == nil or type(session.renewal) ~= "number" then return end
   for at = 1, #told do session[at] = fields:get(told[at]) end
-  if count >= ${String(MOST)} then known, count = {}, 0 end
-  known[cookies], count = session, count + 1
+  keep(known, cookies, session)
 end
 
 local function is_ours(cookies, from)
@@ -143,7 +151,7 @@ local function strip(handle, fields, cookies)
   local text = table.concat(kept, ";"):gsub("^[ \t]+", "")
   if text == "" or lines > 1 then fields:remove("cookie") end
   if text ~= "" then fields:replace("cookie", text) end
-  if lines == 1 and known[cookies] == nil then remember(handle, fields, cookies, text ~= "" and text or nil) end
+  if lines == 1 and known.by[cookies] == nil then remember(handle, fields, cookies, text ~= "" and text or nil) end
 end
 
 function envoy_on_request(handle)
