@@ -12,13 +12,14 @@ async function main(): Promise<boolean> {
   process.env.TASKGATE_TEST_COUNTS = countsFile;
   try {
     const failedSteps = await check();
-    const suites = await runStep(
-      { name: "suites", command: ["vitest", "run", "--project", "suites", "--project", "envoy"] },
-      true,
-    );
+    // Files of one are run one after the other, as some measure; they wait more than they work.
+    const suites = await Promise.all([
+      runStep({ name: "suites", command: ["vitest", "run", "--project", "suites"] }, true),
+      runStep({ name: "suites on Envoy", command: ["vitest", "run", "--project", "envoy"] }, true),
+    ]);
     const counts = sum(countsFile);
     // A failed step without a failed test of its own (format, lint, types, a runner that died) counts as one.
-    const unseen = failedSteps + (suites ? 0 : 1);
+    const unseen = failedSteps + suites.filter((passed) => !passed).length;
     const failed = Math.max(counts.failed, unseen > 0 ? 1 : 0);
     process.stdout.write(`${closingLine({ ...counts, failed })}\n`);
     return failed === 0;
