@@ -355,7 +355,7 @@ describe("what an Envoy refuses", () => {
         message: "Envoy (fleet local) refuses Cluster c42, and goes on with what it had: no good",
       },
     ]);
-    expect(ads.status().envoys.get("e1")).toMatchObject({ applied: 2 });
+    expect(ads.status().envoys.get("e1")).toMatchObject({ applied: 2, refused: 1 });
   });
 
   test("names in its reasons are tried alone, so that the others wait one round only", async () => {
@@ -396,6 +396,7 @@ describe("what an Envoy refuses", () => {
     await one.until(() => one.has("cluster", "a"));
     await quiet();
     expect(ads.status().problems).toEqual([]);
+    expect(ads.status().envoys.get("e1")?.refused).toBe(0);
   });
 
   test("what changed while it was refused is told, not held back", async () => {
@@ -440,6 +441,10 @@ describe("what an Envoy refuses", () => {
     expect(late.received.map(({ names }) => names.length)).toEqual([99, 1]);
     expect(ads.status().problems).toHaveLength(1);
     expect(young.has("cluster", "c42")).toBe(true);
+    const refused = () => ["a", "late", "young"].map((id) => ads.status().envoys.get(id)?.refused);
+    expect(refused()).toEqual([1, 1, 0]);
+    ads.apply(remove(cluster("c42")), 2);
+    expect(refused()).toEqual([0, 0, 0]);
   });
 
   test("control characters and length of what an Envoy says are bounded", async () => {
@@ -749,6 +754,7 @@ describe("flow", () => {
     deaf.pause();
     deaf.subscribe("cluster");
     await deaf.until(() => ads.status().envoys.get("e1")?.streams === 1);
+    await quiet(); // it is told by and by
     clock.advance(130_000);
     expect(ads.status().envoys.get("e1")).toMatchObject({ since: null, streams: 0 });
     deaf.resume();

@@ -30,6 +30,8 @@ interface Rejection extends Refusal {
 export class Rejections {
   /** By number of the name, then version. */
   readonly #all = new Map<ResourceType, Map<number, Map<string, Rejection>>>();
+  /** By node id. */
+  readonly #counts = new Map<string, number>();
   readonly #changed: () => void;
 
   /** `changed` is called when `problems` are others. */
@@ -47,11 +49,10 @@ export class Rejections {
     const ofType = entry(this.#all, type, () => new Map<number, Map<string, Rejection>>());
     const versions = entry(ofType, id, () => new Map<string, Rejection>());
     const isNews = !versions.has(resource.version);
-    entry(versions, resource.version, () => ({
-      ...refusal,
-      next: { at: 0, afterMs: 0 },
-      nodes: new Set<string>(),
-    })).nodes.add(node);
+    const next = { at: 0, afterMs: 0 };
+    const { nodes } = entry(versions, resource.version, () => ({ ...refusal, next, nodes: new Set<string>() }));
+    if (!nodes.has(node)) this.#count(node, 1);
+    nodes.add(node);
     if (isNews) this.#changed();
   }
 
@@ -64,6 +65,7 @@ export class Rejections {
   /** There is no such resource any more. */
   removed(type: ResourceType, id: number): void {
     const ofType = this.#all.get(type);
+    for (const { nodes } of ofType?.get(id)?.values() ?? []) for (const node of nodes) this.#count(node, -1);
     if (ofType?.delete(id) !== true) return;
     if (ofType.size === 0) this.#all.delete(type);
     this.#changed();
@@ -93,12 +95,7 @@ export class Rejections {
 
   /** Of what it was given, how much this Envoy does not take. */
   countOf(node: string): number {
-    let count = 0;
-    for (const ofType of this.#all.values()) {
-      for (const versions of ofType.values())
-        for (const { nodes } of versions.values()) count += nodes.has(node) ? 1 : 0;
-    }
-    return count;
+    return this.#counts.get(node) ?? 0;
   }
 
   *problems(): Generator<Problem, void> {
@@ -107,10 +104,18 @@ export class Rejections {
     }
   }
 
+  #count(node: string, by: number): void {
+    const count = this.countOf(node) + by;
+    if (count > 0) this.#counts.set(node, count);
+    else this.#counts.delete(node);
+  }
+
   #drop(node: string, type: ResourceType, id: number, except?: string): void {
     const versions = this.#all.get(type)?.get(id);
     for (const [version, { nodes }] of versions ?? []) {
-      if (version === except || !nodes.delete(node) || nodes.size > 0) continue;
+      if (version === except || !nodes.delete(node)) continue;
+      this.#count(node, -1);
+      if (nodes.size > 0) continue;
       versions?.delete(version);
       if (versions?.size === 0) this.removed(type, id);
       else this.#changed();
