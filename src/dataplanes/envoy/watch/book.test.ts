@@ -109,6 +109,19 @@ describe("what is held", () => {
     expect(gatekeeper.open).toEqual([]);
   });
 
+  test("is one use, too, where Envoy did not wait for the gate, and tells of it by its own id alone", () => {
+    const byId: EntryInput = { ...PERIODIC, common: { ...PERIODIC.common, customTags: {} } };
+    book.held("own.1", { ...CAME, route }, noCut);
+    book.lost("own.1");
+    book.seen(requestFacts(byId));
+    expect([gatekeeper.open.length, openNow(), book.count]).toEqual([1, 1, 1]);
+    book.held("own.2", { ...CAME, route }, noCut);
+    book.lost("own.2");
+    expect([gatekeeper.open.length, openNow(), book.count], "its entry was the first").toEqual([1, 1, 1]);
+    book.seen(requestFacts({ ...END, common: { customTags: {} } }));
+    expect([gatekeeper.open.length, openNow(), book.count]).toEqual([0, 0, 0]);
+  });
+
   test("ends with its route, and is judged again when that is another", () => {
     const cut = vi.fn(() => true);
     book.held("own.1", { ...CAME, route }, { cut });

@@ -37,7 +37,7 @@ export interface BookDeps {
  * that held it is gone, or there was none): known by entries alone. Connections that speak no HTTP are never held.
  */
 interface Open {
-  readonly key: string;
+  key: string;
   readonly flow: EnvoyFlow;
   readonly route: Route;
   readonly record: OpenUse;
@@ -94,6 +94,7 @@ export class Book implements Disposable {
     if (open === undefined || open.ending) return;
     open.hold = null;
     open.heardAt = this.#deps.clock.now();
+    this.#rename(open, open.flow.requestId);
     this.#deps.changed();
   }
 
@@ -124,6 +125,18 @@ export class Book implements Disposable {
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     for (const open of [...this.#open.values()]) this.#leave(open);
+  }
+
+  /** An Envoy that did not wait for the gate never heard what that calls it: its entries come by Envoy's own id, or came already. */
+  #rename(open: Open, id: string): void {
+    if (id === "") return;
+    if (this.#open.has(id)) {
+      this.#leave(open);
+      return;
+    }
+    this.#open.delete(open.key);
+    open.key = id;
+    this.#open.set(id, open);
   }
 
   #find({ id, tags }: Facts): Open | undefined {
