@@ -59,7 +59,7 @@ interface Manifest {
 function readManifests(folder: string, address: string): readonly Manifest[] {
   return readdirSync(folder)
     .filter((file) => file.endsWith(".yaml"))
-    .flatMap((file) => parseAllDocuments(adapt(readFileSync(join(folder, file), "utf8"))))
+    .flatMap((file) => parseAllDocuments(adapt(readFileSync(join(folder, file), "utf8")), { version: "1.1" }))
     .map((document) => document.toJS() as Manifest | null)
     .filter((object) => object !== null)
     .map((object) => (object.kind === "ConfigMap" ? buildConfiguration(address) : object));

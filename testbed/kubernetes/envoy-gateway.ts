@@ -23,12 +23,6 @@ export async function installEnvoyGateway(cluster: Cluster): Promise<void> {
   await installGatewayApi(cluster);
   const definitions = join(built, "chart/charts/crds/crds/generated");
   await cluster.applyFiles([definitions]);
-  const values = {
-    global: { images: { envoyProxy: { image: ENVOY_IMAGE, pullPolicy: "Never" } } },
-    crds: { enabled: false },
-  };
-  const valuesFile = join(cluster.plan.folder, "envoy-gateway.json");
-  writeFileSync(valuesFile, JSON.stringify(values));
   const release = [
     "upgrade",
     "--install",
@@ -38,7 +32,7 @@ export async function installEnvoyGateway(cluster: Cluster): Promise<void> {
     NAMESPACE,
     "--create-namespace",
   ];
-  await cluster.helm([...release, "--values", valuesFile, "--wait", "--timeout", "120s"]);
+  await cluster.helm([...release, "--set", "crds.enabled=false", "--wait", "--timeout", "120s"]);
   await cluster.apply(buildClass());
   await cluster.kubectl(["wait", "--for=condition=Accepted", `gatewayclass/${ENVOY_GATEWAY_CLASS}`, "--timeout=60s"]);
 }
@@ -64,13 +58,14 @@ function envoyGateway(): Promise<string> {
 }
 
 function buildClass(): readonly object[] {
+  // Nothing gives Services of the type LoadBalancer an address here.
+  const kubernetes = { envoyDeployment: { container: { image: ENVOY_IMAGE } }, envoyService: { type: "ClusterIP" } };
   const proxy = { group: "gateway.envoyproxy.io", kind: "EnvoyProxy", name: "testbed", namespace: NAMESPACE };
   return [
     {
       ...{ apiVersion: "gateway.envoyproxy.io/v1alpha1", kind: proxy.kind },
       metadata: { name: proxy.name, namespace: proxy.namespace },
-      // Nothing gives Services of the type LoadBalancer an address here.
-      spec: { provider: { type: "Kubernetes", kubernetes: { envoyService: { type: "ClusterIP" } } } },
+      spec: { provider: { type: "Kubernetes", kubernetes } },
     },
     {
       ...{ apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name: ENVOY_GATEWAY_CLASS } },

@@ -115,7 +115,9 @@ async function connect(plan: Plan, node: ProcessId): Promise<void> {
      echo 1 > /proc/sys/net/ipv4/ip_forward
      # A Service that kube-proxy has not come to is refused at once. Let go on its way, the connection would be known as one to nowhere, and
      # stay so.
-     for chain in FORWARD OUTPUT; do iptables --append $chain --destination ${plan.serviceRange} --jump REJECT; done`,
+     for chain in FORWARD OUTPUT; do iptables --append $chain --destination ${plan.serviceRange} --jump REJECT; done
+     # Whoever is refused hears of it each time, not once a second.
+     echo 0 > /proc/sys/net/ipv4/icmp_ratelimit`,
   ]);
   await runProgram("sh", [
     "-euc",
