@@ -8,6 +8,9 @@ const READY: SourceState = Object.freeze({ state: "ready" });
 
 const CODE = { is: /^[a-z][a-z0-9_]{0,63}$/, example: "a code such as name_taken" };
 
+/** The last moment that a Date can be. */
+const MOST_TIME = 8_640_000_000_000_000;
+
 /** In the place of a task: it is gone. */
 export const GONE = Symbol("gone");
 
@@ -70,7 +73,8 @@ export class Source {
     this.#whole = false;
     this.#changed = false;
     if (this.#state.state !== "stale") return noted;
-    const message = `It fails (${this.#state.message}). What was last known of its tasks is kept.`;
+    const { since, message: why } = this.#state;
+    const message = `It has failed since ${new Date(since).toISOString()} (${why}). What was last known of its tasks is kept.`;
     return { ...noted, problems: [...noted.problems, this.#problem("source_stale", message)] };
   }
 
@@ -120,7 +124,7 @@ export class Source {
   }
 
   #readStale(update: Fields): void {
-    const since = readInteger(update.since, "since", 0, Number.MAX_SAFE_INTEGER);
+    const since = readInteger(update.since, "since", 0, MOST_TIME);
     const error = update.error;
     const message = readProse(error instanceof Error ? error.message : error, "error", 512);
     const { state } = this.#state;

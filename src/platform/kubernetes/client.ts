@@ -166,7 +166,7 @@ export class KubernetesClient implements Disposable {
   /** Server-side apply: makes the object, or sets the fields that are given and leaves the others to their managers. */
   async apply<T extends KubernetesObject>(
     resource: Resource<T>,
-    object: KubernetesObject,
+    object: Partial<T> & KubernetesObject,
     options: ApplyOptions & { readonly signal: AbortSignal },
   ): Promise<T> {
     const { fieldManager, force = false, subresource, signal } = options;
