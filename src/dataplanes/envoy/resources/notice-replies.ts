@@ -43,6 +43,7 @@ const REPLIES: readonly Reply[] = [
   { status: 403, notice: refusal(501, "This protocol is not switched to here.") },
   // Of routes there is one for everything but what extended CONNECT may ask for (RFC 9298).
   { status: 404, notice: refusal(501, "This protocol is not switched to here.") },
+  { status: 501, notice: refusal(501, "This coding of a body is not taken here.") },
   { status: 408, notice: refusal(408, "The request did not come in time.") },
   { status: 413, notice: refusal(413, "The body of the request is larger than is taken here.") },
   { status: 431, notice: refusal(431, "The head of the request is larger than is taken here.") },
