@@ -10,7 +10,7 @@ import { type App, freePort, startHttpApp } from "../src/dataplanes/testing/apps
 import { type Authority, makeAuthority } from "../src/dataplanes/testing/make-authority.ts";
 import { envoyProgram } from "../testbed/envoy.ts";
 import type { EnvoysView } from "../src/api/wire-envoys.ts";
-import { type Answer, ROOT, startTestGate, type TestGate, until as waitUntil } from "./support/gate.ts";
+import { type Answer, ROOT, startTestGate, type TestGate, until } from "./support/gate.ts";
 
 const HELLO = join(ROOT, "examples", "services", "hello.mjs");
 
@@ -73,7 +73,7 @@ function isOfOwnEnvoy(port: number): boolean {
   });
 }
 
-const waitFor = (condition: () => boolean | Promise<boolean>, what: string) => waitUntil(condition, what, 15_000);
+const waitFor = (condition: () => boolean | Promise<boolean>, what: string) => until(condition, what, 15_000);
 
 beforeAll(async () => {
   program = await envoyProgram();
@@ -175,12 +175,14 @@ test("the command line says which Envoys there are, and what each has", async ()
   expect(stdout).toMatch(/edge +edge-1 +1\.40\.0 +127\.0\.0\.1:\d+ +connected for/);
 });
 
+/** Who passes over an endpoint of the task that others reach. */
+const disputes = async (name: string) =>
+  (await gate.task(name)).problems.filter(({ code }) => code === "endpoint_disputed").map(({ message }) => message);
+
 test("how endpoints are is what Envoys elsewhere say: of their checks, and of what they pass over", async () => {
   const healthOf = async (name: string) => (await gate.task(name)).services[0]?.health;
   const replicasOf = async (name: string) =>
     (await gate.task(name)).services[0]?.replicas.map(({ health }) => health).join(" ");
-  const disputes = async (name: string) =>
-    (await gate.task(name)).problems.filter(({ code }) => code === "endpoint_disputed").map(({ message }) => message);
   await waitFor(async () => (await healthOf("checked")) === "healthy", "checks to be answered");
   well.checked = false;
   await waitFor(async () => (await healthOf("checked")) === "unhealthy", "checks to fail");
@@ -214,6 +216,22 @@ test("how endpoints are is what Envoys elsewhere say: of their checks, and of wh
   );
 });
 
+test("the next gate hears them again; one that is gone is away, and has no say", async () => {
+  await gate.kill("SIGKILL");
+  await gate.up();
+  Object.assign(well, { checked: false, own: true });
+  await waitFor(async () => ((await disputes("checked"))[0] ?? "").startsWith("edge-1, edge2-1 pass over "), "all of them");
+  const [first] = running;
+  first?.kill("SIGKILL");
+  await waitFor(async () => (await stateOf("edge-1")) === null, "it to be away");
+  expect((await gate.cli("envoy", "status")).stdout).toMatch(/edge-1 .* away /);
+  await until(
+    async () => !((await disputes("checked"))[0] ?? "").startsWith("edge-1"),
+    "its word to be forgotten",
+    30_000,
+  );
+});
+
 test("one that shows another fleet's certificate gets nothing, and is told why", async () => {
   const said = await startEnvoy("edge", "stranger", "stranger-1");
   await waitFor(() => said().includes("names%20none%20of%20the%20clients%20of%20fleet%20edge"), "a refusal");
@@ -229,3 +247,8 @@ test("other authorities, and a new certificate of the gate, count without a rest
   await startEnvoy("edge", "later", "edge-2");
   await waitFor(() => log().includes('"node":"edge-2"'), "an Envoy by the next authority");
 });
+
+/** Since when it is connected; null: it is not. */
+async function stateOf(id: string): Promise<number | null | undefined> {
+  return (await gate.json<EnvoysView>("envoy", "status")).envoys.find((envoy) => envoy.id === id)?.since;
+}
