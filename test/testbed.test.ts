@@ -5,7 +5,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ownVersion } from "../src/platform/package-info.ts";
 import type { Cluster } from "../testbed/kubernetes/cluster.ts";
-import { readRecord } from "../testbed/kubernetes/cluster-record.ts";
+import { planOf, readRecord } from "../testbed/kubernetes/cluster-record.ts";
 import { BUSYBOX_IMAGE, PYTHON_IMAGE, TASKGATE_IMAGE } from "../testbed/kubernetes/images.ts";
 import { hasRemains } from "../testbed/kubernetes/remove-cluster.ts";
 import { startCluster } from "../testbed/kubernetes/start-cluster.ts";
@@ -161,6 +161,18 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("the testbed's Kubernetes (Linux, as ro
     await expect(api.kubectl(["get", "namespaces", "--request-timeout=1s"])).rejects.toThrow("ended with 1");
     await api.reconnect();
     await expect.poll(() => api.kubectl(["get", "--raw", "/readyz"]).catch(() => ""), { timeout: 30_000 }).toBe("ok");
+  });
+
+  test.each(["SIGINT", "SIGKILL"] as const)("leaves nothing where its start ends by %s", async (signal) => {
+    const name = `${clusterPrefix()}h`;
+    const start = spawn(process.execPath, [TESTBED, "up", "--name", name], { stdio: "ignore" });
+    const ended = once(start, "exit");
+    await expect.poll(() => readRecord(name)?.parts.etcd, { timeout: 60_000 }).toBeDefined();
+    const plan = planOf(readRecord(name)!);
+    start.kill(signal);
+    await ended;
+    if (signal === "SIGKILL") await runProgram(process.execPath, [TESTBED, "down", "--name", name]);
+    expect(await remainsOf(plan)).toEqual([]);
   });
 
   test("ends with its owner, and the next start removes what that left", async () => {

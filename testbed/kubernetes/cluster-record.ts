@@ -20,6 +20,8 @@ export interface ClusterRecord {
   /** The first process of its node; null: not started yet. */
   readonly node: ProcessId | null;
   readonly parts: Partial<Readonly<Record<PartName, PartRecord>>>;
+  /** It came to the end of its start. */
+  readonly ready: boolean;
   /** What was put on top. */
   readonly addOns: readonly string[];
 }
@@ -67,9 +69,9 @@ export function clusterNames(): readonly string[] {
     .map(({ name }) => name);
 }
 
-/** Whether all that was started of it still runs. */
-export function isRunning({ node, parts }: ClusterRecord): boolean {
-  return node !== null && isAlive(node) && Object.values(parts).every(({ process }) => isAlive(process));
+/** Whether it is whole: it came to the end of its start, and all that was started still runs. */
+export function isRunning({ ready, node, parts }: ClusterRecord): boolean {
+  return ready && node !== null && isAlive(node) && Object.values(parts).every(({ process }) => isAlive(process));
 }
 
 function fileOf(name: string): string {

@@ -78,6 +78,7 @@ export class Cluster implements AsyncDisposable {
   /** Adds images for pods, each of a program and what it is linked with; those of the same name are replaced. */
   async addImages(images: readonly ProgramImage[]): Promise<void> {
     const folder = join(this.plan.folder, "more-images");
+    rmSync(folder, { recursive: true, force: true });
     await importImages(this.#programs, this.#node(), await makeProgramImages(this.#programs, images, folder));
     rmSync(folder, { recursive: true });
   }

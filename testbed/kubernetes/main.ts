@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { ADD_ON_NAMES, type AddOn, isAddOn } from "./add-ons.ts";
 import { clusterNames, lockClusters, planOf, readRecord } from "./cluster-record.ts";
 import { adminKubeconfig } from "./kubeconfig.ts";
+import { kubernetesPrograms } from "./programs.ts";
 import { removeCluster } from "./remove-cluster.ts";
 import { startCluster } from "./start-cluster.ts";
 import { describeClusters, statusOfClusters } from "./status.ts";
@@ -42,12 +43,12 @@ async function main(): Promise<number> {
 
 const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | number>> = {
   async up({ name, addOns, apiOnly }) {
-    endWithSignals(name);
-    const cluster = await startCluster({
-      name,
-      kind: apiOnly ? "api" : "node",
-      with: apiOnly ? [] : ["dns", ...addOns],
-    });
+    // Who interrupts this first, which can be minutes, interrupts that alone.
+    await kubernetesPrograms();
+    const signal = onInterrupt();
+    const on: readonly AddOn[] = apiOnly ? [] : ["dns", ...addOns];
+    const options = { name, kind: apiOnly ? "api" : "node", with: on, signal } as const;
+    const cluster = await startCluster(options);
     process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\n`);
     return 0;
   },
@@ -74,13 +75,12 @@ const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | numb
 };
 
 /** Who interrupts a start leaves nothing behind. */
-function endWithSignals(name: string): void {
-  const wasThere = readRecord(name) !== null;
+function onInterrupt(): AbortSignal {
+  const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
-      void (wasThere ? Promise.resolve() : removeCluster(name)).finally(() => process.exit(130));
-    });
+    process.once(signal, () => controller.abort(new Error(`interrupted by ${signal}: nothing is left`)));
   }
+  return controller.signal;
 }
 
 function readArguments(): Asked | null {

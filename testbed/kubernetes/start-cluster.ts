@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly kind?: "node" | "api";
   /** Id of the process that the cluster ends with, also where that is killed. Default: it goes on until it is taken down. */
   readonly owner?: number;
+  /** Breaks off the start, not what is built or installed first. */
+  readonly signal?: AbortSignal;
   /** On top. Default: none. */
   readonly with?: readonly AddOn[];
 }
@@ -82,7 +84,8 @@ async function removeOrphans(): Promise<void> {
   }
 }
 
-async function startNew({ name, kind, owner }: ClusterOptions, programs: Programs): Promise<void> {
+async function startNew({ name, kind, owner, signal }: ClusterOptions, programs: Programs): Promise<void> {
+  signal?.throwIfAborted();
   if (hasRemains(name)) {
     say(`cluster ${name}: removing what is left of an earlier one …`);
     await removeCluster(name);
@@ -90,12 +93,21 @@ async function startNew({ name, kind, owner }: ClusterOptions, programs: Program
   const plan = planOf({ name, number: await freeNumber() });
   mkdirSync(plan.folder, { recursive: true, mode: 0o700 });
   const record: ClusterRecord = {
-    ...{ name, number: plan.number, boot: bootId(), startedAt: Date.now(), node: null, parts: {}, addOns: [] },
+    ...{
+      name,
+      number: plan.number,
+      boot: bootId(),
+      startedAt: Date.now(),
+      node: null,
+      parts: {},
+      ready: false,
+      addOns: [],
+    },
     owner: owner === undefined ? null : (identify(owner) ?? null),
   };
   writeRecord(record);
   try {
-    await new Start(plan, programs, record).run(kind ?? "node");
+    await new Start(plan, programs, record, signal ?? null).run(kind ?? "node");
   } catch (error) {
     await removeCluster(name);
     throw error;
@@ -117,11 +129,13 @@ async function freeNumber(): Promise<number> {
 class Start {
   readonly #plan: Plan;
   readonly #programs: Programs;
+  readonly #signal: AbortSignal | null;
   readonly #began = Date.now();
   #record: ClusterRecord;
   #failure: { readonly error: unknown } | null = null;
 
-  constructor(plan: Plan, programs: Programs, record: ClusterRecord) {
+  constructor(plan: Plan, programs: Programs, record: ClusterRecord, signal: AbortSignal | null) {
+    this.#signal = signal;
     this.#plan = plan;
     this.#programs = programs;
     this.#record = record;
@@ -141,6 +155,7 @@ class Start {
     };
     const images = kind === "node" ? this.#importImages(node, options) : Promise.resolve();
     await this.#allOf([images, this.#startKubernetes(kind, node, options)]);
+    this.#note({ ready: true });
     this.#say("ready");
   }
 
@@ -187,6 +202,7 @@ class Start {
   }
 
   async #startPart(part: PartName, node: ProcessId, options: PartOptions): Promise<void> {
+    this.#signal?.throwIfAborted();
     const command = commandOf(part, options);
     const started = await startOnNode(this.#plan, node, partLog(this.#plan, part), command);
     this.#note({ parts: { ...this.#record.parts, [part]: { command, process: started } } });
@@ -201,6 +217,7 @@ class Start {
   #until(what: string, part: PartName, check: () => Promise<boolean>): Promise<void> {
     const said = (of: PartName): string => lastLines(partLog(this.#plan, of));
     const checkParts = (): Promise<boolean> => {
+      this.#signal?.throwIfAborted();
       if (this.#failure !== null) throw this.#failure.error;
       const ended = Object.entries(this.#record.parts).find(([, { process }]) => !isAlive(process))?.[0] as
         PartName | undefined;

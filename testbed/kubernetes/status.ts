@@ -4,7 +4,7 @@ import { isAlive } from "./node.ts";
 
 export interface ClusterStatus {
   readonly name: string;
-  /** `broken`: not all that was started of it runs. */
+  /** `broken`: not all that was started of it runs, or it did not come to the end of its start, or has not yet. */
   readonly state: "running" | "broken";
   readonly server: string;
   readonly kubeconfig: string;
