@@ -10,20 +10,25 @@ import { LOCAL_FLEET } from "../src/dataplanes/envoy/names.ts";
 import { certificateName } from "../src/dataplanes/envoy/resources/downstream-tls.ts";
 import { runEnvoy } from "../src/dataplanes/envoy/testing/run-envoy.ts";
 import { freePort, startHttpApp } from "../src/dataplanes/testing/apps.ts";
+import { cpuSeconds } from "./machine.ts";
 import { LightEnvoy } from "./peers/light-envoy.ts";
 import { type Done, type GateSetting, type Order, upstreamOf } from "./peers/xds-gate.ts";
 import { median, quantile, type Row, type Suite } from "./suite.ts";
 
-/** Services, and Envoys that are simulated: those of the last are few, since one process has to take what all of them are told. */
-const SIZES: readonly (readonly [services: number, envoys: number])[] = [
-  [1000, 100],
-  [10_000, 100],
-  [100_000, 10],
+/** Services, and how often a first answer is waited for where that is more than all else is done. */
+const SIZES: readonly (readonly [services: number, answers: number])[] = [
+  [1000, 200],
+  [10_000, 0],
+  [100_000, 0],
 ];
+/** Simulated, beside the real one. */
+const ENVOYS = 100;
 const CHANGES = 20;
 const MOST_BYTES = 4096;
 const MOST_MS = 20;
 const MOST_MIB = 1536;
+/** For so long the gate may do nothing else. */
+const MOST_STRETCH_MS = 50;
 const GIVE_UP_MS = 900_000;
 /** So long nothing comes any more. */
 const QUIET_MS = 200;
@@ -33,7 +38,10 @@ const SETTLE_MS = 20;
 /** What it costs to tell Envoys of services: built, in memory, on the wire, and until a real Envoy does as it was told. */
 export const benchXds: Suite = async (say, { rounds = CHANGES }) => {
   const rows: Row[] = [];
-  for (const [services, envoys] of SIZES) rows.push(...(await measureXds(say, { services, envoys, changes: rounds })));
+  for (const [services, answers] of SIZES) {
+    const size = { services, envoys: ENVOYS, changes: rounds, answers: Math.max(answers, rounds) };
+    rows.push(...(await measureXds(say, size)));
+  }
   return rows;
 };
 
@@ -43,6 +51,8 @@ export interface XdsSize {
   readonly envoys: number;
   /** Of each kind. */
   readonly changes: number;
+  /** Of each kind, those whose first answer is waited for. */
+  readonly answers: number;
 }
 
 /** One size of `benchXds`. */
@@ -65,16 +75,27 @@ export async function measureXds(say: (line: string) => void, size: XdsSize): Pr
     ...{ name: `${name}, ${size.services}`, value, unit, ratio },
   });
   const resident = built.residentMiB ?? NaN;
+  const stretch = (name: string, { stretchMs }: Done): Row =>
+    row(`${name}: gate's longest stretch`, stretchMs, "ms", stretchMs / MOST_STRETCH_MS);
   const rows = [
+    row("the table, at a stretch", built.tableMs ?? NaN, "ms"),
     row("full build and translation", built.ms, "ms"),
+    stretch("translation", built),
     row("gate's memory", resident, "MiB", resident / MOST_MIB),
   ];
   say(`${size.services} services: a cold Envoy joins`);
   const asker = new Asker(setting.listen);
+  const before = await gate.order({ do: "read" });
   const began = performance.now();
   const envoy = scope.use(await runEnvoy({ folder, id: "real" }));
   await asker.until(size.services - 1, "one");
   rows.push(row("a cold Envoy, to the first answer", performance.now() - began, "ms"));
+  const after = await gate.order({ do: "read" });
+  rows.push(
+    row("a cold Envoy, its processor time", cpuSeconds(envoy.pid) * 1000, "ms"),
+    row("a cold Envoy, gate's processor time", after.cpuMs - before.cpuMs, "ms"),
+    stretch("a cold Envoy", after),
+  );
   const watcher = scope.use(await joinLight(setting, "light-0"));
   rows.push(...(await measureKinds(say, { gate, asker, watcher, size })).map((each) => row(...each)));
   rows.push(row("Envoy's memory, each service", envoy.memory() / 1024 / size.services, "KiB"));
@@ -140,7 +161,7 @@ async function measureKinds(say: (line: string) => void, field: Field): Promise<
 /** Through the real Envoy, which is asked all the time. */
 async function measureAnswers({ gate, size }: Field, { name, order, seen }: Change): Promise<readonly Short[]> {
   const answered: number[] = [];
-  for (let round = 0; round < size.changes; round += 1) {
+  for (let round = 0; round < size.answers; round += 1) {
     const { at } = await gate.order(order(round));
     await seen(round);
     answered.push(performance.timeOrigin + performance.now() - at);
@@ -156,7 +177,7 @@ async function measureWork({ gate, watcher, size }: Field, { name, order }: Chan
   const [took, bytes]: [number[], number[]] = [[], []];
   await quiet(watcher);
   const before = await gate.order({ do: "read" });
-  for (let round = size.changes; round < 2 * size.changes; round += 1) {
+  for (let round = size.answers; round < size.answers + size.changes; round += 1) {
     const { bytes: sent, responses } = watcher;
     const { ms } = await gate.order(order(round));
     await until(() => watcher.responses > responses);

@@ -1,12 +1,14 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as pause } from "node:timers/promises";
 import { createTableState } from "../../src/core/create-table-state.ts";
 import { change, makeEndpoint, makeTask, OPTIONS } from "../../src/core/testing/make.ts";
 import { AccessLogConfig, LimitsConfig, TracingConfig } from "../../src/config/schema.ts";
-import type { LocalEnvoy } from "../../src/dataplanes/envoy/local/local-envoy.ts";
 import { type CertificateSource, type EnvoyPlane, startEnvoyPlane } from "../../src/dataplanes/envoy/plane.ts";
+import { NO_LOCAL_ENVOY } from "../../src/dataplanes/envoy/testing/no-local-envoy.ts";
 import { NOBODY_VERIFIED } from "../../src/dataplanes/envoy/testing/start-envoy-plane.ts";
 import { selfSigned } from "../../src/dataplanes/testing/self-signed.ts";
 import { TestGatekeeper } from "../../src/dataplanes/testing/test-gatekeeper.ts";
-import type { Task } from "../../src/model/index.ts";
+import type { Task, TableDiff } from "../../src/model/index.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { garbageCollector } from "../../src/platform/garbage-collector.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
@@ -32,7 +34,7 @@ export type Order =
   | { readonly do: "set"; readonly number: number; readonly backend: number }
   | { readonly do: "remove"; readonly number: number }
   | { readonly do: "certificate" }
-  /** Processor time. */
+  /** Processor time, and for how long nothing else could be done. */
   | { readonly do: "read" }
   /** Memory, after garbage was collected, too. */
   | { readonly do: "look" };
@@ -44,6 +46,10 @@ export interface Done {
   readonly ms: number;
   /** Processor time so far, ms. */
   readonly cpuMs: number;
+  /** The longest for which it could do nothing else since it was told to read the last time, ms. */
+  readonly stretchMs: number;
+  /** Of `ms`, what the core took for the table: of `start` alone. */
+  readonly tableMs?: number;
   /** Of the whole process, after garbage was collected: of `start` and `look` alone. */
   readonly residentMiB?: number;
 }
@@ -66,10 +72,12 @@ function taskOf(number: number, port: number): Task {
 class RenewedCertificate implements CertificateSource {
   certificates = [make()];
   readonly problems = [];
+  /** Routes that Envoys were told of. It is for all hosts, whatever comes. */
+  followed = 0;
   #call: () => void = () => undefined;
 
-  follow(): void {
-    // It is for all hosts, whatever comes.
+  follow(routes: TableDiff["routes"]): void {
+    this.followed += routes.set.length;
   }
 
   onChange(call: () => void): void {
@@ -88,21 +96,14 @@ function make() {
   return { names, chain: certificate, key };
 }
 
-/** The parent starts Envoys itself. */
-const ELSEWHERE = {
-  problems: [],
-  start: () => Promise.resolve(),
-  ask: () => Promise.reject(new Error("nobody is there to be asked")),
-  [Symbol.asyncDispose]: () => Promise.resolve(),
-} as unknown as LocalEnvoy;
-
 class BenchGate {
   readonly #certificate = new RenewedCertificate();
   readonly #state = createTableState(OPTIONS, []);
   #setting: GateSetting | null = null;
   #plane: EnvoyPlane | null = null;
 
-  async start(setting: GateSetting): Promise<void> {
+  /** Resolves when Envoys would be told of everything; gives what the core took for the table, ms. */
+  async start(setting: GateSetting): Promise<number> {
     this.#setting = setting;
     const host = "127.0.0.1";
     const listen = { ip: host, port: setting.listen };
@@ -114,15 +115,24 @@ class BenchGate {
       tracing: TracingConfig.parse({}),
       dialRules: { loopback: ["local"], ownPorts: new Set([setting.listen]) },
       certificates: this.#certificate,
-      local: { listen, controlSocket: setting.control, gateSocket: setting.gate, create: () => ELSEWHERE },
+      local: { listen, controlSocket: setting.control, gateSocket: setting.gate, create: () => NO_LOCAL_ENVOY },
       ...{ fleets: [], remote: null },
       ...{ apiSocket: "/nowhere", verification: NOBODY_VERIFIED, isAdmin: () => false },
     });
     this.#state.addSource("local");
     const tasks = Array.from({ length: setting.services }, (_, number) => taskOf(number, setting.backends[0]));
     this.#state.update("local", { kind: "whole", tasks, problems: [] });
-    this.#publish();
+    const began = performance.now();
+    const built = this.#state.build(Date.now());
+    const tableMs = performance.now() - began;
+    if (built === null) throw new Error("there is no table");
+    this.#plane.apply(this.#state.table, built.diff);
     this.#plane.settled();
+    await pause(2 * RESOLUTION_MS);
+    stretches.reset(); // it is told by parts; the table is made at a stretch
+    while (this.#certificate.followed < built.diff.routes.set.length) await pause(1);
+    await pause(6 * RESOLUTION_MS);
+    return tableMs;
   }
 
   set(number: number, backend: number): void {
@@ -148,15 +158,28 @@ class BenchGate {
 const gate = new BenchGate();
 const collectGarbage = garbageCollector();
 
+/** A stretch is this long at least. */
+const RESOLUTION_MS = 5;
+const stretches = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+stretches.enable();
+
+function readStretch(): number {
+  const { max } = stretches;
+  stretches.reset();
+  return max / 1e6;
+}
+
 async function obey(order: Order): Promise<Done> {
   const began = performance.now();
-  if (order.do === "start") await gate.start(order.setting);
-  else if (order.do === "set") gate.set(order.number, order.backend);
+  const tableMs = order.do === "start" ? await gate.start(order.setting) : undefined;
+  if (order.do === "set") gate.set(order.number, order.backend);
   else if (order.do === "remove") gate.remove(order.number);
   else if (order.do === "certificate") gate.renewCertificate();
   const ms = performance.now() - began;
   const { user, system } = process.cpuUsage();
-  const done = { at: performance.timeOrigin + began, ms, cpuMs: (user + system) / 1000 };
+  const at = performance.timeOrigin + began;
+  const stretchMs = order.do === "start" || order.do === "read" ? readStretch() : NaN;
+  const done = { at, ms, cpuMs: (user + system) / 1000, stretchMs, ...(tableMs !== undefined && { tableMs }) };
   if (order.do !== "start" && order.do !== "look") return done; // collecting takes long
   collectGarbage();
   collectGarbage();

@@ -55,6 +55,8 @@ export function buildBootstrap(options: BootstrapOptions): object {
       lds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" },
       cds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" },
     },
+    // Each thread makes of a service what it needs with the first request for it: of most services it never comes to that.
+    cluster_manager: { enable_deferred_cluster_creation: true },
     static_resources: {
       clusters: [
         cluster(CONTROL_CLUSTER, control, { tls, protocol: "h2" }),

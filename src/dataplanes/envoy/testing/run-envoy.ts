@@ -17,6 +17,7 @@ export interface RunOptions {
 
 /** An Envoy of the real kind, that is told all by who listens at `control.sock`. Disposing kills it. */
 export interface RunningEnvoy extends AsyncDisposable {
+  readonly pid: number;
   /** Bytes of memory that are its alone, as the system counts. */
   memory(): number;
 }
@@ -47,6 +48,7 @@ export async function runEnvoy({ folder, id }: RunOptions): Promise<RunningEnvoy
   }
   const running = scope.move();
   return {
+    pid: child.pid ?? 0,
     memory: () => 1024 * Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? 0),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
