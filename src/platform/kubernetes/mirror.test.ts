@@ -31,7 +31,10 @@ async function stand(bounds: Partial<KubernetesBounds> = {}, scope: Scope = {}, 
     client,
     resource: PODS,
     scope,
-    keep: (object) => object.metadata.labels?.label ?? null,
+    keep(object) {
+      if (object.metadata.name === "unforeseen") throw new TypeError("no such field");
+      return object.metadata.labels?.label ?? null;
+    },
     changed: (keys) => heard.push([...keys].sort()),
     lost: (_since, error) => heard.push(`lost: ${error.message}`),
     found: () => heard.push("found"),
@@ -62,6 +65,14 @@ describe("mirror", () => {
     const watch = server.requests.at(-1)!;
     expect(watch.query.get("allowWatchBookmarks")).toBe("true");
     expect(watch.query.get("labelSelector")).toBe("x");
+  });
+
+  test("passes over an object that cannot be read, and hears of the others", async () => {
+    const { server, watching, becomes } = await stand({}, {}, ["unforeseen", "one"]);
+    await watching();
+    server.put(PATH, pod("unforeseen", "more"));
+    server.put(PATH, pod("two"));
+    await becomes({ "a/one": "one", "a/two": "one" });
   });
 
   test("says of an empty world that it is empty", async () => {

@@ -171,17 +171,28 @@ export class Mirror<T extends KubernetesObject, V> implements AsyncDisposable {
   }
 
   #set(key: string, object: T): void {
-    const { client, resource, keep } = this.#deps;
+    const { client, resource } = this.#deps;
     if (!this.#versions.has(key) && this.#versions.size >= client.bounds.mirrorObjects) {
       // Nothing goes on from here: a list says whether all fit again.
       this.#version = null;
       throw tooMany(resource, client.bounds.mirrorObjects);
     }
     this.#versions.set(key, object.metadata.resourceVersion ?? "");
-    const kept = keep(object);
+    const kept = this.#keep(object);
     if (kept === null) this.#objects.delete(key);
     else this.#objects.set(key, kept);
     this.#untold.add(key);
+  }
+
+  /** An object that nobody foresaw is as none, and no reason to know nothing of the others. */
+  #keep(object: T): V | null {
+    const { keep, logger, resource } = this.#deps;
+    try {
+      return keep(object);
+    } catch (error) {
+      logger.error({ resource: resource.plural, object: objectKey(object), err: error }, "object cannot be read");
+      return null;
+    }
   }
 
   #remove(key: string): void {
