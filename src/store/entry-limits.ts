@@ -22,6 +22,12 @@ export function checkKey(key: string): void {
   }
 }
 
+/** Throws `bad_request` for a time that is no whole number of ms; null: none. */
+export function checkExpiry(expiresAt: number | null): void {
+  if (expiresAt === null || Number.isSafeInteger(expiresAt)) return;
+  throw new GatewayError("bad_request", "expiresAt is epoch ms, a whole number");
+}
+
 /** The value as JSON. Throws `bad_request` for what JSON cannot hold, `too_large` beyond the bound. */
 export function encodeValue(value: unknown): string {
   const text = toJson(value);

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Leadership } from "./leadership.ts";
+import type { Store } from "./store.ts";
 
 /** Where the gates of one leadership meet. Disposing removes it. */
 export interface LeadershipPlace extends AsyncDisposable {
   /** What a gate that starts there gets; the suite ends it before it opens the next. */
-  open(): Promise<{ readonly leadership: Leadership } & AsyncDisposable>;
+  open(): Promise<{ readonly leadership: Leadership; readonly store: Store } & AsyncDisposable>;
 }
 
 type Work = Parameters<Leadership["lead"]>[1];
@@ -51,6 +52,27 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
       const third = await leadOnce("writer");
       expect(second).toBeGreaterThan(first);
       expect(third).toBeGreaterThan(second);
+    });
+
+    test("refuses every write by who led before, and takes those of who was elected last", async () => {
+      const [former, latest] = [await leadOnce("writer"), await leadOnce("writer")];
+      const by = (fence: number) => ({ fence: { lead: "writer", fence } });
+      const { store } = gate;
+      const refused = { name: "GatewayError", code: "conflict" };
+      await expect(store.put("task", "a", 1, { version: null, ...by(former) })).rejects.toMatchObject(refused);
+      const version = await store.put("task", "a", 2, { version: null, ...by(latest) });
+      await expect(store.put("task", "a", 3, { version, ...by(former) })).rejects.toMatchObject(refused);
+      await expect(store.remove("task", "a", version, by(former))).rejects.toMatchObject(refused);
+      await expect(store.put("task", "a", 3, { version, ...by(latest + 1) })).rejects.toMatchObject(refused);
+      expect((await store.get("task", "a"))?.value).toBe(2);
+      await store.remove("task", "a", version, by(latest));
+      expect(await store.get("task", "a")).toBeNull();
+    });
+
+    test("refuses writes by a lead that nobody was elected for", async () => {
+      const fence = { lead: "nobody", fence: 1 };
+      const write = gate.store.put("task", "a", 1, { version: null, fence });
+      await expect(write).rejects.toMatchObject({ code: "conflict" });
     });
 
     test("starts work that throws again, with a higher fence each time", async () => {

@@ -1,11 +1,13 @@
 import { GatewayError } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { checkKey, checkKind, encodeValue } from "../entry-limits.ts";
-import type { PutOptions, Store, Versioned } from "../store.ts";
+import { compareVersion, type Entry, toVersioned } from "../entry.ts";
+import { checkExpiry, checkKey, checkKind, encodeValue } from "../entry-limits.ts";
+import type { Fence, FenceOptions, PutOptions, Store, Versioned } from "../store.ts";
+import { type Changed, createWatchers, type Watchers } from "../watchers.ts";
 import { type Database, openDatabase } from "./database.ts";
-import { type Entries, type Entry, prepareEntries } from "./entries.ts";
-import { type Changed, createWatchers, toVersioned, type Watchers } from "./watchers.ts";
+import { type Entries, prepareEntries } from "./entries.ts";
+import { FENCES } from "./sole-leadership.ts";
 import { createWriteQueue, type WriteQueue } from "./write-queue.ts";
 
 export interface EmbeddedStoreDeps {
@@ -79,25 +81,25 @@ class EmbeddedStore implements Store {
     checkKind(kind);
     checkKey(key);
     const text = encodeValue(value);
-    const { version, expiresAt = null } = options;
-    if (expiresAt !== null && !Number.isSafeInteger(expiresAt)) {
-      throw new GatewayError("bad_request", "expiresAt is epoch ms, a whole number");
-    }
+    const { version, expiresAt = null, fence } = options;
+    checkExpiry(expiresAt);
     const { entries, writes } = this.#parts;
     const entry = await writes.add((now) => {
-      compare(entries.get(kind, key, now), version);
+      checkFence(entries, now, fence);
+      compareVersion(entries.get(kind, key, now), version);
       return entries.write(kind, key, text, expiresAt);
     });
     return String(entry.version);
   }
 
-  async remove(kind: string, key: string, version: string): Promise<void> {
+  async remove(kind: string, key: string, version: string, options: FenceOptions = {}): Promise<void> {
     this.#assertOpen();
     checkKind(kind);
     checkKey(key);
     const { entries, writes } = this.#parts;
     await writes.add((now) => {
-      compare(entries.get(kind, key, now), version);
+      checkFence(entries, now, options.fence);
+      compareVersion(entries.get(kind, key, now), version);
       return entries.write(kind, key, null, null);
     });
   }
@@ -152,12 +154,7 @@ class EmbeddedStore implements Store {
   }
 }
 
-// Keys stay out of the messages: some are hashes of codes and tokens.
-function compare(found: Entry | null, version: string | null): void {
-  if ((found === null ? null : String(found.version)) === version) return;
-  if (found === null) throw new GatewayError("conflict", "the entry is not there");
-  throw new GatewayError(
-    "conflict",
-    version === null ? "the entry is there already" : "the entry was changed meanwhile",
-  );
+function checkFence(entries: Entries, now: number, fence: Fence | undefined): void {
+  if (fence === undefined || entries.get(FENCES, fence.lead, now)?.value === String(fence.fence)) return;
+  throw new GatewayError("conflict", `who writes leads ${fence.lead} no longer`);
 }

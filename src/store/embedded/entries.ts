@@ -1,14 +1,5 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-
-/** One key's last state. */
-export interface Entry {
-  readonly kind: string;
-  readonly key: string;
-  /** JSON; null: removed or expired. */
-  readonly value: string | null;
-  /** Counts the writes to the whole store; never used again. */
-  readonly version: number;
-}
+import type { Entry } from "../entry.ts";
 
 /** So many writes long, a removed entry is remembered for watches that go on from an earlier version. */
 const REMEMBERED_WRITES = 10_000;

@@ -1,7 +1,8 @@
 import { GatewayError } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { Entries, Entry } from "./entries.ts";
+import type { Entry } from "../entry.ts";
+import type { Entries } from "./entries.ts";
 
 export interface WriteQueueDeps {
   readonly entries: Entries;

@@ -1,6 +1,6 @@
-import type { Logger } from "../../platform/logger.ts";
-import type { Versioned } from "../store.ts";
-import type { Entry } from "./entries.ts";
+import type { Logger } from "../platform/logger.ts";
+import { type Entry, toVersioned } from "./entry.ts";
+import type { Versioned } from "./store.ts";
 
 /** Told of one entry; null: removed or expired. */
 export type Changed = (key: string, entry: Versioned<unknown> | null) => void;
@@ -64,9 +64,4 @@ export function createWatchers(logger: Logger): Watchers {
       watchers.clear();
     },
   };
-}
-
-/** A fresh value at every call: what one reader does to it is not seen by another. */
-export function toVersioned(entry: Entry): Versioned<unknown> | null {
-  return entry.value === null ? null : { value: JSON.parse(entry.value) as unknown, version: String(entry.version) };
 }
