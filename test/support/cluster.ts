@@ -1,6 +1,6 @@
 import type { AddOn } from "../../testbed/kubernetes/add-ons.ts";
 import type { Cluster } from "../../testbed/kubernetes/cluster.ts";
-import { runKubectl } from "../../testbed/kubernetes/kubectl.ts";
+import { applyObjects, runKubectl } from "../../testbed/kubernetes/kubectl.ts";
 import { kubectlProgram } from "../../testbed/kubernetes/programs.ts";
 import { startCluster, whyNoCluster } from "../../testbed/kubernetes/start-cluster.ts";
 import { clusterPrefix, runProcess } from "./cluster-run.ts";
@@ -11,6 +11,8 @@ export interface TestCluster {
   readonly kubeconfig: string;
   /** Standard output. Throws where it fails, with what it said. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
+  /** Writes objects, whoever else has written them. */
+  apply(objects: readonly object[]): Promise<void>;
 }
 
 /** The cluster that KUBECONFIG names, where it does: tests that any cluster will do for use that one. */
@@ -25,7 +27,12 @@ export const NO_OWN_CLUSTER = whyNoCluster();
 export async function sharedCluster(addOns: readonly AddOn[] = []): Promise<TestCluster> {
   if (NAMED === "") return ownCluster("", { with: ["dns", ...addOns] });
   const program = await kubectlProgram();
-  return { kubeconfig: NAMED, kubectl: (args, input = "") => runKubectl({ program, kubeconfig: NAMED }, args, input) };
+  const kubectl = (args: readonly string[], input = ""): Promise<string> =>
+    runKubectl({ program, kubeconfig: NAMED }, args, input);
+  const apply = async (objects: readonly object[]): Promise<void> => {
+    await kubectl(...applyObjects(objects));
+  };
+  return { kubeconfig: NAMED, kubectl, apply };
 }
 
 /**

@@ -6,7 +6,7 @@ import { importImages } from "./containers.ts";
 import { helmProgram } from "./helm.ts";
 import { makeProgramImages, type ProgramImage } from "./images.ts";
 import { adminKubeconfig } from "./kubeconfig.ts";
-import { runKubectl } from "./kubectl.ts";
+import { applyFiles, applyObjects, runKubectl } from "./kubectl.ts";
 import {
   cutOff,
   isAlive,
@@ -49,16 +49,14 @@ export class Cluster implements AsyncDisposable {
     return runKubectl(kubectl, args, input);
   }
 
-  /** Writes objects, as whoever `testbed` is: server-side apply. */
+  /** Writes objects, whoever else has written them. */
   async apply(objects: readonly object[]): Promise<void> {
-    const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
-    await this.kubectl(["apply", "--server-side", "--force-conflicts", "--field-manager=testbed", "-f", "-"], list);
+    await this.kubectl(...applyObjects(objects));
   }
 
   /** The same for files, and folders of them. */
   async applyFiles(paths: readonly string[]): Promise<void> {
-    const files = paths.flatMap((path) => ["-f", path]);
-    await this.kubectl(["apply", "--server-side", "--force-conflicts", "--field-manager=testbed", ...files]);
+    await this.kubectl(applyFiles(paths));
   }
 
   /** Runs Helm; its standard output. Throws where it fails, with what it said. What it keeps for itself stays in the cluster's folder. */

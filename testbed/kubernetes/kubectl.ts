@@ -29,3 +29,15 @@ export async function runKubectl(kubectl: Kubectl, args: readonly string[], inpu
   if (code !== 0) throw new Error(`kubectl ${args.join(" ")} ended with ${String(code)}: ${errors.trim()}`);
   return output;
 }
+
+/** Arguments and input by which kubectl writes objects as the testbed: server-side apply. */
+export function applyObjects(objects: readonly object[]): readonly [args: readonly string[], input: string] {
+  return [[...APPLY, "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })];
+}
+
+/** The same for files, and folders of them. */
+export function applyFiles(paths: readonly string[]): readonly string[] {
+  return [...APPLY, ...paths.flatMap((path) => ["-f", path])];
+}
+
+const APPLY = ["apply", "--server-side", "--force-conflicts", "--field-manager=testbed"] as const;
