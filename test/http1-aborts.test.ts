@@ -1,11 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startTestPlane } from "../src/dataplanes/embedded/testing/start-plane.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from "vitest";
+import { HTTP1_ABORTS } from "../src/dataplanes/envoy/testing/differences/suites.ts";
 import { freePort } from "../src/dataplanes/testing/apps.ts";
-import { ask, RawClient } from "../src/dataplanes/testing/clients.ts";
+import { ask, RawClient, valuesOf } from "../src/dataplanes/testing/clients.ts";
 import { startRig, until, type Rig } from "../src/dataplanes/testing/rig.ts";
 import { byHost } from "../src/dataplanes/testing/table-builder.ts";
 import { ALLOW } from "../src/dataplanes/testing/test-gatekeeper.ts";
-import { OK, readAnswers, serveRaw, statusOf, type RawBackend, type RawConnection } from "./support/raw.ts";
+import { PLANE } from "./support/gate.ts";
+import { OK, readAnswers, serveRaw, statusOf, valueOf, type RawBackend, type RawConnection } from "./support/raw.ts";
+import { playOn, startPlane } from "./support/test-plane.ts";
 
 /**
  * Either side leaves at any moment, by an end (FIN) or a reset (RST): the other hears of it, the visitor gets the right status or a visible
@@ -18,6 +21,8 @@ const UPGRADE = `GET / HTTP/1.1\r\n${H}Connection: Upgrade\r\nUpgrade: websocket
 const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const post = (fields: string, body = "") => `POST / HTTP/1.1\r\n${H}${fields}\r\n${body}`;
 const BIG = "a".repeat(300_000);
+/** Within it, the gate knows of everything that is over. */
+const BOOKS_MS = 45_000;
 
 type Way = "FIN" | "RST";
 const WAYS = ["FIN", "RST"] as const;
@@ -25,10 +30,41 @@ const WAYS = ["FIN", "RST"] as const;
 let rig: Rig;
 let backend: RawBackend;
 
-beforeAll(async () => {
-  rig = await startRig(startTestPlane);
+const test = playOn("http1-aborts", HTTP1_ABORTS, {
+  async pipelined() {
+    using client = await RawClient.connect(rig.port, GET + GET);
+    const connection = await heard("\r\n\r\n");
+    client.socket.resetAndDestroy();
+    connection.send(OK);
+    await nothingOpen();
+  },
+  async resets() {
+    for (const way of WAYS) {
+      backend.hearing = (connection) => {
+        connection.send("HTTP/1.1 200 OK\r\n\r\nabc");
+        setTimeout(() => leave(connection, way), 30);
+      };
+      const answer = await ask(rig.port, "a.localhost");
+      expect([answer.status, answer.body]).toEqual([200, "abc"]);
+    }
+  },
 });
-afterAll(() => rig[Symbol.asyncDispose]());
+
+beforeAll(async () => {
+  rig = await startRig(startPlane);
+});
+afterAll(async () => {
+  const deadline = Date.now() + BOOKS_MS;
+  while (rig.gatekeeper.open.length > 0 && Date.now() < deadline) await sleep(100);
+  const left = rig.gatekeeper.open.length;
+  await rig[Symbol.asyncDispose]();
+  expect(left).toBe(0);
+}, 60_000);
+
+/** In the gate's books. Where Envoy's word that something is over is lost or nobody's, they miss it later (watch/book.ts): at the end. */
+async function nothingOpen(): Promise<void> {
+  if (PLANE === "embedded") await until(() => rig.gatekeeper.open.length === 0);
+}
 
 beforeEach(async () => {
   rig.gatekeeper.checking = () => ALLOW;
@@ -37,7 +73,7 @@ beforeEach(async () => {
 
 /** Nothing is open: no flow in the gatekeeper's books, no socket on either side of the plane. */
 afterEach(async () => {
-  await until(() => rig.gatekeeper.open.length === 0);
+  await nothingOpen();
   backend.answering = () => OK;
   backend.hearing = () => undefined;
   backend.greeting = () => undefined;
@@ -129,7 +165,7 @@ describe("a visitor that leaves", () => {
     await until(() => client.over);
     if (connection !== null) await until(() => connection.over);
     // A tunnel's half-close is passed on, and its other half ends when the job says so: here the job has nothing more to say.
-    await until(() => rig.gatekeeper.open.length === 0);
+    await nothingOpen();
     // Half a head is answered, too: its visitor may only have ended its own half of the connection.
     const refused = readAnswers(client.received, [], false).whole.filter((one) => statusOf(one) >= 400);
     expect(refused.map(statusOf)).toEqual(moment === silence && refused.length > 0 ? [400] : []);
@@ -297,15 +333,16 @@ describe("the faults that proxies of Node are known for", () => {
     const chunks = "3\r\nabc\r\n0\r\nX-Sent: 8\r\n\r\n";
     using client = await RawClient.connect(rig.port, post("TE: trailers\r\nTrailer: X-Sent\r\nTransfer-Encoding: chunked\r\n", chunks)); // prettier-ignore
     await until(() => readAnswers(client.received).whole.length > 0);
-    expect(readAnswers(client.received).whole[0]!.trailers).toEqual(["X-Sum", "7"]);
-    expect(backend.connections[0]!.requests.whole[0]!.trailers).toEqual(["X-Sent", "8"]);
+    const [answer, request] = [readAnswers(client.received).whole[0]!, backend.connections[0]!.requests.whole[0]!];
+    expect([valuesOf(answer.trailers, "x-sum"), valuesOf(request.trailers, "x-sent")]).toEqual([["7"], ["8"]]);
   });
 
   test("103 is passed on as it comes", async () => {
     backend.hearing = (connection) => connection.send("HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n");
     using client = await RawClient.connect(rig.port, GET);
-    await until(() => client.received.includes("103 Early Hints"));
-    expect(readAnswers(client.received).whole.map(({ fields }) => fields)).toEqual([["Link", "</x>; rel=preload"]]);
+    await until(() => client.received.includes("\r\n\r\n"));
+    const told = readAnswers(client.received).whole.map((one) => [statusOf(one), valueOf(one, "link")]);
+    expect(told).toEqual([[103, "</x>; rel=preload"]]);
     backend.connections[0]!.send(OK);
     await until(() => client.received.endsWith("ok"));
   });
@@ -314,7 +351,8 @@ describe("the faults that proxies of Node are known for", () => {
     using client = await RawClient.connect(rig.port, GET);
     const connection = await heard("\r\n\r\n");
     client.socket.destroy();
-    await until(() => connection.over && rig.gatekeeper.open.length === 0);
+    await until(() => connection.over);
+    await nothingOpen();
   });
 
   test("an upstream that dies in the midst of its body does not hang its visitor, and is not taken for whole", async () => {

@@ -153,7 +153,7 @@ export const HTTP1_ANSWERS = {
     titles: ["a chunk longer than it said", "a chunk that ends in a bare LF", "a trailer with a bare LF"],
   },
   resets: {
-    why: "takes a reset that comes with the last bytes of an answer without a length for its end",
+    why: "takes a reset in the midst of an answer without a length for its end",
     titles: [
       "a reset of a body without length",
       "a body without length that is reset is never whole for an HTTP/1.0 visitor",
@@ -236,5 +236,17 @@ export const HTTP2_JOBS = {
   floods: {
     why: "answers PING and SETTINGS of HTTP/2 for as long as its answers are read",
     titles: ["a flood of %s from a job ends its session"],
+  },
+} satisfies Readonly<Record<string, Way>>;
+
+/** Of test/http1-aborts.test.ts. */
+export const HTTP1_ABORTS = {
+  pipelined: {
+    why: "hears of a reset behind a second request once it writes the first one's answer, or when that is silent for too long",
+    titles: ["while a second request waits behind its first, by RST: the job hears of it"],
+  },
+  resets: {
+    why: "takes a reset in the midst of an answer without a length for its end",
+    titles: ["with its answer until the end, by FIN, is whole; by RST it is not"],
   },
 } satisfies Readonly<Record<string, Way>>;
