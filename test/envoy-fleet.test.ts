@@ -220,7 +220,10 @@ test("the next gate hears them again; one that is gone is away, and has no say",
   await gate.kill("SIGKILL");
   await gate.up();
   Object.assign(well, { checked: false, own: true });
-  await waitFor(async () => ((await disputes("checked"))[0] ?? "").startsWith("edge-1, edge2-1 pass over "), "all of them");
+  await waitFor(
+    async () => ((await disputes("checked"))[0] ?? "").startsWith("edge-1, edge2-1 pass over "),
+    "all of them",
+  );
   const [first] = running;
   first?.kill("SIGKILL");
   await waitFor(async () => (await stateOf("edge-1")) === null, "it to be away");
