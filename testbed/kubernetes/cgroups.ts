@@ -64,7 +64,7 @@ export function enterCgroups(name: string): readonly string[] {
     .filter(({ version }) => version === 2)
     .flatMap(({ path }) => [
       `echo 0 > ${path}/${name}/${LEAF}/cgroup.procs`,
-      `read -r controllers < ${path}/${name}/cgroup.controllers`,
+      `read -r controllers < ${path}/${name}/cgroup.controllers || controllers=`,
       `for one in $controllers; do echo +$one > ${path}/${name}/cgroup.subtree_control; done`,
     ]);
   const inner = ["sh", "-euc", [...below, 'exec "$@"'].join("\n"), "sh"];
