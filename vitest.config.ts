@@ -29,6 +29,8 @@ const ON_EVERY_PLANE = [
   "attacks-targets",
   "grpc-interop",
   "http1-hostile",
+  "audit",
+  "observability",
   "http2-hostile-jobs",
   "http2-floods",
   "http1-aborts",
