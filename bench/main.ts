@@ -6,6 +6,7 @@ import { benchEnvoyLogin } from "./envoy-login.ts";
 import { benchGrpc } from "./grpc.ts";
 import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
+import { benchKubernetes } from "./kubernetes.ts";
 import { benchLogin } from "./login.ts";
 import { stopAll } from "./machine.ts";
 import { benchMessages } from "./messages.ts";
@@ -21,6 +22,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
   ...{ connections: benchConnections, "envoy-login": benchEnvoyLogin },
   ...{ start: benchStart, table: benchTable, xds: benchXds, messages: benchMessages },
+  kubernetes: benchKubernetes,
 };
 
 const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]

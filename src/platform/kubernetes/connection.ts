@@ -49,36 +49,40 @@ export class Connection implements Disposable {
 
   /** The JSON of the answer. Throws KubernetesError, and what the signal was aborted with. */
   async call(asked: Asked, signal: AbortSignal): Promise<unknown> {
-    const within = AbortSignal.any([signal, AbortSignal.timeout(this.#bounds.callMs)]);
-    try {
+    return await this.#within(asked, { ms: this.#bounds.callMs, signal }, async (within) => {
       const answer = await this.#ask(asked, this.#calls, within);
-      const body = await readBody(answer, this.#bounds.answerBytes, asked);
-      return parseJson(body, asked);
-    } catch (error) {
-      throw this.#told(error, asked, signal);
-    }
+      return parseJson(await readBody(answer, this.#bounds.answerBytes, asked), asked);
+    });
   }
 
   /** The answer as it comes in; whoever gets it ends it by the signal. Throws like `call`, until it begins. */
   async stream(asked: Asked, signal: AbortSignal): Promise<IncomingMessage> {
-    const starting = new AbortController();
-    const timer = setTimeout(
-      () => starting.abort(new DOMException("no answer", "TimeoutError")),
-      this.#bounds.watchStartMs,
-    );
-    try {
-      return await this.#ask(asked, this.#streams, AbortSignal.any([signal, starting.signal]));
-    } catch (error) {
-      throw this.#told(error, asked, signal);
-    } finally {
-      clearTimeout(timer);
-    }
+    const start = { ms: this.#bounds.watchStartMs, signal };
+    return await this.#within(asked, start, (within) => this.#ask(asked, this.#streams, within));
   }
 
   /** Ends every connection. */
   [Symbol.dispose](): void {
     this.#calls.destroy();
     this.#streams.destroy();
+  }
+
+  /** Does that in so much time, and says in our words why it could not. */
+  async #within<T>(
+    asked: Asked,
+    { ms, signal }: { readonly ms: number; readonly signal: AbortSignal },
+    work: (within: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const late = new AbortController();
+    // Not AbortSignal.timeout: that goes on until its end, though the answer came long before.
+    const timer = setTimeout(() => late.abort(new DOMException("no answer", "TimeoutError")), ms);
+    try {
+      return await work(AbortSignal.any([signal, late.signal]));
+    } catch (error) {
+      throw this.#told(error, asked, signal);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** An answer of success. A refused credential is looked for anew, once. */
