@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as pause } from "node:timers/promises";
 import { createTableState } from "../../src/core/create-table-state.ts";
 import { change, makeEndpoint, makeTask, OPTIONS } from "../../src/core/testing/make.ts";
@@ -46,7 +45,7 @@ export interface Done {
   readonly ms: number;
   /** Processor time so far, ms. */
   readonly cpuMs: number;
-  /** The longest for which it could do nothing else since it was told to read the last time, ms. */
+  /** The longest that it did one thing since it was told to read the last time, ms of its processor time. */
   readonly stretchMs: number;
   /** Of `ms`, what the core took for the table: of `start` alone. */
   readonly tableMs?: number;
@@ -128,10 +127,9 @@ class BenchGate {
     if (built === null) throw new Error("there is no table");
     this.#plane.apply(this.#state.table, built.diff);
     this.#plane.settled();
-    await pause(2 * RESOLUTION_MS);
-    stretches.reset(); // it is told by parts; the table is made at a stretch
+    await pause(2 * LOOK_MS);
+    stretches.read(); // it is told by parts; the table is made at a stretch
     while (this.#certificate.followed < built.diff.routes.set.length) await pause(1);
-    await pause(6 * RESOLUTION_MS);
     return tableMs;
   }
 
@@ -158,16 +156,39 @@ class BenchGate {
 const gate = new BenchGate();
 const collectGarbage = garbageCollector();
 
-/** A stretch is this long at least. */
-const RESOLUTION_MS = 5;
-const stretches = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-stretches.enable();
+/** How often it is looked for how long nothing else was done. */
+const LOOK_MS = 5;
 
-function readStretch(): number {
-  const { max } = stretches;
-  stretches.reset();
-  return max / 1e6;
+/** The longest that the event loop did one thing, in processor time of its own: what others do on the machine does not count, collecting garbage does. */
+class Stretches {
+  #longest = 0;
+  #last = ownCpuMs();
+
+  constructor() {
+    setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /** Since it was read the last time, ms. */
+  read(): number {
+    this.#look();
+    const longest = this.#longest;
+    this.#longest = 0;
+    return longest;
+  }
+
+  #look(): void {
+    const now = ownCpuMs();
+    this.#longest = Math.max(this.#longest, now - this.#last);
+    this.#last = now;
+  }
 }
+
+function ownCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+const stretches = new Stretches();
 
 async function obey(order: Order): Promise<Done> {
   const began = performance.now();
@@ -178,7 +199,7 @@ async function obey(order: Order): Promise<Done> {
   const ms = performance.now() - began;
   const { user, system } = process.cpuUsage();
   const at = performance.timeOrigin + began;
-  const stretchMs = order.do === "start" || order.do === "read" ? readStretch() : NaN;
+  const stretchMs = order.do === "start" || order.do === "read" ? stretches.read() : NaN;
   const done = { at, ms, cpuMs: (user + system) / 1000, stretchMs, ...(tableMs !== undefined && { tableMs }) };
   if (order.do !== "start" && order.do !== "look") return done; // collecting takes long
   collectGarbage();
