@@ -23,8 +23,6 @@ import type { Logger } from "../platform/logger.ts";
 import { ownUserName } from "../platform/own-user.ts";
 import { ownVersion, packageRoot } from "../platform/package-info.ts";
 import { processStart } from "../platform/process-identity.ts";
-import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
-import { startSoleLeadership } from "../store/embedded/sole-leadership.ts";
 import { accessOptions, ceilingOf } from "./access-options.ts";
 import { type AdminServer, startAdminServer } from "./admin-server.ts";
 import { type ClaimsBook, createClaimsBook, readClaims } from "./claims-book.ts";
@@ -32,6 +30,7 @@ import { findRoute } from "./find-route.ts";
 import type { Gate } from "./gate.ts";
 import { createGateProvider } from "./gate-provider.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { openStores } from "./open-stores.ts";
 import { keepOwnerToken } from "./owner-token.ts";
 import { keepPlaneSecret } from "./plane-secret.ts";
 import { type KeyPublication, publishKeys } from "./publish-keys.ts";
@@ -64,8 +63,8 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   makeHome(home);
 
   // What is kept, and where visitors come in.
-  const store = scope.use(await startEmbeddedStore({ file: home.database, ...base }));
-  const leadership = startSoleLeadership({ store, ...base });
+  const stores = scope.use(await openStores({ config: config.store, home, ...base }));
+  const { store, leadership } = stores;
   const claims = scope.use(createClaimsBook({ store, logger }));
   const port = scope.use(await takePort({ config, home, listener: LISTENER, ...base }));
   const site = siteOf(config, port.port);
@@ -84,7 +83,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const shared = scope.use(shareTasks({ grants: auth.grants, state }));
   const ownPorts = new Set([site.port, ...port.otherPorts, ...(admin === null ? [] : [admin.port])]);
   const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
-  const providers = createProviders({ config, home, store, leadership, owner, ownPorts, ...base }, gateProvider);
+  const providers = createProviders({ config, home, ...stores, owner, ownPorts, ...base }, gateProvider);
 
   // Who may know.
   const { control } = providers;

@@ -18,6 +18,8 @@ export interface ProvidersDeps {
   readonly config: Config;
   readonly home: Home;
   readonly store: Store;
+  /** Of this machine's own tasks. */
+  readonly machineStore: Store;
   readonly leadership: Leadership;
   readonly owner: Identity;
   /** The gate's own ports: never a target. */
@@ -43,7 +45,7 @@ export function createProviders(deps: ProvidersDeps, builtIn: Provider): Provide
   const ownPorts = (): ReadonlySet<number> => deps.ownPorts;
   const discover = createDiscover({ logger: deps.logger });
   const local = config.local.enabled
-    ? createLocalProvider({ ...deps, ownPorts, config: config.local, discover })
+    ? createLocalProvider({ ...deps, store: deps.machineStore, ownPorts, config: config.local, discover })
     : null;
   const files = config.files.map((file) =>
     createFileProvider({ ...file, owner, ownPorts, clock, logger: deps.logger.child({ provider: file.name }) }),

@@ -9,7 +9,8 @@ export const providerName = z
   .string({ error: NAME_ERROR })
   .regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, { error: NAME_ERROR });
 
-const namespace = z
+/** Of Kubernetes. */
+export const namespace = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: "expected the name of a namespace, such as team-a" });
 

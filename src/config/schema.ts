@@ -5,6 +5,7 @@ import { CullConfig } from "./cull-config.ts";
 import { EnvoyConfig } from "./envoy-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { KubernetesProviderConfig, providerName } from "./provider-config.ts";
+import { StoreConfig } from "./store-config.ts";
 import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
 
 const CertificateFiles = z.strictObject({
@@ -343,6 +344,7 @@ export const Config = z.strictObject({
     .max(100)
     .prefault([])
     .describe("Providers that ask others what runs: clusters of Kubernetes; see docs/kubernetes.md."),
+  store: StoreConfig.prefault({}).describe("What outlives the gate: tokens, grants, keys, names and ports."),
   log: z
     .strictObject({
       level: z.enum(["debug", "info", "warn", "error"]).prefault("info").describe("Least severity that is logged."),

@@ -8,6 +8,9 @@ export interface LeadershipPlace extends AsyncDisposable {
   open(): Promise<{ readonly leadership: Leadership; readonly store: Store } & AsyncDisposable>;
 }
 
+/** Elections over a network take their time on a busy machine. */
+const WAIT = { timeout: 10_000, interval: 5 };
+
 type Work = Parameters<Leadership["lead"]>[1];
 
 /** What every Leadership does, on the system's clock. */
@@ -35,7 +38,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
     const leadOnce = async (lead: string): Promise<number> => {
       const fences: number[] = [];
       const place = gate.leadership.lead(lead, steady(fences));
-      await vi.waitFor(() => expect(fences).toHaveLength(1));
+      await vi.waitFor(() => expect(fences).toHaveLength(1), WAIT);
       await place[Symbol.asyncDispose]();
       return fences[0]!;
     };
@@ -84,7 +87,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         await aborted(signal);
       };
       scope.use(gate.leadership.lead("writer", work));
-      await vi.waitFor(() => expect(fences).toHaveLength(3), 10_000);
+      await vi.waitFor(() => expect(fences).toHaveLength(3), WAIT);
       expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b));
     });
 
@@ -97,7 +100,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         return Promise.resolve();
       };
       scope.use(gate.leadership.lead("writer", work));
-      await vi.waitFor(() => expect(calls).toBeGreaterThan(1), 10_000);
+      await vi.waitFor(() => expect(calls).toBeGreaterThan(1), WAIT);
     });
 
     test("starts work that returns again", async () => {
@@ -108,7 +111,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         return Promise.resolve();
       };
       scope.use(gate.leadership.lead("writer", work));
-      await vi.waitFor(() => expect(calls).toBeGreaterThan(1), 10_000);
+      await vi.waitFor(() => expect(calls).toBeGreaterThan(1), WAIT);
     });
 
     test("never runs two works of a name at once", async () => {
@@ -124,7 +127,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         running -= 1;
       };
       scope.use(gate.leadership.lead("writer", work));
-      await vi.waitFor(() => expect(calls).toBeGreaterThan(2), 10_000);
+      await vi.waitFor(() => expect(calls).toBeGreaterThan(2), WAIT);
       expect(most).toBe(1);
     });
 
@@ -137,7 +140,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         await new Promise((resolve) => setTimeout(resolve, 20));
         ended = true;
       });
-      await vi.waitFor(() => expect(started).toBe(true));
+      await vi.waitFor(() => expect(started).toBe(true), WAIT);
       await lead[Symbol.asyncDispose]();
       expect(ended).toBe(true);
     });
@@ -149,7 +152,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         await aborted(signal);
         signal.throwIfAborted();
       });
-      await vi.waitFor(() => expect(started).toBe(true));
+      await vi.waitFor(() => expect(started).toBe(true), WAIT);
       await lead[Symbol.asyncDispose]();
     });
 
@@ -159,7 +162,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
         calls += 1;
         return Promise.reject(new Error("work fails"));
       });
-      await vi.waitFor(() => expect(calls).toBe(1));
+      await vi.waitFor(() => expect(calls).toBe(1), WAIT);
       await lead[Symbol.asyncDispose]();
       const before = calls;
       await leadOnce("writer");
@@ -178,7 +181,7 @@ export function describeLeadership(name: string, start: () => Promise<Leadership
       scope.use(gate.leadership.lead("a", steady(fences)));
       await leadOnce("b");
       await leadOnce("b");
-      await vi.waitFor(() => expect(fences).toHaveLength(1));
+      await vi.waitFor(() => expect(fences).toHaveLength(1), WAIT);
     });
 
     test("refuses a name that this gate leads already", async () => {

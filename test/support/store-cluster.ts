@@ -1,11 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { onTestFinished } from "vitest";
-import type { Clock } from "../../src/platform/clock.ts";
-import { systemClock } from "../../src/platform/clock.ts";
-import type { KubernetesBounds } from "../../src/platform/kubernetes/bounds.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { KubernetesClient } from "../../src/platform/kubernetes/client.ts";
 import { loadKubeconfig } from "../../src/platform/kubernetes/kubeconfig.ts";
-import { type Logger, silentLogger } from "../../src/platform/logger.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
 import { STORE_BOUNDS, startKubernetesStore } from "../../src/store/kubernetes/kubernetes-store.ts";
 import type { Store } from "../../src/store/store.ts";
 
@@ -19,9 +17,13 @@ export interface StoreGateOptions {
   readonly kubeconfig: string;
   /** The store's name: those that say the same share it. */
   readonly name: string;
+  /** Default: `NAMESPACE`. */
+  readonly namespace?: string;
+  /** Port of this machine where the API server is reached. Default: as the kubeconfig says. */
+  readonly relay?: number;
+  /** To act as somebody else than the kubeconfig's. */
+  readonly as?: string;
   readonly clock?: Clock;
-  readonly bounds?: Partial<KubernetesBounds>;
-  readonly logger?: Logger;
 }
 
 export const NAMESPACE = "default";
@@ -33,10 +35,16 @@ export function storeName(): string {
 
 /** Opens a store by a client of its own. Disposed by the test's end at the latest, where a test opens it. */
 export async function openStoreGate(options: StoreGateOptions): Promise<StoreGate> {
-  const { kubeconfig, name, clock = systemClock, bounds, logger = silentLogger } = options;
-  const cluster = await loadKubeconfig([kubeconfig], null, systemClock);
-  const client = new KubernetesClient({ cluster, clock: systemClock, bounds: { ...STORE_BOUNDS, ...bounds } });
-  const deps = { client, namespace: NAMESPACE, name, clock, networkClock: systemClock, logger };
+  const { kubeconfig, name, namespace = NAMESPACE, as, relay, clock = systemClock } = options;
+  const whole = await loadKubeconfig([kubeconfig], null, systemClock);
+  const cluster = {
+    ...whole,
+    // No name of its certificate is this machine's.
+    ...(relay === undefined ? {} : { server: new URL(`https://127.0.0.1:${String(relay)}`), insecure: true }),
+    ...(as === undefined ? {} : { headers: { "impersonate-user": as } }),
+  };
+  const client = new KubernetesClient({ cluster, clock: systemClock, bounds: STORE_BOUNDS });
+  const deps = { client, namespace, name, clock, networkClock: systemClock, logger: silentLogger };
   const store = await startKubernetesStore(deps);
   return {
     client,

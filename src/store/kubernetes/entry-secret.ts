@@ -66,11 +66,14 @@ export function readSecret(place: StorePlaceName, { metadata, type, data }: Secr
   if (type !== TYPE || kind === null || key === null) return null;
   if (metadata.name !== secretName(place, kind, key) || !isJson(value ?? "null")) return null;
   const version = Number(metadata.resourceVersion);
-  const expires = fromBase64(fields.expiresAt);
-  const expiresAt = expires === null ? null : Number(expires);
+  const expiresAt = toTime(fromBase64(fields.expiresAt));
   if (!Number.isSafeInteger(version) || !Number.isSafeInteger(expiresAt ?? 0)) return null;
   const write = fromBase64(fields.write) ?? "";
   return { name: metadata.name, kind, key, value, version, expiresAt, isRemoved: value === null, write };
+}
+
+function toTime(text: string | null): number | null {
+  return text === null ? null : Number(text);
 }
 
 function fromBase64(text: string | undefined): string | null {

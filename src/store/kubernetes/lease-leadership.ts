@@ -65,7 +65,7 @@ async function elect(election: Election, signal: AbortSignal): Promise<Term> {
   for (;;) {
     signal.throwIfAborted();
     try {
-      const attempt = await candidate.attempt(within(durationMs / 3, signal));
+      const attempt = await candidate.attempt(within(durationMs / 2, signal));
       isFailing = false;
       if (attempt.isHeld) return new LeaseTerm(election, attempt);
     } catch (err) {
@@ -114,7 +114,7 @@ class LeaseTerm implements Term {
     while (!stopped.aborted) {
       await pause(clock, everyMs(this.#election), stopped);
       try {
-        const attempt = await candidate.attempt(within(durationMs / 3, stopped));
+        const attempt = await candidate.attempt(within(durationMs / 2, stopped));
         if (attempt.isHeld && attempt.fence === this.fence) {
           this.#end[Symbol.dispose]();
           this.#end = this.#endAt(attempt.until);
@@ -136,5 +136,5 @@ class LeaseTerm implements Term {
 }
 
 function within(ms: number, signal: AbortSignal): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  return AbortSignal.any([signal, AbortSignal.timeout(Math.round(ms))]);
 }
