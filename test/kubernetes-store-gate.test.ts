@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Cluster } from "../testbed/kubernetes/cluster.ts";
 import { NO_OWN_CLUSTER, ownCluster } from "./support/cluster.ts";
 import { startTestGate, type TestGate } from "./support/gate.ts";
@@ -50,5 +50,14 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("a gate whose store is a cluster", () =
     expect(await cluster.kubectl(["get", "leases", "--output", "name"])).toContain(
       "lease.coordination.k8s.io/restarted-tell",
     );
+  });
+
+  test("is one of two that share it: what one gives and takes back, the other knows", async () => {
+    const [one, two] = [await startGate("shared"), await startGate("shared")];
+    const { id, token } = await makeToken(one);
+    expect(await isTaken(two, token)).toBe(true);
+    expect((await one.cli("token", "revoke", id)).code).toBe(0);
+    await vi.waitFor(async () => expect(await isTaken(two, token)).toBe(false), { timeout: 10_000, interval: 50 });
+    expect(await isTaken(one, token)).toBe(false);
   });
 });
