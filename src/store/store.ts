@@ -26,7 +26,8 @@ export interface PutOptions extends FenceOptions {
 
 /**
  * What must outlive the gate: small JSON values by kind and key, with compare and swap. Kinds are lower-case words, keys any well-formed
- * strings. `get` and writes know what every gate on the store wrote before; `list` may lack what another did a moment ago. What breaks a bound of `entry-limits.ts` throws `too_large`, what is no kind, key or JSON value `bad_request`.
+ * strings. What breaks a bound of `entry-limits.ts` throws `too_large`, what is no kind, key or JSON value `bad_request`.
+ * `get` and writes know what every gate on the store wrote before; `list` may lack what another one did a moment ago.
  * Every method may throw GatewayError `unavailable`; a write that did may be found done later. A write that resolved survives kill -9 and
  * power loss. Disposing finishes the writes that were asked for; after it every method throws `unavailable`.
  */
@@ -39,9 +40,10 @@ export interface Store extends AsyncDisposable {
   remove(kind: string, key: string, version: string, options?: FenceOptions): Promise<void>;
   /**
    * Calls `changed` for every entry that is there now (unless `from` is given), then for every write after it, in order; null means
-   * removed or expired. Several writes of a key by another gate may be told as the last of them. `from` is a version returned by this store: only what came after it, where several writes of a key before this
-   * call may be told as the last of them; throws `conflict` where what was removed since is forgotten. Never calls from within
-   * `watch` or a write. Calls stop when disposed; one that throws is logged.
+   * removed or expired. Several writes of a key by another gate may be told as the last of them, and those of different keys in another
+   * order. `from` is a version returned by this store: only what came after it, where several writes of a key before this call may be told
+   * as the last of them; throws `conflict` where what was removed since is forgotten. Never calls from within `watch` or a write. Calls
+   * stop when disposed; one that throws is logged.
    */
   watch<T>(kind: string, from: string | null, changed: (key: string, entry: Versioned<T> | null) => void): Disposable;
 }
