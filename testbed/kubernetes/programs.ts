@@ -36,7 +36,7 @@ export type Programs = Readonly<Record<ProgramName, string>>;
 
 /**
  * Finds each program: named by its setting (TASKGATE_KUBE_APISERVER, TASKGATE_ETCD …), else in the folder that
- * TASKGATE_KUBERNETES_PROGRAMS names, else on the PATH. What is then missing of Kubernetes is built, once (five minutes of two processors,
+ * TASKGATE_KUBERNETES_PROGRAMS names, else on the PATH. What is then missing of Kubernetes is built, once (six minutes of two processors,
  * needs Go); what is missing of Debian's packages is installed.
  */
 export async function kubernetesPrograms(): Promise<Programs> {
@@ -88,7 +88,7 @@ function builtFolder(): Promise<string> {
     module: "kubernetes",
     recipe: ["go.mod", "go.sum", "programs.go", "etcd/main.go", "coredns/main.go"],
     name: `kubernetes-${KUBERNETES_VERSION}`,
-    what: `building Kubernetes ${KUBERNETES_VERSION}, etcd and CoreDNS (once, about five minutes)`,
+    what: `building Kubernetes ${KUBERNETES_VERSION}, etcd and CoreDNS (once, about six minutes)`,
     packages: Object.values(BUILT),
     linked: [version("gitVersion", KUBERNETES_VERSION), version("gitMajor", major), version("gitMinor", minor)],
   });
