@@ -51,7 +51,11 @@ export async function startTestEnvoyAt(
     connections: allLimits.connections,
   });
   const base = { clock: systemClock, logger: silentLogger };
-  const certificates = await startEnvoyCertificates({ tls: testListen({ tls, proxyFrom }).tls, authority: null, ...base });
+  const certificates = await startEnvoyCertificates({
+    tls: testListen({ tls, proxyFrom }).tls,
+    authority: null,
+    ...base,
+  });
   scope.defer(() => certificates?.[Symbol.dispose]());
   const plane = scope.use(
     await startEnvoyPlane({
