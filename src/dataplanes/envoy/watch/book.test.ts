@@ -122,6 +122,17 @@ describe("what is held", () => {
     expect([gatekeeper.open.length, openNow(), book.count]).toEqual([0, 0, 0]);
   });
 
+  test("is one use, too, where it was over before Envoy heard what the gate calls it", () => {
+    book.held("own.1", { ...CAME, route }, noCut);
+    book.held("own.2", { ...CAME, route, requestId: "another" }, noCut);
+    book.ended("own.1");
+    book.ended("own.2");
+    book.seen(requestFacts({ ...END, common: { customTags: {} } }));
+    expect([book.count, gatekeeper.seen.length, openNow()]).toEqual([1, 2, 1]);
+    book.seen(requestFacts({ ...END, common: { customTags: { h: "own.2" } } }));
+    expect([book.count, gatekeeper.seen.length, openNow()]).toEqual([0, 2, 0]);
+  });
+
   test("ends with its route, and is judged again when that is another", () => {
     const cut = vi.fn(() => true);
     book.held("own.1", { ...CAME, route }, { cut });

@@ -54,6 +54,8 @@ export class Book implements Disposable {
   /** By what the gate calls it where that holds it, else by Envoy's id. */
   readonly #open = new Map<string, Open>();
   readonly #byRoute = new Map<string, Set<Open>>();
+  /** What is ending, by Envoy's id: where the request was over before Envoy heard the gate's name for it, its entry has no other. */
+  readonly #ending = new Map<string, Open>();
   #timer: Disposable | null = null;
 
   constructor(deps: BookDeps) {
@@ -85,6 +87,7 @@ export class Book implements Disposable {
     if (open === undefined) return;
     open.hold = null;
     open.ending = true;
+    if (open.flow.requestId !== "") this.#ending.set(open.flow.requestId, open);
     open.heardAt = this.#deps.clock.now();
   }
 
@@ -141,7 +144,8 @@ export class Book implements Disposable {
 
   #find({ id, tags }: Facts): Open | undefined {
     const hold = tags[TAGS.hold];
-    return (hold === undefined ? undefined : this.#open.get(hold)) ?? this.#open.get(id);
+    if (hold !== undefined) return this.#open.get(hold) ?? this.#open.get(id);
+    return this.#open.get(id) ?? this.#ending.get(id);
   }
 
   /** Let in by a gate that is gone, or while there was none: from now on it is known, and listed. */
@@ -209,6 +213,7 @@ export class Book implements Disposable {
     const { key, flow, route, record, hold, ending } = open;
     const { clock, tally, teller, used } = this.#deps;
     this.#open.delete(key);
+    if (this.#ending.get(flow.requestId) === open) this.#ending.delete(flow.requestId);
     const siblings = this.#byRoute.get(route.id);
     siblings?.delete(open);
     if (siblings?.size === 0) this.#byRoute.delete(route.id);
