@@ -35,6 +35,7 @@ const ON_EVERY_PLANE = [
   "http2-floods",
   "http1-aborts",
   "http1-hostile-answers",
+  "slow-peers",
 ].map((name) => `test/${name}.test.ts`);
 
 /** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */

@@ -3,15 +3,19 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { startTestPlane } from "../../src/dataplanes/embedded/testing/start-plane.ts";
+import { startTestEnvoy } from "../../src/dataplanes/envoy/testing/start-envoy-plane.ts";
 import { heldBytes } from "../../src/dataplanes/testing/memory.ts";
 import { startRig } from "../../src/dataplanes/testing/rig.ts";
 import type { ServiceInput } from "../../src/dataplanes/testing/table-builder.ts";
 
-/** What a process holds, after its garbage was collected. Bytes. */
+/** Here no vitest runs: see `PLANE`. */
+const ON_ENVOY = process.env.TASKGATE_TEST_PLANE === "envoy";
+
+/** What a process holds, after its garbage was collected; of an Envoy, what it has in use. Bytes. */
 export interface Held {
   readonly rss: number;
   readonly heap: number;
-  /** Of buffers. */
+  /** Of buffers; of an Envoy, all that it has in use. */
   readonly buffers: number;
   readonly descriptors: number;
   /** Requests, streams and connections that the plane has open. */
@@ -82,7 +86,7 @@ function serveQuestions(answer: (reply: Answer) => void): void {
   };
   const reply = async (question: Question): Promise<unknown> => {
     if (question.kind === "start") {
-      const rig = await startRig(startTestPlane, { limits: question.limits });
+      const rig = await startRig(ON_ENVOY ? startTestEnvoy : startTestPlane, { limits: question.limits });
       rigs.set("rig", Object.assign(rig, { gatekeeper: Object.assign(rig.gatekeeper, { opened }) }));
       return rig.port;
     }
@@ -92,18 +96,13 @@ function serveQuestions(answer: (reply: Answer) => void): void {
         rig.table.service(question.input);
         return rig.publish();
       case "held": {
-        const buffers = heldBytes();
+        const held = ON_ENVOY ? await rig.held() : heldBytes();
         const { rss, heapUsed: heap } = process.memoryUsage();
-        return {
-          rss,
-          heap,
-          buffers,
-          descriptors: readdirSync("/proc/self/fd").length,
-          flows,
-        };
+        const descriptors = readdirSync("/proc/self/fd").length;
+        return { rss: ON_ENVOY ? held : rss, heap, buffers: held, descriptors, flows };
       }
       case "rss":
-        return process.memoryUsage.rss();
+        return ON_ENVOY ? rig.held() : process.memoryUsage.rss();
     }
   };
   process.on("message", (question: Question) => {
