@@ -220,9 +220,11 @@ test("the next gate hears them again; one that is gone is away, and has no say",
   await gate.kill("SIGKILL");
   await gate.up();
   Object.assign(well, { checked: false, own: true });
-  await waitFor(
+  // Envoys come back after a pause of their own, up to half a minute, and are asked in turn.
+  await until(
     async () => ((await disputes("checked"))[0] ?? "").startsWith("edge-1, edge2-1 pass over "),
     "all of them",
+    60_000,
   );
   const [first] = running;
   first?.kill("SIGKILL");
@@ -231,7 +233,7 @@ test("the next gate hears them again; one that is gone is away, and has no say",
   await until(
     async () => !((await disputes("checked"))[0] ?? "").startsWith("edge-1"),
     "its word to be forgotten",
-    30_000,
+    60_000,
   );
 });
 
