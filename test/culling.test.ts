@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
 import WebSocket from "ws";
 import type { TaskView } from "../src/api/wire.ts";
 import { pythonEnvironment } from "../testbed/python/environment.ts";
@@ -42,7 +42,7 @@ function repeat(everyMs: number, work: () => Promise<unknown>): AsyncDisposable 
   };
 }
 
-function expectCulled(gate: TestGate, name: string, within = 40_000) {
+function expectCulled(expect: ExpectStatic, gate: TestGate, name: string, within = 40_000) {
   const look = async () => {
     const { state, reason } = await gate.task(name);
     return `${state}: ${reason ?? ""}`;
@@ -66,14 +66,15 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe.each([0, 1])("a gate with %i workers", (workers) => {
+// Each waits for most of its time.
+describe.concurrent.each([0, 1])("a gate with %i workers", (workers) => {
   let gate: TestGate;
   beforeAll(async () => {
     gate = await startGate(folder, workers);
   });
   afterAll(() => gate[Symbol.asyncDispose]());
 
-  test("keeps what is used, warns of what is not, and stops it with the reason", async () => {
+  test("keeps what is used, warns of what is not, and stops it with the reason", async ({ expect }) => {
     await start(gate, "hello", "12s", [process.execPath, join(SERVICES, "hello.mjs")]);
     await using beats = repeat(300, () => gate.ask("hello.localhost", "/beat"));
     {
@@ -89,7 +90,7 @@ describe.each([0, 1])("a gate with %i workers", (workers) => {
       .toMatch(/idle_stop_soon .*last used at .* by local\/.*stopped at/);
     expect((await gate.cli("ps")).stdout).toContain("unless somebody does");
     const reason = /^finished: stopped after \d+ s without use; last used at 20\d\d-.* UTC by local\//;
-    await expectCulled(gate, "hello").toMatch(reason);
+    await expectCulled(expect, gate, "hello").toMatch(reason);
     const audited = async () => (await gate.cli("audit", "--kind", "gate", "--task", "hello", "--json")).stdout;
     await expect.poll(audited, { timeout: 10_000 }).toMatch(/"operation":"cull".*without use/);
     await gate.json("restart", "hello");
@@ -98,7 +99,9 @@ describe.each([0, 1])("a gate with %i workers", (workers) => {
     await beats[Symbol.asyncDispose]();
   });
 
-  test("keeps a task whose visitor says something over its WebSocket, and stops one whose WebSocket is only open", async () => {
+  test("keeps a task whose visitor says something over its WebSocket, and stops one whose WebSocket is only open", async ({
+    expect,
+  }) => {
     await start(gate, "chat", "8s", [process.execPath, join(SERVICES, "chat.mjs")]);
     const socket = await openSocket(gate, "chat.localhost", "/");
     {
@@ -115,14 +118,14 @@ describe.each([0, 1])("a gate with %i workers", (workers) => {
       socket.pong();
       return Promise.resolve();
     });
-    await expectCulled(gate, "chat").toMatch(/^finished: stopped after/);
+    await expectCulled(expect, gate, "chat").toMatch(/^finished: stopped after/);
     await pinging[Symbol.asyncDispose]();
     socket.terminate();
   });
 });
 
-describe("a gate that starts anew", () => {
-  test("does not stop at once what nobody could use meanwhile, and knows who used it last", async () => {
+describe.concurrent("a gate that starts anew", () => {
+  test("does not stop at once what nobody could use meanwhile, and knows who used it last", async ({ expect }) => {
     await using gate = await startGate(folder, 0);
     await start(gate, "hello", "10s", [process.execPath, join(SERVICES, "hello.mjs")]);
     await pause(1500); // what is used in a task's first second is not told from its start
@@ -131,11 +134,11 @@ describe("a gate that starts anew", () => {
     await pause(10_000);
     await gate.up();
     await gate.task("hello").then(({ state }) => expect(state).toBe("running"));
-    await expectCulled(gate, "hello").toMatch(/^finished: stopped after .*; last used at .* by local\//);
+    await expectCulled(expect, gate, "hello").toMatch(/^finished: stopped after .*; last used at .* by local\//);
   }, 300_000);
 });
 
-describe("JupyterLab", () => {
+describe.concurrent("JupyterLab", () => {
   /** What its page asks for while nobody touches it, as it was recorded (JupyterLab 4.6.6 in Chromium). */
   const POLLS = ["/api/kernels", "/api/sessions", "/api/terminals", "/api/contents?content=1&hash=0"];
   let gate: TestGate;
@@ -157,16 +160,16 @@ describe("JupyterLab", () => {
     );
   }
 
-  test("is stopped though its page polls, and its WebSockets are open", async () => {
+  test("is stopped though its page polls, and its WebSockets are open", async ({ expect }) => {
     await start(gate, "idle", "10s", [...lab, "--IdentityProvider.token="]);
     await using polling = poll("idle");
     const events = await openSocket(gate, "idle.localhost", "/api/events/subscribe");
-    await expectCulled(gate, "idle").toMatch(/^finished: stopped after/);
+    await expectCulled(expect, gate, "idle").toMatch(/^finished: stopped after/);
     events.terminate();
     await polling[Symbol.asyncDispose]();
   });
 
-  test("is kept while a kernel works, and stopped when it has done its work", async () => {
+  test("is kept while a kernel works, and stopped when it has done its work", async ({ expect }) => {
     await start(gate, "busy", "8s", [...lab, "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"]);
     const made = await gate.ask("busy.localhost", "/api/kernels", { method: "POST", body: "{}" });
     expect(made.status, made.body).toBe(201);
@@ -178,7 +181,7 @@ describe("JupyterLab", () => {
     await using polling = poll("busy");
     await pause(25_000);
     expect((await gate.task("busy")).state).toBe("running");
-    await expectCulled(gate, "busy", 120_000).toMatch(/^finished: stopped after/);
+    await expectCulled(expect, gate, "busy", 120_000).toMatch(/^finished: stopped after/);
     await polling[Symbol.asyncDispose]();
   }, 300_000);
 });
