@@ -12,7 +12,7 @@ import { freePort } from "../../testing/apps.ts";
 import type { StartPlane } from "../../testing/rig.ts";
 import { buildBootstrap } from "../bootstrap.ts";
 import { askAdmin } from "../local/ask-admin.ts";
-import { envoyFiles, makeEnvoyFolder } from "../local/envoy-files.ts";
+import { type EnvoyFiles, envoyFiles, makeEnvoyFolder } from "../local/envoy-files.ts";
 import { type EnvoyProgram, findEnvoy } from "../local/find-envoy.ts";
 import { LocalEnvoy } from "../local/local-envoy.ts";
 import { readRecord } from "../local/record.ts";
@@ -42,20 +42,10 @@ export async function startTestEnvoyAt(
     ...{ secure: tls !== null, port, dial: address },
   };
   const allLimits = { ...LimitsConfig.parse({}), ...limits };
-  const bootstrap = buildBootstrap({
-    fleet: LOCAL_FLEET,
-    admin: { unix: files.adminSocket },
-    control: { unix: files.controlSocket },
-    gate: { unix: files.gateSocket },
-    tls: null,
-    connections: allLimits.connections,
-  });
+  const bootstrap = testBootstrap(files, allLimits.connections);
   const base = { clock: systemClock, logger: silentLogger };
-  const certificates = await startEnvoyCertificates({
-    tls: testListen({ tls, proxyFrom }).tls,
-    authority: null,
-    ...base,
-  });
+  const listen = testListen({ tls, proxyFrom });
+  const certificates = await startEnvoyCertificates({ tls: listen.tls, authority: null, ...base });
   scope.defer(() => certificates?.[Symbol.dispose]());
   const plane = scope.use(
     await startEnvoyPlane({
@@ -88,6 +78,16 @@ export async function startTestEnvoyAt(
     held: () => allocated(files.adminSocket),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+function testBootstrap(files: EnvoyFiles, connections: number): object {
+  return buildBootstrap({
+    fleet: LOCAL_FLEET,
+    admin: { unix: files.adminSocket },
+    control: { unix: files.controlSocket },
+    gate: { unix: files.gateSocket },
+    ...{ tls: null, connections },
+  });
 }
 
 /** Bytes that an Envoy has in use. */
