@@ -1,4 +1,5 @@
 import type { Problem, Task } from "../../model/index.ts";
+import { ToldTasks } from "../told-tasks.ts";
 import { buildPodTask, buildServiceTask, subjectOf, type BuildContext, type Built } from "./build-task.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
 
@@ -39,7 +40,7 @@ export class TaskBook {
   /** Of pods, the Services that they stand behind, as slices say. */
   readonly #servicesOfPod = new Map<string, Set<string>>();
   readonly #podsOfSlice = new Map<string, readonly string[]>();
-  readonly #said = new Map<string, string>();
+  readonly #told = new ToldTasks();
   readonly #problems = new Map<string, readonly Problem[]>();
   #allProblems: readonly Problem[] = [];
 
@@ -98,16 +99,7 @@ export class TaskBook {
     let isOtherProblem = false;
     for (const [id, unit] of this.#dirty) {
       const { task, problems } = this.#build(unit);
-      const text = task === null ? undefined : JSON.stringify(task);
-      if (text !== this.#said.get(id)) {
-        if (task === null || text === undefined) {
-          this.#said.delete(id);
-          removed.push(id);
-        } else {
-          this.#said.set(id, text);
-          set.push(task);
-        }
-      }
+      this.#told.tell(id, task, { set, removed });
       isOtherProblem = this.#note(id, problems) || isOtherProblem;
     }
     this.#dirty.clear();

@@ -1,4 +1,5 @@
 import type { Problem, SourceUpdate, Task } from "../../model/index.ts";
+import { ToldTasks } from "../told-tasks.ts";
 
 const NO_PROBLEMS: readonly Problem[] = [];
 
@@ -6,7 +7,7 @@ const NO_PROBLEMS: readonly Problem[] = [];
 export class Publisher {
   readonly #taskOf: (id: string) => Task | null;
   readonly #dirty = new Set<string>();
-  readonly #said = new Map<string, string>();
+  readonly #told = new ToldTasks();
   #publish: ((update: SourceUpdate) => void) | null = null;
   #due: NodeJS.Immediate | null = null;
 
@@ -19,8 +20,8 @@ export class Publisher {
   begin(publish: (update: SourceUpdate) => void, ids: readonly string[]): void {
     this.#publish = publish;
     this.#dirty.clear();
-    const tasks = ids.map((id) => this.#taskOf(id)).filter((task) => task !== null);
-    for (const task of tasks) this.#said.set(task.id, JSON.stringify(task));
+    const tasks: Task[] = [];
+    for (const id of ids) this.#told.tell(id, this.#taskOf(id), { set: tasks, removed: [] });
     publish({ kind: "whole", tasks, problems: NO_PROBLEMS });
   }
 
@@ -40,18 +41,7 @@ export class Publisher {
     this.#due = null;
     const set: Task[] = [];
     const removed: string[] = [];
-    for (const id of this.#dirty) {
-      const task = this.#taskOf(id);
-      const text = task === null ? undefined : JSON.stringify(task);
-      if (text === this.#said.get(id)) continue;
-      if (task === null || text === undefined) {
-        this.#said.delete(id);
-        removed.push(id);
-      } else {
-        this.#said.set(id, text);
-        set.push(task);
-      }
-    }
+    for (const id of this.#dirty) this.#told.tell(id, this.#taskOf(id), { set, removed });
     this.#dirty.clear();
     if (set.length + removed.length > 0) this.#publish?.({ kind: "change", set, removed, problems: NO_PROBLEMS });
   }
