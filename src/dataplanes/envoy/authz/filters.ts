@@ -7,11 +7,12 @@ import { type Any, type Message, pack, typeUrl } from "../proto/kit.ts";
 import type { ConfigSource, ExtensionConfigSource } from "../proto/tables/config-source.ts";
 import type { HttpFilter } from "../proto/tables/connection-manager.ts";
 import { ExtAuthz } from "../proto/tables/ext-authz.ts";
-import { Composite, ExecuteFilterAction, HttpHeaderMutation, Lua } from "../proto/tables/http-filters.ts";
+import { Composite, HttpHeaderMutation, Lua } from "../proto/tables/http-filters.ts";
 import type { HeaderMutationRule } from "../proto/tables/route.ts";
 import { MetadataInputMatcher, type StringMatcher } from "../proto/tables/matcher.ts";
 import { DynamicMetadataInput, type Predicate } from "../proto/tables/xds-matcher.ts";
 import { allOf, answerHeader, anyOf, not, pattern, requestHeader } from "../watch/predicates.ts";
+import { execute, madeWhere } from "../resources/made-where.ts";
 import { answerScript, FACT, OWN_FIELD } from "./answer-script.ts";
 import { answerTrailerPattern, fieldPattern, requestTrailerPattern } from "./field-pattern.ts";
 import { loginScript } from "./login-script.ts";
@@ -55,7 +56,7 @@ export function httpFilters(settings: FilterSettings): HttpFilter[] {
     { name: FILTER.ask, configDiscovery: ask },
     {
       name: "taskgate.strip",
-      typedConfig: where(lookedAt, { dynamicConfig: { name: FILTER.known, configDiscovery: known } }),
+      typedConfig: madeWhere(lookedAt, execute({ dynamicConfig: { name: FILTER.known, configDiscovery: known } })),
     },
     answersFilter(settings),
   ];
@@ -85,14 +86,11 @@ export function loginFilters({ cookie, keys, judged }: LoginSettings): Readonly<
   ];
   return {
     [FILTER.known]: loginScript({ cookie, judged, rules }),
-    [FILTER.ask]: where(requestHeader(LOGIN_HEADER, { prefix: UNDECIDED }), { filterChain: { typedConfig } }),
+    [FILTER.ask]: madeWhere(
+      requestHeader(LOGIN_HEADER, { prefix: UNDECIDED }),
+      execute({ filterChain: { typedConfig } }),
+    ),
   };
-}
-
-/** A filter of which nothing is made where the predicate does not hold. */
-function where(predicate: Predicate, execute: ExecuteFilterAction): Any {
-  const action = { name: "execute", typedConfig: pack(ExecuteFilterAction, execute) };
-  return pack(Composite, { matcher: { matcherList: { matchers: [{ predicate, onMatch: { action } }] } } });
 }
 
 function requestMutations(mutations: HeaderMutationRule[]): Any {
@@ -176,7 +174,7 @@ function answersFilter({ ownSecret, secure }: FilterSettings): HttpFilter {
     { name: "taskgate.judge", typedConfig: script },
     { name: "taskgate.facts", typedConfig: facts },
   ];
-  return { name: "taskgate.answers", typedConfig: where(LOOKED_AT, { filterChain: { typedConfig } }) };
+  return { name: "taskgate.answers", typedConfig: madeWhere(LOOKED_AT, execute({ filterChain: { typedConfig } })) };
 }
 
 /** What the metadata of a service, or of the gate's answer, say of an answer. */

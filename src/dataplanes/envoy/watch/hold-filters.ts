@@ -3,8 +3,8 @@ import { KEY, UNHELD_CLOSE } from "../authz/service-metadata.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { pack } from "../proto/kit.ts";
 import { ExternalProcessor, type ProcessingMode } from "../proto/tables/ext-proc.ts";
-import { Composite, ExecuteFilterAction, ExtensionWithMatcher } from "../proto/tables/http-filters.ts";
 import type { Matcher, OnMatch, Predicate } from "../proto/tables/xds-matcher.ts";
+import { execute, madeWhere } from "../resources/made-where.ts";
 import { allOf, answerHeader, anyOf, decisionSays, not, pattern, requestHeader, serviceSays } from "./predicates.ts";
 
 /** Namespace of the metadata that a filter of this plane may set, and in which what it is told of a stream comes back. */
@@ -67,8 +67,6 @@ const FROM_ANSWER: ProcessingMode = { ...FROM_REQUEST, requestHeaderMode: "SKIP"
  * HTTP filters that keep a stream to the gate open beside each request that lasts, by which the gate can end it at any time; no body and no
  * header but those of `ATTRIBUTES` goes to the gate, other requests pass untouched. They stand right before the router. Of services
  * that are strict, what lasts ends when the gate that holds it is gone, and does not begin without one.
- *
- * What holds is made when it is needed (composite): one that is made for each request and then skipped costs more than all the rest.
  */
 export function holdFilters(): readonly object[] {
   return [
@@ -86,12 +84,7 @@ function holdFilter(name: string, when: Predicate, mode: ProcessingMode): object
   };
   return {
     name,
-    typedConfig: pack(ExtensionWithMatcher, {
-      extensionConfig: { name: "envoy.filters.http.composite", typedConfig: pack(Composite, {}) },
-      xdsMatcher: {
-        matcherList: { matchers: [{ predicate: when, onMatch: { matcher: byStrictness } }] },
-      },
-    }),
+    typedConfig: madeWhere(when, { matcher: byStrictness }),
   };
 }
 
@@ -110,6 +103,5 @@ function holding(mode: ProcessingMode, strict: boolean): OnMatch {
       receivingNamespaces: { untyped: [HOLD_NAMESPACE] },
     },
   });
-  const action = pack(ExecuteFilterAction, { typedConfig: { name: "envoy.filters.http.ext_proc", typedConfig } });
-  return { action: { name: "hold", typedConfig: action } };
+  return execute({ typedConfig: { name: "envoy.filters.http.ext_proc", typedConfig } });
 }
