@@ -22,14 +22,27 @@ export function checkKey(key: string): void {
   }
 }
 
+/** The value of an entry as JSON. Throws what is wrong with the entry, by its kind, key, value and expiry, in that order. */
+export function encodeEntry(
+  kind: string,
+  key: string,
+  { value, expiresAt }: { readonly value: unknown; readonly expiresAt: number | null },
+): string {
+  checkKind(kind);
+  checkKey(key);
+  const text = encodeValue(value);
+  checkExpiry(expiresAt);
+  return text;
+}
+
 /** Throws `bad_request` for a time that is no whole number of ms; null: none. */
-export function checkExpiry(expiresAt: number | null): void {
+function checkExpiry(expiresAt: number | null): void {
   if (expiresAt === null || Number.isSafeInteger(expiresAt)) return;
   throw new GatewayError("bad_request", "expiresAt is epoch ms, a whole number");
 }
 
 /** The value as JSON. Throws `bad_request` for what JSON cannot hold, `too_large` beyond the bound. */
-export function encodeValue(value: unknown): string {
+function encodeValue(value: unknown): string {
   const text = toJson(value);
   if (Buffer.byteLength(text) > MAX_VALUE_BYTES) {
     throw new GatewayError("too_large", `the value has more than ${MAX_VALUE_BYTES} bytes as JSON`);

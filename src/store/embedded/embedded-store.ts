@@ -2,7 +2,7 @@ import { GatewayError } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { compareVersion, type Entry, toVersioned } from "../entry.ts";
-import { checkExpiry, checkKey, checkKind, encodeValue } from "../entry-limits.ts";
+import { checkKey, checkKind, encodeEntry } from "../entry-limits.ts";
 import type { Fence, FenceOptions, PutOptions, Store, Versioned } from "../store.ts";
 import { type Changed, createWatchers, type Watchers } from "../watchers.ts";
 import { type Database, openDatabase } from "./database.ts";
@@ -78,11 +78,8 @@ class EmbeddedStore implements Store {
 
   async put<T>(kind: string, key: string, value: T, options: PutOptions): Promise<string> {
     this.#assertOpen();
-    checkKind(kind);
-    checkKey(key);
-    const text = encodeValue(value);
     const { version, expiresAt = null, fence } = options;
-    checkExpiry(expiresAt);
+    const text = encodeEntry(kind, key, { value, expiresAt });
     const { entries, writes } = this.#parts;
     const entry = await writes.add((now) => {
       checkFence(entries, now, fence);

@@ -6,7 +6,7 @@ import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
 import { Mirror } from "../../platform/kubernetes/mirror.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { compareVersion, toVersioned } from "../entry.ts";
-import { checkExpiry, checkKey, checkKind, encodeValue } from "../entry-limits.ts";
+import { checkKey, checkKind, encodeEntry } from "../entry-limits.ts";
 import type { Fence, FenceOptions, PutOptions, Store, Versioned } from "../store.ts";
 import { type Changed, createWatchers, type Watchers } from "../watchers.ts";
 import { EntryBook } from "./entry-book.ts";
@@ -132,11 +132,8 @@ class KubernetesStore implements Store {
 
   async put<T>(kind: string, key: string, value: T, options: PutOptions): Promise<string> {
     this.#assertOpen();
-    checkKind(kind);
-    checkKey(key);
-    const text = encodeValue(value);
     const { version, expiresAt = null, fence } = options;
-    checkExpiry(expiresAt);
+    const text = encodeEntry(kind, key, { value, expiresAt });
     this.#assertRoom(version, text);
     const draft = this.#draft(kind, key, { value: text, expiresAt });
     const written = await this.#track(this.#write(draft, version, fence));
