@@ -23,17 +23,22 @@ export interface RevocationCheck {
  * of them.
  */
 export interface Revocations extends RevocationCheck, Disposable {
-  /** At once here, then in the store, so that a restart forgets nothing. Throws `unavailable` where only the second failed. */
+  /**
+   * At once here, then in the store, so that a restart forgets nothing, and wherever sessions are verified, as far as who listens waits for
+   * that. Throws `unavailable` where only the store failed.
+   */
   revoke(id: string): Promise<void>;
   /** The same for all that somebody has been given until now. */
   revokeUser(user: Identity): Promise<void>;
-  /** Called once for every new one, wherever it was revoked. */
-  observe(listener: (id: string) => void): Disposable;
-  observeUsers(listener: (user: RevokedUser) => void): Disposable;
+  /** Called once for every new one, wherever it was revoked. Whoever revokes waits for what a listener returns, which must come soon, and never fail. */
+  observe(listener: Listener<string>): Disposable;
+  observeUsers(listener: Listener<RevokedUser>): Disposable;
   /** All that are known now. */
   ids(): Iterable<string>;
   users(): Iterable<RevokedUser>;
 }
+
+export type Listener<T> = (revoked: T) => Promise<void> | void;
 
 /** The login that a session came from; for a session that is a login by itself, its own id. */
 export function rootOf(sessionId: string): string {
@@ -102,24 +107,24 @@ export async function startRevocations(deps: {
   const { store, clock, keepMs } = deps;
   const users = [...(await store.list<RevokedUser>(USERS)).values()].map(({ value }) => value);
   const known = new KnownRevocations((await store.list(KIND)).keys(), users);
-  const listeners = new Set<(id: string) => void>();
-  const userListeners = new Set<(user: RevokedUser) => void>();
+  const listeners = new Set<Listener<string>>();
+  const userListeners = new Set<Listener<RevokedUser>>();
 
-  function learn(id: string): void {
+  async function learn(id: string): Promise<void> {
     if (known.ids.has(id)) return;
     known.add(id);
-    for (const listener of listeners) listener(id);
+    await tell(listeners, id);
   }
 
-  function learnUser(user: RevokedUser): void {
-    if (known.addUser(user)) for (const listener of userListeners) listener(user);
+  async function learnUser(user: RevokedUser): Promise<void> {
+    if (known.addUser(user)) await tell(userListeners, user);
   }
 
   const watches = new DisposableStack();
-  watches.use(store.watch(KIND, null, (id, entry) => (entry === null ? known.delete(id) : learn(id))));
+  watches.use(store.watch(KIND, null, (id, entry) => (entry === null ? known.delete(id) : void learn(id))));
   watches.use(
     store.watch<RevokedUser>(USERS, null, (key, entry) =>
-      entry === null ? known.deleteUser(key) : learnUser(entry.value),
+      entry === null ? known.deleteUser(key) : void learnUser(entry.value),
     ),
   );
 
@@ -127,7 +132,7 @@ export async function startRevocations(deps: {
     has: (sessionId) => known.has(sessionId),
     hasUser: (user, since) => known.hasUser(user, since),
     async revoke(id) {
-      learn(id);
+      const told = learn(id);
       const now = clock.now();
       try {
         await store.put(KIND, id, { revokedAt: now }, { version: null, expiresAt: now + keepMs });
@@ -135,13 +140,15 @@ export async function startRevocations(deps: {
         // It was revoked before, and stays so.
         if (!isCode(error, "conflict")) throw error;
       }
+      await told;
     },
     async revokeUser({ realm, name }) {
       const user: RevokedUser = { realm, name, at: clock.now() };
-      learnUser(user);
+      const told = learnUser(user);
       const key = keyOf(user);
       const before = await store.get<RevokedUser>(USERS, key);
       await store.put(USERS, key, user, { version: before?.version ?? null, expiresAt: user.at + keepMs });
+      await told;
     },
     ids: () => known.ids,
     users: () => known.users,
@@ -149,6 +156,10 @@ export async function startRevocations(deps: {
     observeUsers: (listener) => listen(userListeners, listener),
     [Symbol.dispose]: () => watches[Symbol.dispose](),
   };
+}
+
+async function tell<T>(listeners: ReadonlySet<Listener<T>>, revoked: T): Promise<void> {
+  await Promise.all(Array.from(listeners, async (listener) => listener(revoked)));
 }
 
 function listen<T>(listeners: Set<T>, listener: T): Disposable {

@@ -96,7 +96,7 @@ test("more revocations than are told are a moment before which all is asked abou
   await using kit = await startAuthKit({ table: [route({ anyone: "authenticated" })], verifiedByPlane: true, config });
   const { verification } = kit.auth;
   let heard = 0;
-  const observing = verification.observe(() => (heard += 1));
+  const observing = verification.observe(() => void (heard += 1));
   const { browser, token } = await kit.login(ZOE);
   const caller = { ...OWNER, respond: [], credential: { id: "x", expiresAt: Infinity, proof: "x" } };
   await kit.enter(browser, token, `http://${HOST}:7080/`);

@@ -36,8 +36,8 @@ export interface Verification {
   frameOf(route: Route): Frame | undefined;
   /** What was void when something last was made void. */
   revoked(): Revoked;
-  /** Called after every revocation. */
-  observe(listener: () => void): Disposable;
+  /** Called after every revocation, which waits for what is returned. */
+  observe(listener: () => Promise<void> | void): Disposable;
 }
 
 export interface VerificationDeps extends Pick<SessionReaderDeps, "current" | "lifetimeMs" | "renewMs"> {
@@ -55,7 +55,7 @@ export function createVerification(deps: VerificationDeps): Verification & Dispo
   const heard = new Map<string, number>();
   let told: Revoked | null = null;
   const listening = new DisposableStack();
-  listening.use(revocations.observeUsers(() => (told = null)));
+  listening.use(revocations.observeUsers(() => void (told = null)));
   listening.use(
     revocations.observe((id) => {
       heard.set(id, clock.now());

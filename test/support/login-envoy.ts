@@ -99,7 +99,7 @@ export class LoginEnvoy implements AsyncDisposable {
     await envoy.publish(routes);
     await envoy.revive();
     envoy.#scope.use(gate.keys.observe(() => void envoy.publish(envoy.#routes)));
-    envoy.#scope.use(envoy.#authz.observe(() => envoy.#tell()));
+    envoy.#scope.use(gate.verification.observe(() => envoy.#tell()));
     await envoy.#launch(worker);
     return envoy;
   }

@@ -53,6 +53,9 @@ export const KEYS: Notice<Grounding["keys"]> = { name: "auth.keys" };
 /** To a worker: an id is void from now on. */
 export const REVOKED: Notice<string> = { name: "auth.revoked" };
 
+/** Whether a worker has heard all that it was told until now. */
+export const HEARD: Question<null, null> = { name: "auth.heard" };
+
 /** To a worker: whose use is to be told of. */
 export const WATCH: Notice<Watch> = { name: "auth.watch" };
 

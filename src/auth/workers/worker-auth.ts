@@ -14,7 +14,7 @@ import type { LiveDeps } from "../live.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Usage } from "../usage.ts";
 import type { WatchedUse } from "./watched-use.ts";
-import { ADMIT, AUDITED, type Grounding, KEYS, PROLONG, REVOKED, REVOKED_USER, USED } from "./messages.ts";
+import { ADMIT, AUDITED, type Grounding, HEARD, KEYS, PROLONG, REVOKED, REVOKED_USER, USED } from "./messages.ts";
 
 /** The gate's half of what decides in worker processes. */
 export interface WorkerAuth {
@@ -26,6 +26,9 @@ export interface WorkerAuth {
   /** What all workers were used for, those that are gone included, added to `own`. */
   usage(own: ReadonlyMap<string, Usage>): ReadonlyMap<string, Usage>;
 }
+
+/** Longest that a revocation waits for a worker. */
+const HEARD_MS = 1000;
 
 export interface WorkerAuthDeps {
   readonly gatekeeper: Gatekeeper;
@@ -59,8 +62,18 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
       });
       const observing = new DisposableStack();
       observing.use(deps.watched.serve(link));
-      observing.use(revocations.observe((id) => link.tell(REVOKED, id)));
-      observing.use(revocations.observeUsers((user) => link.tell(REVOKED_USER, user)));
+      observing.use(
+        revocations.observe((id) => {
+          link.tell(REVOKED, id);
+          return heard(link);
+        }),
+      );
+      observing.use(
+        revocations.observeUsers((user) => {
+          link.tell(REVOKED_USER, user);
+          return heard(link);
+        }),
+      );
       observing.use(deps.keys.observe(() => link.tell(KEYS, [...deps.keys.published])));
       return {
         grounding: groundingOf(deps),
@@ -77,6 +90,15 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
       return sum;
     },
   };
+}
+
+/** Resolves when the worker has heard what it was told, when it is gone, or after a second. */
+async function heard(link: ProcessLink): Promise<void> {
+  try {
+    await link.ask(HEARD, null, AbortSignal.timeout(HEARD_MS));
+  } catch {
+    // It hears it as soon as it listens again, before anything else.
+  }
 }
 
 function groundingOf({

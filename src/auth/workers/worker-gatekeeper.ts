@@ -25,7 +25,7 @@ import {
   type LearnedCredentials,
   type LearnedPermissions,
 } from "./learned.ts";
-import { ADMIT, type Grounding, KEYS, PROLONG, REVOKED, REVOKED_USER, USED } from "./messages.ts";
+import { ADMIT, type Grounding, HEARD, KEYS, PROLONG, REVOKED, REVOKED_USER, USED } from "./messages.ts";
 
 export interface WorkerGatekeeperDeps {
   /** To the gate's process: see `serveWorker`. */
@@ -80,6 +80,7 @@ export function startWorkerGatekeeper(deps: WorkerGatekeeperDeps): WorkerGatekee
     local.credentials.forget();
     live.cutUser(user);
   });
+  link.answer(HEARD, () => Promise.resolve(null));
   const reporting = new DisposableStack();
   reporting.use(reportUsage(live, deps));
   reporting.use(reportLastUse(activity, link, clock));

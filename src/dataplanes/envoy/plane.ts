@@ -19,7 +19,7 @@ import type { DataPlane, Explain, Instance, PlaneStatus, Proxy } from "../datapl
 import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
 import { StatusBoard } from "../status-board.ts";
-import { type Authz, createAuthz, type Verification } from "./authz/authz.ts";
+import { type Authz, createAuthz, EXTENSION_CONFIG, type Verification } from "./authz/authz.ts";
 import { earlyMutations, httpFilters } from "./authz/filters.ts";
 import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
 import { diffParts } from "./diff-parts.ts";
@@ -313,8 +313,9 @@ export class EnvoyPlane implements DataPlane {
     return id === undefined ? undefined : this.#table?.routes.get(id);
   }
 
-  #tellVerification(): void {
+  #tellVerification(): Promise<void> {
     this.#ads.apply({ set: this.#authz.resources(), removed: [] }, this.#told);
+    return this.#ads.taken(EXTENSION_CONFIG);
   }
 
   #tellCertificates(): void {

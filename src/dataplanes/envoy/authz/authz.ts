@@ -29,8 +29,8 @@ export interface Verification {
   /** Names of fields that may hold credentials, beside `Authorization`, in lower case. */
   readonly credentialFields: readonly string[];
   revoked(): Revoked;
-  /** Called after every revocation. */
-  observe(listener: () => void): Disposable;
+  /** Called after every revocation, which waits for what is returned. */
+  observe(listener: () => Promise<void> | void): Disposable;
 }
 
 export interface AuthzDeps extends ServiceMetadataDeps {
@@ -57,13 +57,12 @@ export interface Authz {
   resources(): readonly Resource[];
   /** The route of a request that was let in and came to the gate in the place of its job. */
   find(head: RequestHead): Route | null;
-  /** Calls when `resources` gives others, but for what `apply` itself changes. */
-  observe(listener: () => void): Disposable;
   /** Whom the gate let in, by the `use` that it named in the request's metadata; undefined: longer than a minute ago. */
   decided(use: string): Decided | undefined;
 }
 
-const EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig";
+/** Type of what Envoys verify sessions by. */
+export const EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig";
 
 export function createAuthz(deps: AuthzDeps): Authz {
   const { site, verification } = deps;
@@ -98,7 +97,6 @@ export function createAuthz(deps: AuthzDeps): Authz {
       const found = index.find(head);
       return found.kind === "route" ? found.route : null;
     },
-    observe: (listener) => verification.observe(listener),
     decided: (use) => decided.get(use),
   };
 }

@@ -815,3 +815,41 @@ describe("what is no request", () => {
     expect(one.status).toMatchObject({ code: grpc.status.UNAVAILABLE });
   });
 });
+
+describe("whoever waits until Envoys have taken something", () => {
+  const EXTENSION = "envoy.config.core.v3.TypedExtensionConfig";
+
+  test("waits for the answers of all who ask for it, and of nobody else", async () => {
+    const { ads, envoy } = await start();
+    ads.apply(set(small("extension", "known")), 1);
+    const one = envoy({ id: "one" }).subscribe("extension", "known");
+    const two = envoy({ id: "two", isSilent: true }).subscribe("extension", "known");
+    const other = envoy({ id: "other", isSilent: true }).subscribe("cluster");
+    await Promise.all([one.until(() => one.has("extension", "known")), two.until(() => two.received.length > 0)]);
+    let isTaken = false;
+    const taken = ads.taken(EXTENSION).then(() => (isTaken = true));
+    await quiet();
+    expect(isTaken).toBe(false);
+    two.ack(two.received[0]!);
+    await taken;
+    ads.apply(set(cluster("a")), 2);
+    await other.until(() => other.received.length > 0);
+    await ads.taken(EXTENSION);
+  });
+
+  test("waits for nobody who goes away, or owes an answer for a second", async () => {
+    const { ads, clock, envoy } = await start();
+    ads.apply(set(small("extension", "known")), 1);
+    const leaves = envoy({ id: "leaves", isSilent: true }).subscribe("extension", "known");
+    await leaves.until(() => leaves.received.length > 0);
+    const first = ads.taken(EXTENSION);
+    leaves.disconnect();
+    await first;
+    const stays = envoy({ id: "stays", isSilent: true }).subscribe("extension", "known");
+    await stays.until(() => stays.received.length > 0);
+    const second = ads.taken(EXTENSION);
+    clock.advance(1000);
+    await second;
+    await ads.taken(EXTENSION);
+  });
+});

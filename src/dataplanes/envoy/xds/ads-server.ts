@@ -3,6 +3,7 @@ import type { Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { failCall, type GrpcService } from "../grpc-server.ts";
+import { typeUrl } from "../proto/kit.ts";
 import type { Proxy } from "../../dataplane.ts";
 import { LOCAL_FLEET } from "../names.ts";
 import type { ResourceChange } from "../resource.ts";
@@ -15,6 +16,8 @@ const MAX_STREAMS = 1024;
 const STUCK_MS = 30_000;
 const DROP_MS = 120_000;
 const LOOK_MS = 1000;
+/** Longest that anybody waits for Envoys. */
+const WAIT_MS = 1000;
 /** An Envoy that went away is told of for so long; one that another took the place of (a hot restart), for so long. */
 const FORGET_MS = 10 * 60_000;
 const FORGET_REPLACED_MS = 1000;
@@ -66,6 +69,8 @@ export class AdsServer implements Disposable {
   readonly #rejections: Rejections;
   readonly #streams = new Set<AdsStream>();
   readonly #envoys = new Map<string, Envoy>();
+  /** Of those who wait for Envoys to take something. */
+  readonly #waiting = new Set<() => void>();
   readonly #sent = { responses: 0, bytes: 0 };
   #looking: Disposable | null = null;
 
@@ -112,6 +117,30 @@ export class AdsServer implements Disposable {
     return { envoys, problems: [...this.#rejections.problems(), ...this.#unencodable()] };
   }
 
+  /**
+   * Resolves when all Envoys that are connected have taken what there is of a type (`envoy.config.core.v3.TypedExtensionConfig`), but for those
+   * that owe an answer for more than a second.
+   */
+  async taken(type: string): Promise<void> {
+    const url = typeUrl({ name: type });
+    const { clock } = this.#deps;
+    const isTaken = (): boolean => {
+      const now = clock.now();
+      const isWaitedFor = ({ waitsSince }: AdsStream): boolean => now - (waitsSince ?? now) < WAIT_MS;
+      return [...this.#streams].every((stream) => stream.hasTaken(url) || !isWaitedFor(stream));
+    };
+    if (isTaken()) return;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const look = (): void => {
+      if (isTaken()) resolve(undefined);
+    };
+    using scope = new DisposableStack();
+    scope.use(clock.after(WAIT_MS, () => resolve(undefined)));
+    scope.defer(() => this.#waiting.delete(look));
+    this.#waiting.add(look);
+    await promise;
+  }
+
   /** Since the start. */
   get sent(): SentCount {
     return { ...this.#sent };
@@ -127,7 +156,7 @@ export class AdsServer implements Disposable {
       failCall(call, grpc.status.RESOURCE_EXHAUSTED, `there are ${MAX_STREAMS} streams already`);
       return;
     }
-    const { admit, clock, logger, changed } = this.#deps;
+    const { admit, clock, logger } = this.#deps;
     const stream = new AdsStream({
       call,
       store: this.#store,
@@ -136,7 +165,7 @@ export class AdsServer implements Disposable {
       clock,
       logger,
       entered: (entered) => this.#entered(entered),
-      changed,
+      changed: () => this.#changed(),
       sent: (bytes) => this.#count(bytes),
       ended: (ended) => this.#ended(ended),
     });
@@ -156,8 +185,14 @@ export class AdsServer implements Disposable {
     this.#deps.logger.info({ node: node.id, fleet, version, address }, "envoy connected");
   }
 
+  #changed(): void {
+    for (const look of this.#waiting) look();
+    this.#deps.changed();
+  }
+
   #ended(stream: AdsStream): void {
     this.#streams.delete(stream);
+    for (const look of this.#waiting) look();
     const envoy = this.#envoys.get(stream.who?.node.id ?? "");
     if (envoy?.streams.delete(stream) !== true) return;
     envoy.applied = stream.applied;

@@ -125,6 +125,11 @@ export class AdsStream {
     return oldest - 1;
   }
 
+  /** Whether the Envoy has answered all that it was to be told of a type, or does not ask for it. */
+  hasTaken(type: string): boolean {
+    return (this.#subscriptions.get(type)?.oldest("set") ?? Infinity) === Infinity;
+  }
+
   /** Since when the Envoy owes answers and says nothing at all, or does not read, epoch ms. */
   get waitsSince(): number | null {
     if (this.#busySince !== null) return this.#busySince;
