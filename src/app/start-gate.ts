@@ -185,7 +185,8 @@ function startAdmin(config: Config, metrics: Metrics, state: TableState): Promis
     if (state.table.revision.seq === 0) return "no route table yet";
     return pending.length === 0 ? null : `not heard yet: ${pending.join(", ")}`;
   };
-  return startAdminServer({ address: config.admin.address, metrics, notReady });
+  const { address, tokenFile } = config.admin;
+  return startAdminServer({ address, tokenFile, metrics, notReady });
 }
 
 function versionOf({ dataPlane }: Config, site: Site, state: TableState): () => VersionView {

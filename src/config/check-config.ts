@@ -50,8 +50,9 @@ function checkListen({ listen }: Sections): Finding[] {
 }
 
 function checkAdmin({ admin }: Sections): Finding[] {
-  if (admin === undefined || !admin.enabled || isLoopback(admin.address.host)) return [];
-  const message = `${spell(admin.address)} is not loopback: metrics and health checks ask nobody who they are; expected 127.0.0.1:PORT`;
+  if (admin === undefined || !admin.enabled || admin.tokenFile !== undefined || isLoopback(admin.address.host))
+    return [];
+  const message = `${spell(admin.address)} is not loopback: metrics and health checks ask nobody who they are; expected 127.0.0.1:PORT, or admin.tokenFile`;
   return [finding(["admin", "address"], message)];
 }
 

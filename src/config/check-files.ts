@@ -6,8 +6,13 @@ import type { LoginMethod } from "./login-methods.ts";
 import type { Config } from "./schema.ts";
 
 /** What is wrong with the files that a configuration names, as they are now. */
-export function checkFiles({ listen, login, envoy }: Partial<Config>): Finding[] {
-  return [...checkCertificates(listen), ...checkSecrets(login), ...checkEnvoyFiles(envoy)];
+export function checkFiles({ listen, login, envoy, admin }: Partial<Config>): Finding[] {
+  return [
+    ...checkCertificates(listen),
+    ...checkSecrets(login),
+    ...checkEnvoyFiles(envoy),
+    ...checkSecret(admin?.tokenFile, ["admin", "tokenFile"]),
+  ];
 }
 
 function checkEnvoyFiles(envoy: Config["envoy"] | undefined): Finding[] {
@@ -21,10 +26,13 @@ function checkSecrets(login: Config["login"] | undefined): Finding[] {
   return (login?.methods ?? []).flatMap((method, index) => {
     const at = ["login", "methods", index];
     const files = secretFiles(method).map(([key, file]) => ({ path: [...at, ...key], file }));
-    return files.flatMap(({ path, file }) =>
-      file === undefined ? [] : [...checkReadable(file, path, "a file that holds it"), ...checkPrivate(file, path)],
-    );
+    return files.flatMap(({ path, file }) => checkSecret(file, path));
   });
+}
+
+function checkSecret(file: string | undefined, path: readonly PropertyKey[]): Finding[] {
+  if (file === undefined) return [];
+  return [...checkReadable(file, path, "a file that holds it"), ...checkPrivate(file, path)];
 }
 
 /** By key. */

@@ -294,7 +294,14 @@ export const Config = z.strictObject({
   pathHost: hostName.optional().describe("Host of services in path mode; never the gate's. Default: paths.DOMAIN."),
   admin: z
     .strictObject({
-      address: hostPort.prefault("127.0.0.1:7081").describe("Metrics and health checks; loopback only."),
+      address: hostPort
+        .prefault("127.0.0.1:7081")
+        .describe("Metrics and health checks; without `tokenFile` loopback only."),
+      tokenFile: filePath
+        .optional()
+        .describe(
+          "File with the token that metrics then ask for (Authorization: Bearer TOKEN); health checks ask nobody. Read each time.",
+        ),
       enabled: flag.prefault(true).describe("Serve it at all."),
     })
     .prefault({})
