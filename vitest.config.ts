@@ -36,9 +36,16 @@ const ON_EVERY_PLANE = [
   "http1-aborts",
   "http1-hostile-answers",
   "slow-peers",
+  "kubernetes-ways",
 ].map((name) => `test/${name}.test.ts`);
 
-/** `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `envoy` is some of those on Envoy. */
+/** Suites that need a cluster of Kubernetes, or the programs of one. */
+const CLUSTERS = "test/{kubernetes,testbed,chart}*.test.ts";
+
+/**
+ * `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `clusters` those and Kubernetes; `envoy` is
+ * some of both on Envoy.
+ */
 export default defineConfig({
   test: {
     // What a plane of many processes counts is told a moment later.
@@ -54,11 +61,19 @@ export default defineConfig({
         test: {
           name: "suites",
           include: ["test/**/*.test.ts"],
+          exclude: [CLUSTERS, ...(hasH2spec ? [] : ["test/h2spec.test.ts"])],
+          testTimeout: 120_000,
+          hookTimeout: 1_200_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "clusters",
+          include: [CLUSTERS],
           globalSetup: ["test/support/cluster-run.ts"],
-          exclude: [
-            ...(hasH2spec ? [] : ["test/h2spec.test.ts"]),
-            ...(hasAddOns ? [] : ["test/testbed-add-ons.test.ts"]),
-          ],
+          exclude: hasAddOns ? [] : ["test/testbed-add-ons.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_200_000,
           fileParallelism: false,
@@ -69,6 +84,7 @@ export default defineConfig({
         test: {
           name: "envoy",
           include: ON_EVERY_PLANE,
+          globalSetup: ["test/support/cluster-run.ts"],
           env: { TASKGATE_TEST_PLANE: "envoy" },
           testTimeout: 120_000,
           hookTimeout: 1_200_000,
