@@ -245,7 +245,8 @@ function tellWhileLeading(
   return async (signal) => {
     const lastUsed = (): ReadonlyMap<string, number> => seen.plane?.lastUsed ?? new Map();
     using scope = new DisposableStack();
-    scope.use(tellProviders({ providers: all, subscribe: (listener) => directory.subscribe(listener), lastUsed }));
+    const subscribe = (listener: Parameters<TaskDirectory["subscribe"]>[0]) => directory.subscribe(listener);
+    scope.use(tellProviders({ providers: all, subscribe, lastUsed }, signal));
     if (!signal.aborted) await once(signal, "abort");
   };
 }

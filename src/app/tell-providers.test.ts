@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { LiveEvent, TaskView } from "../api/wire.ts";
-import type { TaskStatus } from "../model/index.ts";
+import type { Told } from "../model/index.ts";
 import type { Provider } from "../providers/provider.ts";
 import { tellProviders } from "./tell-providers.ts";
 
@@ -17,7 +17,7 @@ function view(provider: string, name: string, url: string): TaskView {
       startedAt: null,
     },
     ...{
-      stale: false,
+      staleSince: null,
       controllable: false,
       manageable: true,
       removable: false,
@@ -41,31 +41,56 @@ function view(provider: string, name: string, url: string): TaskView {
   };
 }
 
-test("a provider that listens hears of its own tasks: all at first, then what changed, by its own ids", () => {
-  const heard: ReadonlyMap<string, TaskStatus>[] = [];
+test("a provider that listens hears of its own: all at first, then what changed, by its own ids", () => {
+  const heard: Told[] = [];
   const start = () => Promise.reject(new Error("not started here"));
+  const leading = new AbortController().signal;
   const providers: Provider[] = [
-    { name: "mine", start, tell: (changed) => void heard.push(changed) },
+    { name: "mine", start, tell: (told, signal) => void (signal === leading && heard.push(told)) },
     { name: "deaf", start },
   ];
   let say: (event: LiveEvent) => void = () => undefined;
-  const telling = tellProviders({
-    providers,
-    subscribe: (listener) => {
-      say = listener;
-      return { [Symbol.dispose]: () => (say = () => undefined) };
-    },
-    lastUsed: () => new Map([["mine/a/web", 42]]),
+  const subscribe = (listener: typeof say): Disposable => {
+    say = listener;
+    return { [Symbol.dispose]: () => (say = () => undefined) };
+  };
+  const lastUsed = () => new Map([["mine/a/web", 42]]);
+  const telling = tellProviders({ providers, subscribe, lastUsed }, leading);
+  const problem = (subject: string) => ({ subject, code: "task_invalid", message: "…" });
+  const change = { kind: "change", set: [], removed: [], problems: [problem("mine/x")] } as const;
+  say({
+    kind: "tasks",
+    tasks: [view("mine", "a", "http://a"), view("deaf", "b", "http://b")],
+    problems: [problem("mine/x"), problem("minerals/x"), problem("deaf/x")],
   });
-  say({ kind: "tasks", tasks: [view("mine", "a", "http://a"), view("deaf", "b", "http://b")], problems: [] });
-  say({ kind: "change", set: [view("deaf", "b", "http://b2")], removed: [], problems: [] });
-  say({ kind: "change", set: [view("mine", "a", "http://a2")], removed: [], problems: [] });
+  say({ ...change, set: [view("deaf", "b", "http://b2")] });
+  say({ ...change, set: [view("mine", "a", "http://a2")] });
+  say({ ...change, problems: [] });
+  say({ ...change, removed: ["deaf/b", "mine/a"], problems: [] });
   telling[Symbol.dispose]();
-  say({ kind: "change", set: [view("mine", "a", "http://a3")], removed: [], problems: [] });
-  expect(heard.map((changed) => [...changed.keys()])).toEqual([["a"], ["a"]]);
-  expect(heard[0]?.get("a")).toEqual({
+  say({ ...change, set: [view("mine", "a", "http://a3")] });
+  expect(heard.map(({ tasks, problems }) => [[...tasks.keys()], problems.map(({ subject }) => subject)])).toEqual([
+    [["a"], ["mine/x"]],
+    [["a"], ["mine/x"]],
+    [[], []],
+    [["a"], []],
+  ]);
+  expect(heard[0]?.tasks.get("a")).toEqual({
     services: { web: { urls: ["http://a"], health: "healthy", lastUsed: 42 } },
     problems: [{ subject: "mine/a", code: "name_taken", message: "…" }],
   });
-  expect(heard[1]?.get("a")?.services.web?.urls).toEqual(["http://a2"]);
+  expect(heard[1]?.tasks.get("a")?.services.web?.urls).toEqual(["http://a2"]);
+  expect(heard[3]?.tasks.get("a")).toBe(null);
+});
+
+test("a provider hears that this gate leads though there is nothing to tell", () => {
+  const tell = vi.fn();
+  const providers = [{ name: "mine", start: () => Promise.reject(new Error("not started here")), tell }];
+  const leading = new AbortController().signal;
+  const subscribe = (listener: (event: LiveEvent) => void): Disposable => {
+    listener({ kind: "tasks", tasks: [], problems: [] });
+    return { [Symbol.dispose]: () => undefined };
+  };
+  tellProviders({ providers, subscribe, lastUsed: () => new Map() }, leading);
+  expect(tell).toHaveBeenCalledExactlyOnceWith({ tasks: new Map(), problems: [] }, leading);
 });

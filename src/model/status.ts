@@ -7,3 +7,11 @@ export interface TaskStatus {
   >;
   readonly problems: readonly Problem[];
 }
+
+/** What a provider is told of its own. */
+export interface Told {
+  /** By task id; null: there is no such task any more. */
+  readonly tasks: ReadonlyMap<string, TaskStatus | null>;
+  /** All that belong to no task that there is: of objects that make none, of tasks that were refused. */
+  readonly problems: readonly Problem[];
+}

@@ -1,4 +1,4 @@
-import type { AttachSpec, RunSpec, SourceUpdate, TaskStatus } from "../model/index.ts";
+import type { AttachSpec, RunSpec, SourceUpdate, Told } from "../model/index.ts";
 
 /** Which lines of a log. */
 export interface LogOptions {
@@ -42,8 +42,11 @@ export interface Provider {
    * nothing is published after that. Tasks go on.
    */
   start(publish: (update: SourceUpdate) => void, signal: AbortSignal): Promise<AsyncDisposable>;
-  /** Optional way back, called on the leader only: everything once when elected, then what changed. Keys are task ids. */
-  tell?(changed: ReadonlyMap<string, TaskStatus>): void;
+  /**
+   * Optional way back, called on the leader only: everything once when elected, though that be nothing, then what changed. `leading` is
+   * another signal with each election; it aborts when another may lead, and nothing that was told is to be written after that.
+   */
+  tell?(told: Told, leading: AbortSignal): void;
   /** Only where this provider runs the task itself. */
   readonly control?: TaskControl;
 }

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { OWNER_ONLY, type Address, type SourceUpdate, type Task, type TaskStatus } from "../model/index.ts";
+import { OWNER_ONLY, type Address, type SourceUpdate, type Task, type Told } from "../model/index.ts";
 import type { Provider, TaskControl } from "../providers/provider.ts";
 import type { Reach, ReachContext } from "./reach.ts";
 
@@ -20,12 +20,12 @@ interface ScriptedProvider extends Provider {
   say(update: SourceUpdate): void;
   /** Watchers that were started and not disposed. */
   readonly watching: number;
-  readonly told: readonly ReadonlyMap<string, TaskStatus>[];
+  readonly told: readonly Told[];
 }
 
 function scriptProvider(name: string): ScriptedProvider {
   const sinks = new Set<(update: SourceUpdate) => void>();
-  const told: ReadonlyMap<string, TaskStatus>[] = [];
+  const told: Told[] = [];
   const control: TaskControl = {
     isOwn: () => true,
     stop: () => Promise.resolve(),
@@ -115,8 +115,8 @@ export function describeReach(name: string, start: () => Promise<ReachStand>): v
     test("has the name of the provider that it wraps, and what that provider can do", () => {
       expect(reached.name).toBe("far");
       expect(reached.control).toBe(inner.control);
-      const status = new Map([["one", { services: {}, problems: [] }]]);
-      reached.tell?.(status);
+      const status = { tasks: new Map([["one", { services: {}, problems: [] }]]), problems: [] };
+      reached.tell?.(status, stop.signal);
       expect(inner.told).toEqual([status]);
     });
 
