@@ -252,7 +252,7 @@ function tellWhileLeading(
 }
 
 function gateFile(
-  { dataPlane }: Config,
+  { dataPlane, drain }: Config,
   site: Site,
   parts: {
     readonly address: string;
@@ -273,6 +273,7 @@ function gateFile(
     port: site.port,
     adminAddress: parts.admin?.address ?? null,
     ...(dataPlane === "embedded" ? {} : { dataPlane }),
+    drainMs: drain,
   };
 }
 

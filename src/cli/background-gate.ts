@@ -12,9 +12,9 @@ import { findGate, readToken, requireGate } from "./running-gate.ts";
 import { withStartLock } from "./start-lock.ts";
 import { homeOf, note, type Terminal } from "./terminal.ts";
 
-/** A gate that is started, and one that is asked to stop, get this long. */
+/** A gate that is started gets this long, and one that is asked to stop, beyond what is open in it. */
 const START_MS = 30_000;
-const STOP_MS = 60_000;
+const STOP_MS = 50_000;
 const POLL_MS = 50;
 /** A log that is larger when a gate starts becomes `gate.log.1`. */
 const LOG_BYTES = 10 * 1024 * 1024;
@@ -134,10 +134,11 @@ export async function stopGate(terminal: Terminal): Promise<GateFile> {
   const gate = requireGate(homeOf(terminal));
   using progress = startProgress(terminal, "Stopping the gate");
   process.kill(gate.pid, "SIGTERM");
-  const deadline = performance.now() + STOP_MS;
+  const longestMs = (gate.drainMs ?? 0) + STOP_MS;
+  const deadline = performance.now() + longestMs;
   while (isSameProcess(gate.pid, gate.processStart)) {
     if (performance.now() > deadline) {
-      throw new CommandFailure(EXIT.failure, `the gate (pid ${gate.pid}) is still there after ${STOP_MS / 1000} s`, {
+      throw new CommandFailure(EXIT.failure, `the gate (pid ${gate.pid}) is still there after ${longestMs / 1000} s`, {
         remedy: `kill -9 ${gate.pid} (its tasks go on all the same)`,
       });
     }

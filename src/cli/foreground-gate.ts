@@ -9,8 +9,6 @@ import { GatewayError } from "../model/index.ts";
 import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { aborted, note, type Terminal } from "./terminal.ts";
 
-/** What open streams get to end by themselves. */
-const DRAIN_MS = 10_000;
 const STDERR = 2;
 
 export interface ForegroundOptions {
@@ -37,9 +35,9 @@ export async function runForeground(terminal: Terminal, options: ForegroundOptio
     // What starting left behind is a quarter of the memory, and nobody may come for long.
     garbageCollector()({ type: "major", execution: "sync", flavor: "last-resort" });
     await aborted(terminal.signal);
-    say("\nStopping: what is open gets 10 s to end. Ctrl-C again stops at once.");
+    say(`\nStopping: what is open gets ${String(config.drain / 1000)} s to end. Ctrl-C again stops at once.`);
     await beside?.[Symbol.asyncDispose](); // before draining: it may need the gate to come to its end
-    await gate.drain(DRAIN_MS);
+    await gate.drain(config.drain);
     renewing[Symbol.dispose]();
   }
   say("The gate is stopped. Tasks go on, and the next gate takes them in again.");

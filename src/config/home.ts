@@ -127,6 +127,8 @@ export interface GateFile {
   readonly adminAddress: string | null;
   /** What moves its bytes, where that is not the gate itself. */
   readonly dataPlane?: string;
+  /** How long what is open gets when it is stopped. */
+  readonly drainMs?: number;
 }
 
 /** By hand and not by a schema: every call of the command line reads it, and loading the schemas' library is half of such a call. */
@@ -143,6 +145,7 @@ const GATE_FILE_TYPES = {
   port: ["number"],
   adminAddress: ["string", "object"],
   dataPlane: ["string", "undefined"],
+  drainMs: ["number", "undefined"],
 } as const satisfies Record<keyof GateFile, readonly string[]>;
 
 /** null: none there, or not readable as one. What a newer gate says beside is no reason to see no gate. */

@@ -336,6 +336,11 @@ export const Config = z.strictObject({
       "Processes that move the bytes, all on the same port: one that dies takes only its own connections along. " +
         "0: the gate's own process does it. auto: as many as there are processors. Of a local Envoy: its threads.",
     ),
+  drain: duration("0ms", "7d")
+    .prefault("10s")
+    .describe(
+      "How long what is open gets to end by itself when the gate is stopped. Nobody new is taken in meanwhile, and asking again stops it at once.",
+    ),
   workerGrace: duration("0ms", "7d")
     .prefault("10m")
     .describe(

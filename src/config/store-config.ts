@@ -2,7 +2,7 @@ import { z } from "zod";
 import { namespace } from "./provider-config.ts";
 import { duration, filePath } from "./units.ts";
 
-const OF_KUBERNETES = ["namespace", "kubeconfig", "context"] as const;
+const OF_KUBERNETES = ["namespace", "kubeconfig", "context", "anchor"] as const;
 
 export const StoreConfig = z
   .strictObject({
@@ -30,6 +30,14 @@ export const StoreConfig = z
         "A kubeconfig file. Default: the service account of the pod that the gate runs in, else KUBECONFIG, else ~/.kube/config.",
       ),
     context: z.string().min(1).max(253).optional().describe("Context of the kubeconfig. Default: its current one."),
+    anchor: z
+      .string()
+      .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, { error: "expected the name of a ConfigMap" })
+      .optional()
+      .describe(
+        "In a cluster: a ConfigMap of the same namespace that all Secrets and Leases belong to from when they are made: " +
+          "the cluster removes them once it is removed. The gate does not start where there is none.",
+      ),
     leaseDuration: duration("3s", "5m")
       .prefault("15s")
       .describe(
