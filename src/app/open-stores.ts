@@ -8,6 +8,7 @@ import { findCluster } from "../platform/kubernetes/find-cluster.ts";
 import type { Logger } from "../platform/logger.ts";
 import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
 import { startSoleLeadership } from "../store/embedded/sole-leadership.ts";
+import { findAnchor } from "../store/kubernetes/anchor.ts";
 import { STORE_BOUNDS, startKubernetesStore } from "../store/kubernetes/kubernetes-store.ts";
 import { startLeaseLeadership } from "../store/kubernetes/lease-leadership.ts";
 import type { Leadership } from "../store/leadership.ts";
@@ -40,11 +41,13 @@ export async function openStores({ config, home, clock, logger }: OpenStoresDeps
       scope,
     );
   }
-  const { kubeconfig, context, name, leaseDuration } = config;
+  const { kubeconfig, context, name, anchor, leaseDuration } = config;
   const which = { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
   const cluster = await findCluster(which, process.env, clock);
   const client = scope.use(new KubernetesClient({ cluster, clock, bounds: STORE_BOUNDS }));
-  const place = { client, name, namespace: config.namespace ?? cluster.namespace };
+  const namespace = config.namespace ?? cluster.namespace;
+  const owner = anchor === undefined ? undefined : await findAnchor(client, { namespace, name: anchor });
+  const place = { client, name, namespace, owner };
   const store = scope.use(await startKubernetesStore({ ...place, networkClock: clock, ...base }));
   const holder = `${hostname()}-${randomUUID()}`;
   const leadership = startLeaseLeadership({ ...place, holder, durationS: leaseDuration / 1000, ...base });

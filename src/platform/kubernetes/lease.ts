@@ -1,6 +1,6 @@
 import type { KubernetesClient } from "./client.ts";
 import { isCode } from "../../model/index.ts";
-import { microTime, type Lease } from "./objects.ts";
+import { microTime, type Lease, type ObjectMeta, type OwnerReference } from "./objects.ts";
 import { LEASES } from "./resource.ts";
 
 export interface LeaseCandidateDeps {
@@ -11,6 +11,8 @@ export interface LeaseCandidateDeps {
   readonly holder: string;
   /** How long it is held without being renewed; whole seconds. */
   readonly durationS: number;
+  /** What the Lease belongs to from when it is made. */
+  readonly owner?: OwnerReference | undefined;
   /** Epoch ms, written for people to read: nobody's clock decides anything. */
   readonly now: () => number;
   /** Ms on a clock that nobody sets. */
@@ -47,7 +49,7 @@ export class LeaseCandidate {
     try {
       const written =
         lease === null
-          ? await client.create(LEASES, { metadata: { namespace, name }, spec: this.#spec(null) }, signal)
+          ? await client.create(LEASES, { metadata: this.#metadata(), spec: this.#spec(null) }, signal)
           : await client.replace(LEASES, { ...lease, spec: this.#spec(lease) }, signal);
       // From before it was asked for: whoever waits for the end of it began to count later than that.
       return { isHeld: true, fence: written.spec?.leaseTransitions ?? 0, until: asked + this.#deps.durationS * 1000 };
@@ -78,6 +80,11 @@ export class LeaseCandidate {
       return false;
     }
     return elapsed() - this.#seen.at > (spec?.leaseDurationSeconds ?? durationS) * 1000;
+  }
+
+  #metadata(): ObjectMeta {
+    const { namespace, name, owner } = this.#deps;
+    return { namespace, name, ...(owner !== undefined && { ownerReferences: [owner] }) };
   }
 
   #spec(before: Lease | null): NonNullable<Lease["spec"]> {

@@ -30,6 +30,12 @@ export const ENDPOINT_SLICES: Resource<EndpointSlice> = {
   plural: "endpointslices",
   namespaced: true,
 };
+export const CONFIG_MAPS: Resource<KubernetesObject> = {
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  plural: "configmaps",
+  namespaced: true,
+};
 export const LEASES: Resource<Lease> = {
   apiVersion: "coordination.k8s.io/v1",
   kind: "Lease",

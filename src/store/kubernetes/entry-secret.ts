@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { KubernetesObject } from "../../platform/kubernetes/objects.ts";
+import type { KubernetesObject, OwnerReference } from "../../platform/kubernetes/objects.ts";
 import type { Resource } from "../../platform/kubernetes/resource.ts";
 import type { Entry } from "../entry.ts";
 
@@ -16,6 +16,8 @@ export interface StorePlaceName {
   readonly namespace: string;
   /** A DNS label. */
   readonly store: string;
+  /** What all of it belongs to. */
+  readonly owner?: OwnerReference | undefined;
 }
 
 /** What one Secret says. Its version is the Secret's: the API server's count of writes. */
@@ -45,13 +47,13 @@ export function secretName({ store }: StorePlaceName, kind: string, key: string)
 }
 
 /** The Secret that says it; `version` null makes it. All is in `data`, the key too, for clusters that encrypt Secrets. */
-export function toSecret({ namespace, store }: StorePlaceName, draft: Draft, version: number | null): Secret {
+export function toSecret({ namespace, store, owner }: StorePlaceName, draft: Draft, version: number | null): Secret {
   const { name, kind, key, value, expiresAt, write } = draft;
   const data: Record<string, string> = { kind, key, write };
   if (value !== null) data.value = value;
   if (expiresAt !== null) data.expiresAt = String(expiresAt);
   const labels = { "app.kubernetes.io/managed-by": "taskgate", [LABEL]: store };
-  const metadata = { namespace, name, labels };
+  const metadata = { namespace, name, labels, ...(owner !== undefined && { ownerReferences: [owner] }) };
   return {
     metadata: version === null ? metadata : { ...metadata, resourceVersion: String(version) },
     type: TYPE,

@@ -3,6 +3,7 @@ import { GatewayError, isCode } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { KubernetesBounds } from "../../platform/kubernetes/bounds.ts";
 import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
+import type { OwnerReference } from "../../platform/kubernetes/objects.ts";
 import { Mirror } from "../../platform/kubernetes/mirror.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { compareVersion, toVersioned } from "../entry.ts";
@@ -18,6 +19,7 @@ import {
   type Secret,
   secretName,
   SECRETS,
+  type StorePlaceName,
   storeSelector,
 } from "./entry-secret.ts";
 import { type FirstList, waitForList } from "./first-list.ts";
@@ -45,6 +47,8 @@ export interface KubernetesStoreDeps {
   readonly namespace: string;
   /** A DNS label: gates that say the same share the store. */
   readonly name: string;
+  /** What Secrets belong to from when they are written. */
+  readonly owner?: OwnerReference | undefined;
   /** By which entries end. */
   readonly clock: Clock;
   /** By which the API server is waited for. */
@@ -70,7 +74,7 @@ export async function startKubernetesStore(deps: KubernetesStoreDeps): Promise<S
 
 class KubernetesStore implements Store {
   readonly #deps: KubernetesStoreDeps;
-  readonly #place: { readonly namespace: string; readonly store: string };
+  readonly #place: StorePlaceName;
   readonly #cluster: EntryCluster;
   readonly #watchers: Watchers;
   readonly #book: EntryBook;
@@ -83,9 +87,9 @@ class KubernetesStore implements Store {
   #closed = false;
 
   constructor(deps: KubernetesStoreDeps) {
-    const { client, namespace, name, clock, networkClock, logger } = deps;
+    const { client, namespace, name, owner, clock, networkClock, logger } = deps;
     this.#deps = deps;
-    this.#place = { namespace, store: name };
+    this.#place = { namespace, store: name, owner };
     this.#cluster = new EntryCluster(client, this.#place);
     this.#watchers = createWatchers(logger);
     this.#book = new EntryBook({ clock, changed: (entries) => this.#watchers.publish(entries) });

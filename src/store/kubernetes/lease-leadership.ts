@@ -1,6 +1,7 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
 import { LeaseCandidate } from "../../platform/kubernetes/lease.ts";
+import type { OwnerReference } from "../../platform/kubernetes/objects.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { pause } from "../../platform/pause.ts";
 import { createLeadership, type Term } from "../lead-loop.ts";
@@ -18,6 +19,8 @@ export interface LeaseLeadershipDeps {
   readonly logger: Logger;
   /** How long a leader that says nothing stays in place; whole seconds. */
   readonly durationS: number;
+  /** What Leases belong to from when they are made. */
+  readonly owner?: OwnerReference | undefined;
   /** Ms on a clock that nobody sets. Default: this process's. */
   readonly elapsed?: () => number;
 }
@@ -30,7 +33,7 @@ const RELEASE_MS = 3000;
  * run: what a paused one writes afterwards is refused by its fence.
  */
 export function startLeaseLeadership(deps: LeaseLeadershipDeps): Leadership {
-  const { client, namespace, name, holder, clock, logger, durationS } = deps;
+  const { client, namespace, name, holder, clock, logger, durationS, owner } = deps;
   const elapsed = deps.elapsed ?? (() => performance.now());
   let terms = 0;
   return createLeadership({
@@ -40,7 +43,7 @@ export function startLeaseLeadership(deps: LeaseLeadershipDeps): Leadership {
       terms += 1;
       // A holder for each term: who took back what it lost by its own clock would go on with the same fence.
       const lease = { client, namespace, name: leaseName(name, lead), holder: `${holder}-${String(terms)}`, durationS };
-      const candidate = new LeaseCandidate({ ...lease, now: () => clock.now(), elapsed });
+      const candidate = new LeaseCandidate({ ...lease, owner, now: () => clock.now(), elapsed });
       return elect({ candidate, clock, elapsed, durationMs: durationS * 1000, logger }, signal);
     },
   });
