@@ -237,6 +237,32 @@ test("the next gate hears them again; one that is gone is away, and has no say",
   );
 });
 
+test("a gate without an Envoy of its own is served by its fleets alone, and answers its command line all the same", async () => {
+  const [xds, own, port] = [await freePort(), await freePort(), await freePort()];
+  const config = file("without.yaml");
+  const address = (at: number) => `127.0.0.1:${String(at)}`;
+  const fleets = [{ name: "edge", listen: address(port) }];
+  const envoy = { local: false, xds: { address: address(xds), gateAddress: address(own) }, fleets };
+  writeFileSync(config, JSON.stringify({ dataPlane: "envoy", envoy }));
+  await using alone = await startTestGate({
+    ...{ config, port, dataPlane: "envoy" },
+    environment: { TASKGATE_ENVOY: "/nowhere/envoy" },
+  });
+  await alone.json("run", "--name", "hello", "--service", "web=http", "--", process.execPath, HELLO);
+  const admin = String(await freePort());
+  const ran = await alone.cli("envoy", "bootstrap", "--fleet", "edge", "--config", config, "--admin-port", admin);
+  expect(ran.stderr).toBe("");
+  writeFileSync(file("without.json"), ran.stdout);
+  const words = ["-c", file("without.json"), "--service-node", "edge-9", "--concurrency", "1", "--disable-hot-restart"];
+  running.push(spawn(program, words, { stdio: "ignore" }));
+  await waitFor(
+    async () => (await alone.ask("hello.localhost", "/").catch(() => null))?.status === 200,
+    "the task by the fleet",
+  );
+  const { envoys } = await alone.json<EnvoysView>("envoy", "status");
+  expect(envoys.map(({ fleet, id }) => `${fleet} ${id}`)).toEqual(["edge edge-9"]);
+});
+
 test("one that shows another fleet's certificate gets nothing, and is told why", async () => {
   const said = await startEnvoy("edge", "stranger", "stranger-1");
   await waitFor(() => said().includes("names%20none%20of%20the%20clients%20of%20fleet%20edge"), "a refusal");

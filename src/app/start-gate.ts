@@ -39,7 +39,7 @@ import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from 
 import { type SharedTasks, shareTasks } from "./share-tasks.ts";
 import { type Culling, startCulling } from "./start-culling.ts";
 import { takePort } from "./take-port.ts";
-import type { ServeDeps, ServingPlane } from "./taken-port.ts";
+import type { ServeDeps, ServingPlane, TakenPort } from "./taken-port.ts";
 import { tellProviders } from "./tell-providers.ts";
 
 /** Id of the one listener. */
@@ -119,7 +119,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   seen.culling = scope.use(await startCulling({ config, leadership, directory, state, control, auth, store, ...base }));
   await keepOwnerToken(home, auth, owner);
-  const file = gateFile(config, site, { address: port.address, admin, certificate: port.trustFile(site.gateHost) });
+  const file = gateFile(config, site, { port, admin });
   scope.use(announce(home, file, logger));
   const renew = replace === null ? null : () => replace(clock.now() + config.workerGrace);
   return running({ file, plane, clock, renew, loginLink: () => auth.login.link(owner) }, scope.move());
@@ -254,12 +254,9 @@ function tellWhileLeading(
 function gateFile(
   { dataPlane, drain }: Config,
   site: Site,
-  parts: {
-    readonly address: string;
-    readonly admin: AdminServer | null;
-    readonly certificate: string | undefined;
-  },
+  { port, admin }: { readonly port: TakenPort; readonly admin: AdminServer | null },
 ): GateFile {
+  const certificateFile = port.trustFile(site.gateHost);
   return {
     pid: process.pid,
     processStart: processStart(process.pid) ?? "",
@@ -268,8 +265,9 @@ function gateFile(
     gateHost: site.gateHost,
     domain: site.domain,
     secure: site.secure,
-    ...(parts.certificate === undefined ? {} : { certificateFile: parts.certificate }),
-    address: parts.address,
+    ...(certificateFile !== undefined && { certificateFile }),
+    ...(port.apiSocket !== undefined && { apiSocket: port.apiSocket }),
+    address: port.address,
     port: site.port,
     adminAddress: parts.admin?.address ?? null,
     ...(dataPlane === "embedded" ? {} : { dataPlane }),

@@ -46,12 +46,15 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
     (source) => source?.[Symbol.dispose](),
   );
   const files = envoyFiles(home.envoy);
-  const address = await takeAddress(listen, files);
+  const address = envoy.local
+    ? await takeAddress(listen, files)
+    : { ip: ipOf(listen.address.host), port: listen.address.port };
   const local = await localFleet(deps, files, address);
   const remote = await remoteAddresses(config);
   const resources = scope.move();
   return {
     ...{ port: address.port, address: address.ip },
+    ...(!envoy.local && { apiSocket: home.apiSocket }),
     otherPorts: remote === null ? [] : [remote.address.port, remote.gateAddress.port],
     trustFile: (host) => certificates?.trustFile(host),
     async serve({ site, dialRules, secret, auth, explain, isAdmin }) {
@@ -105,9 +108,10 @@ async function localFleet(
   listen: Address,
 ): Promise<LocalFleet> {
   const { envoy, limits, workers, workerGrace } = config;
-  const program = await findEnvoy({ configured: envoy.program, environment: process.env });
   makeEnvoyFolder(files);
   const { controlSocket, gateSocket, adminSocket } = files;
+  if (!envoy.local) return { listen, controlSocket, gateSocket, create: null };
+  const program = await findEnvoy({ configured: envoy.program, environment: process.env });
   const bootstrap = buildBootstrap({
     fleet: LOCAL_FLEET,
     ...{ admin: { unix: adminSocket }, control: { unix: controlSocket }, gate: { unix: gateSocket }, tls: null },

@@ -30,6 +30,8 @@ export interface TakenPort extends AsyncDisposable {
   readonly port: number;
   /** IP address. */
   readonly address: string;
+  /** Where the command line reaches the API, as nothing on this machine listens for visitors; absent: by the port. */
+  readonly apiSocket?: string;
   /** Others that the plane listens on: no task is there. */
   readonly otherPorts: readonly number[];
   /** File with what is to be trusted by who asks for `host`; absent: the gate does not speak TLS. */

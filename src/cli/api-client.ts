@@ -32,7 +32,7 @@ import { CommandFailure, EXIT, type ExitCode } from "./failure.ts";
 import { startRequest } from "./http-request.ts";
 import { ownVersion } from "../platform/package-info.ts";
 import { isElsewhere } from "./remote-gates.ts";
-import { dialAddress, dialHostPort, hostHeader, noAnswer, tlsOptions } from "./running-gate.ts";
+import { dialApi, dialHostPort, hostHeader, noAnswer } from "./running-gate.ts";
 
 // The contract's values are spelt again here, and the compiler holds them to it: loading it would load every schema of the API, which
 // takes longer than all else of a call.
@@ -219,10 +219,10 @@ function send(connection: Connection, call: Call, signal: AbortSignal): Promise<
   const parts = [call.in ?? []].flat();
   const query = new URLSearchParams(call.query).toString();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const dialled = dialApi(gate);
   const options = {
     method,
-    host: dialAddress(gate),
-    port: gate.port,
+    ...dialled.options,
     path: `${API_PREFIX}${path.replace(/\{\w+\}/g, () => encodeURIComponent(parts.shift() ?? ""))}${query === "" ? "" : `?${query}`}`,
     headers: {
       host: hostHeader(gate, gate.gateHost),
@@ -234,10 +234,9 @@ function send(connection: Connection, call: Call, signal: AbortSignal): Promise<
     },
     agent: false,
     signal,
-    ...(gate.secure ? tlsOptions(gate) : {}),
   };
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const sent = startRequest(options, gate.secure);
+  const sent = startRequest(options, dialled.secure);
   const headTimer = setTimeout(
     () => sent.destroy(new DOMException("no answer", "TimeoutError")),
     call.timeoutMs ?? ANSWER_MS,

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { RequestOptions } from "node:https";
 import type { ConnectionOptions } from "node:tls";
 import { readGateFile, type GateFile, type Home } from "../config/home.ts";
 import { dialOf } from "../config/site.ts";
@@ -64,6 +65,13 @@ function checkedToken(token: string, from: string): Secret {
     throw new CommandFailure(EXIT.denied, `what ${from} holds is no token`, { remedy: "taskgate doctor" });
   }
   return new Secret(token);
+}
+
+/** What a request to its API dials, and how that is secured. */
+export function dialApi(gate: GateFile): { readonly options: RequestOptions; readonly secure: boolean } {
+  const { apiSocket, port, secure } = gate;
+  if (apiSocket !== undefined) return { options: { socketPath: apiSocket }, secure: false };
+  return { options: { host: dialAddress(gate), port, ...(secure ? tlsOptions(gate) : {}) }, secure };
 }
 
 /** What to dial. */

@@ -12,7 +12,7 @@ const LOCAL = "local";
 export function checkEnvoy(config: Partial<Config>): Finding[] {
   const { envoy } = config;
   if (envoy === undefined) return [];
-  return [...checkAddresses(envoy, config), ...checkFleets(envoy, config)];
+  return [...checkAddresses(envoy, config), ...checkFleets(envoy, config), ...checkServed(envoy, config)];
 }
 
 function checkAddresses({ xds }: EnvoyConfig, config: Partial<Config>): Finding[] {
@@ -52,9 +52,22 @@ function checkAddress(
   return messages.map((message) => finding(["envoy", "xds", key], message));
 }
 
-function checkFleets({ fleets, xds }: EnvoyConfig, { files }: Partial<Config>): Finding[] {
+/** Somebody is to serve visitors, at a port that all know before. */
+function checkServed({ local, fleets }: EnvoyConfig, { dataPlane, listen }: Partial<Config>): Finding[] {
+  if (local || dataPlane !== "envoy") return [];
+  const anyPort = "the Envoys of fleets must know the port before: expected one from 1 to 65535";
+  return [
+    ...(fleets.length > 0
+      ? []
+      : [finding(["envoy", "local"], "without fleets nobody would serve: expected true, or fleets")]),
+    ...(listen?.address.port === 0 ? [{ path: ["listen", "address"], key: "listen.address", message: anyPort }] : []),
+  ];
+}
+
+function checkFleets({ fleets, xds }: EnvoyConfig, config: Partial<Config>): Finding[] {
   const names = new Set<string>();
-  const providers = new Set([LOCAL, ...(files ?? []).map(({ name }) => name)]);
+  const sources = [...(config.files ?? []), ...(config.providers ?? [])];
+  const providers = new Set([LOCAL, ...sources.map(({ name }) => name)]);
   return fleets.flatMap((fleet, index) => {
     const found: Finding[] = [];
     const add = (key: string, message: string) => void found.push(finding(["envoy", "fleets", index, key], message));

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { filePath, hostPort, size } from "./units.ts";
+import { filePath, flag, hostPort, size } from "./units.ts";
 
 const FLEET_ERROR = "expected a name of lower-case letters, digits and dashes, such as edge";
 const CLIENT_ERROR = "expected a name of a certificate: a host name, an e-mail address or a URI such as spiffe://…";
@@ -31,6 +31,12 @@ const FleetConfig = z.strictObject({
 export type FleetConfig = z.output<typeof FleetConfig>;
 
 export const EnvoyConfig = z.strictObject({
+  local: flag
+    .prefault(true)
+    .describe(
+      "Start an Envoy of the gate's own at listen.address. Without it the Envoys of fleets alone serve visitors, and listen.address is " +
+        "what these are told of; the gate's command line goes by its socket.",
+    ),
   program: filePath
     .optional()
     .describe(

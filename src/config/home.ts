@@ -121,6 +121,8 @@ export interface GateFile {
   readonly secure: boolean;
   /** Absolute: the chain that it serves, or its own authority, by which the command line knows it. Absent where it serves plain HTTP. */
   readonly certificateFile?: string;
+  /** Where its API is, as nothing of its own listens for visitors: Envoys elsewhere do. Absent: at the address. */
+  readonly apiSocket?: string;
   /** IP address that it listens on; `dialOf` makes of it what to dial. */
   readonly address: string;
   readonly port: number;
@@ -141,6 +143,7 @@ const GATE_FILE_TYPES = {
   domain: ["string"],
   secure: ["boolean"],
   certificateFile: ["string", "undefined"],
+  apiSocket: ["string", "undefined"],
   address: ["string"],
   port: ["number"],
   adminAddress: ["string", "object"],

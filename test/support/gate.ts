@@ -61,6 +61,8 @@ export interface TestGate extends AsyncDisposable {
 export interface GateOptions {
   readonly config?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Default: one that is free. */
+  readonly port?: number;
   /** Default: `PLANE`. */
   readonly dataPlane?: "embedded" | "envoy";
 }
@@ -79,11 +81,12 @@ class LiveGate implements TestGate {
   readonly home: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly #options: GateOptions;
-  #port = 0;
+  #port: number;
 
   constructor(home: string, options: GateOptions) {
     this.home = home;
     this.#options = options;
+    this.#port = options.port ?? 0;
     this.environment = {
       ...cleanEnvironment(),
       ...options.environment,

@@ -91,8 +91,11 @@ export interface LocalFleet {
   readonly listen: FleetSettings["listen"];
   readonly controlSocket: string;
   readonly gateSocket: string;
-  /** Makes it, not yet started and the plane's to dispose of; `changed` is to be called when its problems change. */
-  create(changed: () => void): LocalEnvoy;
+  /**
+   * Makes it, not yet started and the plane's to dispose of; `changed` is to be called when its problems change. null: there is none, and
+   * fleets alone serve.
+   */
+  readonly create: ((changed: () => void) => LocalEnvoy) | null;
 }
 
 export interface RemoteAddresses {
@@ -121,7 +124,7 @@ export class EnvoyPlane implements DataPlane {
   readonly #authz: Authz;
   readonly #translator: Translator;
   readonly #ownSecret: string;
-  readonly #local: LocalEnvoy;
+  readonly #local: LocalEnvoy | null;
   readonly #running = new AsyncDisposableStack();
   readonly #work: TurnQueue;
   #watch: Watch | null = null;
@@ -150,7 +153,10 @@ export class EnvoyPlane implements DataPlane {
     const { limits, listener, dialRules, requestId, proxiesFrom, certificates } = deps;
     this.#translator = new Translator({
       ...{ site, limits, secret, listener, dialRules, requestId, proxiesFrom },
-      fleets: [{ name: LOCAL_FLEET, listen: deps.local.listen }, ...deps.fleets],
+      fleets: [
+        ...(deps.local.create === null ? [] : [{ name: LOCAL_FLEET, listen: deps.local.listen }]),
+        ...deps.fleets,
+      ],
       certificates: certificates?.certificates.length ?? 0,
       // In a listener: another one with every start of the gate would end what is open.
       via: `taskgate-${derive(secret, "via").slice(0, 12)}`,
@@ -159,7 +165,7 @@ export class EnvoyPlane implements DataPlane {
       accessLog: accessLogs(),
       metadata: (route) => serviceMetadata({ site, frameOf, foreignAuthorization }, route),
     });
-    this.#local = deps.local.create(changed);
+    this.#local = deps.local.create?.(changed) ?? null;
     certificates?.onChange(() => {
       this.#tellCertificates();
       changed();
@@ -174,7 +180,7 @@ export class EnvoyPlane implements DataPlane {
         ...{ gatekeeper, clock, logger, accessLog, tracing, failures: limits.ejectAfter },
         routeOf: (cluster) => this.#routeOf(cluster),
         admins: {
-          ...{ local: this.#local.ask, admit: createAdmit(this.#deps.fleets) },
+          ...{ local: this.#local?.ask ?? null, admit: createAdmit(this.#deps.fleets) },
           clusterOf: (route) => clusterName(route, this.#deps.site),
         },
         decided: (use) => this.#authz.decided(use),
@@ -199,15 +205,17 @@ export class EnvoyPlane implements DataPlane {
     );
     this.#running.use(this.#ads); // ends its streams before the server that carries them
     this.#gate = this.#running.use(await this.#startGateService());
+    if (this.#local === null) return;
     this.#running.use(this.#local);
     await this.#local.start();
   }
 
   /**
-   * Resolves when the local Envoy listens. Throws `conflict` where its port was taken meanwhile, `unavailable` where it does not come to it
-   * within 15 s.
+   * Resolves when the local Envoy listens, at once where there is none. Throws `conflict` where its port was taken meanwhile, `unavailable`
+   * where it does not come to it within 15 s.
    */
   async ready(): Promise<void> {
+    if (this.#local === null) return;
     const { clock } = this.#deps;
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     using scope = new DisposableStack();
@@ -250,13 +258,13 @@ export class EnvoyPlane implements DataPlane {
 
   /** Another process of the local Envoy takes over. */
   async restart(): Promise<void> {
-    await this.#local.restart();
+    await this.#local?.restart();
   }
 
   /** Of the local Envoy alone: those elsewhere go on without a gate. */
   async drain(deadline: number): Promise<void> {
-    await this.#local.drain(deadline);
-    await this.#local[Symbol.asyncDispose]();
+    await this.#local?.drain(deadline);
+    await this.#local?.[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -332,7 +340,8 @@ export class EnvoyPlane implements DataPlane {
       if (connected || proxy.fleet !== LOCAL_FLEET)
         instances.set(id, { connected, applied: applied - FIRST_SEQ, proxy });
     }
-    if (!isLocalHere) instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ, proxy: ABSENT });
+    if (this.#local !== null && !isLocalHere)
+      instances.set(LOCAL_FLEET, { connected: false, applied: -FIRST_SEQ, proxy: ABSENT });
     return {
       instances,
       endpoints: this.#seen.endpoints,
@@ -343,7 +352,7 @@ export class EnvoyPlane implements DataPlane {
 
   get #problems(): readonly Problem[] {
     const { certificates } = this.#deps;
-    return [...this.#translator.problems, ...this.#local.problems, ...(certificates?.problems ?? [])];
+    return [...this.#translator.problems, ...(this.#local?.problems ?? []), ...(certificates?.problems ?? [])];
   }
 }
 

@@ -9,8 +9,8 @@ import type { holdService } from "./hold-service.ts";
 
 export interface AskedAdminsDeps
   extends Pick<ClusterPollDeps, "clusterOf" | "logger">, Pick<AdminRelayDeps, "admit" | "clock"> {
-  /** Of the Envoy of this machine. */
-  readonly local: AskAdmin;
+  /** Of the Envoy of this machine; null: there is none. */
+  readonly local: AskAdmin | null;
   readonly health: EndpointHealth;
 }
 
@@ -23,7 +23,7 @@ export class AskedAdmins implements AsyncDisposable {
   constructor(deps: AskedAdminsDeps) {
     this.#health = deps.health;
     this.#poll = new ClusterPoll(deps);
-    this.#poll.follow(LOCAL_FLEET, deps.local);
+    if (deps.local !== null) this.#poll.follow(LOCAL_FLEET, deps.local);
     this.#relay = new AdminRelay({ ...deps, came: (envoy, ask) => this.#follow(envoy, ask) });
   }
 

@@ -85,7 +85,8 @@ export async function startWatch(deps: WatchDeps): Promise<Watch> {
     },
     async figures() {
       const { logLines, spans } = teller.dropped;
-      const untold = deps.admins === null ? 0 : await untoldEntries(deps.admins.local);
+      const local = deps.admins?.local ?? null;
+      const untold = local === null ? 0 : await untoldEntries(local);
       return tally.figures({ logLines: logLines + untold, spans });
     },
     get endpoints() {
