@@ -269,7 +269,7 @@ function gateFile(
     ...(port.apiSocket !== undefined && { apiSocket: port.apiSocket }),
     address: port.address,
     port: site.port,
-    adminAddress: parts.admin?.address ?? null,
+    adminAddress: admin?.address ?? null,
     ...(dataPlane === "embedded" ? {} : { dataPlane }),
     drainMs: drain,
   };
