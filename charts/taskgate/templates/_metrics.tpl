@@ -1,0 +1,19 @@
+{{/* Health checks and metrics for whoever reaches the pod: metrics ask for a token. */}}
+{{- define "taskgate.metrics.config" -}}
+admin:
+  address: {{ include "taskgate.listenHost" . }}:7081
+  tokenFile: /etc/taskgate/metrics/token
+{{- end -}}
+
+{{- define "taskgate.metrics.secret" -}}
+{{ include "taskgate.fullname" . }}-metrics
+{{- end -}}
+
+{{- define "taskgate.metrics.gateVolumes" -}}
+- name: metrics
+  secret: { secretName: {{ include "taskgate.metrics.secret" . }}, defaultMode: 0440 }
+{{- end -}}
+
+{{- define "taskgate.metrics.gateVolumeMounts" -}}
+- { name: metrics, mountPath: /etc/taskgate/metrics, readOnly: true }
+{{- end -}}

@@ -1,0 +1,9 @@
+{{/* What one provider must be allowed to do, by what is switched on in its configuration. */}}
+{{- define "taskgate.providerRules" -}}
+- apiGroups: [""]
+  resources: [pods, services]
+  verbs: [list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end -}}
