@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import { pause } from "../pause.ts";
@@ -18,7 +19,7 @@ export interface MirrorDeps<T extends KubernetesObject, V> {
   readonly scope: Scope;
   /** What is kept of an object: as little as is needed. null: nothing of it. */
   readonly keep: (object: T) => V | null;
-  /** Which objects changed, by `objectKey`; once after the first list, though that be empty, then whenever something did. */
+  /** Of which objects what is kept changed, by `objectKey`; once after the first list, though that be empty, then whenever something did. */
   readonly changed: (keys: ReadonlySet<string>) => void;
   /** The server cannot be read, since epoch ms; what is known stays. Told again with each further failure. One broken watch is none. */
   readonly lost: (since: number, error: Error) => void;
@@ -179,6 +180,8 @@ export class Mirror<T extends KubernetesObject, V> implements AsyncDisposable {
     }
     this.#versions.set(key, object.metadata.resourceVersion ?? "");
     const kept = this.#keep(object);
+    // Most changes are of what nobody here asks for.
+    if (isDeepStrictEqual(kept, this.#objects.get(key) ?? null)) return;
     if (kept === null) this.#objects.delete(key);
     else this.#objects.set(key, kept);
     this.#untold.add(key);
@@ -197,8 +200,7 @@ export class Mirror<T extends KubernetesObject, V> implements AsyncDisposable {
 
   #remove(key: string): void {
     this.#versions.delete(key);
-    this.#objects.delete(key);
-    this.#untold.add(key);
+    if (this.#objects.delete(key)) this.#untold.add(key);
   }
 
   #tell(): void {
