@@ -88,6 +88,38 @@ export const METRICS = {
   taskgate_table_revision: row("gauge", [], "Revision of the route table."),
   taskgate_table_build_seconds: row("histogram", [], "Time of one build of the route table."),
   taskgate_table_entries: row("gauge", ["entry"], "Entries of the route table by what they are."),
+  taskgate_source_ready: row(
+    "gauge",
+    ["source"],
+    "1 where a provider's tasks are up to date; 0 where it fails, or was never heard.",
+  ),
+  taskgate_source_stale_seconds: row(
+    "gauge",
+    ["source"],
+    "For how long a provider has failed: what was last known is served. 0: it does not.",
+  ),
+  taskgate_leading: row(
+    "gauge",
+    ["name"],
+    "1 where this gate does what one of several does at a time (tell, cull); 0 where another does.",
+  ),
+  taskgate_envoys_connected: row("gauge", ["fleet"], "Envoys that get their configuration from this gate now."),
+  taskgate_envoys_away: row("gauge", ["fleet"], "Envoys that did in the last ten minutes, and do not now."),
+  taskgate_envoys_stuck: row("gauge", ["fleet"], "Connected Envoys that neither answer nor read."),
+  taskgate_envoys_behind: row(
+    "gauge",
+    ["fleet"],
+    "By how many revisions of the route table the connected Envoy that is furthest back is behind.",
+  ),
+  taskgate_envoys_refused: row("gauge", ["fleet"], "What connected Envoys do not take of what they were told."),
+  process_cpu_seconds_total: row("counter", [], "Processor time of the gate's process."),
+  process_resident_memory_bytes: row("gauge", [], "Memory of the gate's process."),
+  process_start_time_seconds: row("gauge", [], "When the gate's process started, seconds since 1970."),
+  nodejs_eventloop_lag_p99_seconds: row(
+    "gauge",
+    [],
+    "How late the gate's process gets to what is due, since the last scrape.",
+  ),
 } as const satisfies Readonly<Record<string, MetricRow>>;
 
 export type MetricName = keyof typeof METRICS;

@@ -1,13 +1,18 @@
 import { expect, test } from "vitest";
 import { MetricsConfig } from "../config/schema.ts";
 import type { Built } from "../core/table-state.ts";
-import { NO_FIGURES } from "../dataplanes/figures.ts";
+import type { Instance } from "../dataplanes/dataplane.ts";
+import { NO_FIGURES, type PlaneFigures } from "../dataplanes/figures.ts";
+import type { GateFigures } from "./gate-metrics.ts";
 import { createMetrics } from "./metrics.ts";
+
+const NOTHING: GateFigures = { sources: new Map(), instances: new Map(), revision: 0, leading: new Map() };
 
 test("tells what a plane counted, when it is asked", async () => {
   const metrics = createMetrics(MetricsConfig.parse({}));
   let count = 1;
-  metrics.observePlane({ figures: () => Promise.resolve({ ...NO_FIGURES, answers: [["http 200 app", count]] }) });
+  const figures = (): Promise<PlaneFigures> => Promise.resolve({ ...NO_FIGURES, answers: [["http 200 app", count]] });
+  metrics.observeRunning({ figures }, () => NOTHING);
   count = 2;
   expect(await metrics.text()).toContain('taskgate_requests_total{kind="http",status="200",source="app"} 2');
 });
@@ -19,6 +24,44 @@ test("tells how many logins were in vain, by the way of logging in", async () =>
   const said = await metrics.text();
   expect(said).toContain('taskgate_login_failures_total{method="basic"} 7');
   expect(said).toContain('taskgate_login_limited_total{method="basic"} 2');
+});
+
+test("tells how sources, Envoys and the process are, and what this gate leads in", async () => {
+  using metrics = createMetrics(MetricsConfig.parse({}));
+  const proxy = { fleet: "edge", version: "", address: null, since: 0, heardAt: 0, streams: 1, refused: 2 };
+  const well = { applied: 7, connected: true, proxy: { ...proxy, stuckSince: null } };
+  metrics.observeRunning({ figures: () => Promise.resolve(NO_FIGURES) }, () => ({
+    sources: new Map([
+      ["local", { state: "ready" } as const],
+      ["team", { state: "stale", since: Date.now() - 60_000, message: "away" } as const],
+      ["late", { state: "pending" } as const],
+    ]),
+    instances: new Map<string, Instance>([
+      ["process", { applied: 9, connected: true }],
+      ["one", well],
+      ["two", { ...well, applied: 4, proxy: { ...proxy, stuckSince: 5 } }],
+      ["three", { ...well, connected: false, applied: 1 }],
+    ]),
+    revision: 9,
+    leading: new Map([["tell", true]]),
+  }));
+  const said = await metrics.text();
+  for (const line of [
+    'taskgate_source_ready{source="local"} 1',
+    'taskgate_source_ready{source="team"} 0',
+    'taskgate_source_stale_seconds{source="local"} 0',
+    'taskgate_source_stale_seconds{source="late"} 0',
+    'taskgate_leading{name="tell"} 1',
+    'taskgate_envoys_connected{fleet="edge"} 2',
+    'taskgate_envoys_away{fleet="edge"} 1',
+    'taskgate_envoys_stuck{fleet="edge"} 1',
+    'taskgate_envoys_behind{fleet="edge"} 5',
+    'taskgate_envoys_refused{fleet="edge"} 4',
+  ])
+    expect(said.split("\n")).toContain(line);
+  expect(said).toMatch(/taskgate_source_stale_seconds\{source="team"\} 6\d/);
+  expect(said).toMatch(/^process_resident_memory_bytes \d{7,}$/m);
+  expect(said).toMatch(/^nodejs_eventloop_lag_p99_seconds 0(\.\d+)?$/m);
 });
 
 test("takes revision and time of builds that gave a table, and nothing of those that did not", async () => {

@@ -5,17 +5,18 @@ import type { LoginLimit } from "../auth/login-limit.ts";
 import type { Built } from "../core/table-state.ts";
 import type { DataPlane } from "../dataplanes/dataplane.ts";
 import { Exposition } from "./exposition.ts";
+import { type GateFigures, gateText, ProcessMetrics } from "./gate-metrics.ts";
 import { METRICS } from "./metric-table.ts";
 import { PlaneMetrics } from "./plane-metrics.ts";
 
-/** Prometheus metrics of one gate. */
-export interface Metrics {
+/** Prometheus metrics of one gate. Disposing ends what they measure by themselves. */
+export interface Metrics extends Disposable {
   /** Does a build; where it gives a table, takes its revision and the time that it took. */
   timed(build: () => Built | null): Built | null;
   /** How much there is. Read when scraped. */
   observe(counts: () => TableCounts): void;
-  /** Whose figures are told. Read when scraped. */
-  observePlane(plane: Pick<DataPlane, "figures">): void;
+  /** Whose figures are told, and how the gate itself is. Read when scraped. */
+  observeRunning(plane: Pick<DataPlane, "figures">, gate: () => GateFigures): void;
   /** Whose figures are told. Read when scraped. */
   observeAccess(access: AccessFigures): void;
   /** Text exposition format 0.0.4. */
@@ -41,17 +42,23 @@ const BUILD_SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2];
 export function createMetrics(config: MetricsConfig): Metrics {
   const registry = new Registry();
   const planeMetrics = new PlaneMetrics(config);
-  let plane: Pick<DataPlane, "figures"> | null = null;
+  let running: { readonly plane: Pick<DataPlane, "figures">; readonly gate: () => GateFigures } | null = null;
   let access: AccessFigures | null = null;
+  const ownProcess = new ProcessMetrics();
   return {
     ...tableMetrics(registry),
-    observePlane: (observed) => void (plane = observed),
+    observeRunning: (plane, gate) => void (running = { plane, gate }),
     observeAccess: (observed) => void (access = observed),
     async text() {
-      const own = (await registry.metrics()) + (access === null ? "" : accessText(access));
-      return plane === null ? own : own + planeMetrics.text(await plane.figures());
+      return [
+        ...[await registry.metrics(), ownProcess.text()],
+        access === null ? "" : accessText(access),
+        running === null ? "" : gateText(running.gate(), Date.now()),
+        running === null ? "" : planeMetrics.text(await running.plane.figures()),
+      ].join("");
     },
     contentType: registry.contentType,
+    [Symbol.dispose]: () => ownProcess[Symbol.dispose](),
   };
 }
 

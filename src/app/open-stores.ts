@@ -13,6 +13,7 @@ import { STORE_BOUNDS, startKubernetesStore } from "../store/kubernetes/kubernet
 import { startLeaseLeadership } from "../store/kubernetes/lease-leadership.ts";
 import type { Leadership } from "../store/leadership.ts";
 import type { Store } from "../store/store.ts";
+import { watchLeadership, type WatchedLeadership } from "./watch-leadership.ts";
 
 export interface OpenStoresDeps {
   readonly config: StoreConfig;
@@ -27,7 +28,7 @@ export interface Stores extends AsyncDisposable {
   readonly store: Store;
   /** What is of this machine alone: its processes. The very store where there is no other. */
   readonly machineStore: Store;
-  readonly leadership: Leadership;
+  readonly leadership: WatchedLeadership;
 }
 
 /** The state folder is this gate's alone in any case: `conflict` where another has it. Throws what the stores throw. */
@@ -54,7 +55,10 @@ export async function openStores({ config, home, clock, logger }: OpenStoresDeps
   return opened({ store, machineStore, leadership }, scope);
 }
 
-function opened(parts: Omit<Stores, typeof Symbol.asyncDispose>, scope: AsyncDisposableStack): Stores {
+function opened(
+  { leadership, ...stores }: Pick<Stores, "store" | "machineStore"> & { readonly leadership: Leadership },
+  scope: AsyncDisposableStack,
+): Stores {
   const kept = scope.move();
-  return { ...parts, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { ...stores, leadership: watchLeadership(leadership), [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }

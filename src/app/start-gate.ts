@@ -28,6 +28,7 @@ import { type AdminServer, startAdminServer } from "./admin-server.ts";
 import { type ClaimsBook, createClaimsBook, readClaims } from "./claims-book.ts";
 import { findRoute } from "./find-route.ts";
 import type { Gate } from "./gate.ts";
+import type { GateFigures } from "./gate-metrics.ts";
 import { createGateProvider } from "./gate-provider.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { openStores } from "./open-stores.ts";
@@ -41,6 +42,7 @@ import { type Culling, startCulling } from "./start-culling.ts";
 import { takePort } from "./take-port.ts";
 import type { ServeDeps, ServingPlane, TakenPort } from "./taken-port.ts";
 import { tellProviders } from "./tell-providers.ts";
+import type { WatchedLeadership } from "./watch-leadership.ts";
 
 /** Id of the one listener. */
 const LISTENER = "main";
@@ -107,7 +109,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const serving = await port.serve({ secret, site, dialRules, auth, explain, isAdmin });
   const { plane, replace } = serving;
   scope.use(plane);
-  metrics.observePlane(plane);
+  metrics.observeRunning(plane, () => gateFigures(state, seen, leadership));
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   const keys = scope.use(publishKeys({ keys: auth.keys, state, plane }));
@@ -187,6 +189,10 @@ function startAdmin(config: Config, metrics: Metrics, state: TableState): Promis
   };
   const { address, tokenFile } = config.admin;
   return startAdminServer({ address, tokenFile, metrics, notReady });
+}
+
+function gateFigures({ sources, table }: TableState, { plane }: Seen, { leading }: WatchedLeadership): GateFigures {
+  return { sources, instances: plane?.instances ?? new Map<string, Instance>(), revision: table.revision.seq, leading };
 }
 
 function versionOf({ dataPlane }: Config, site: Site, state: TableState): () => VersionView {
