@@ -20,6 +20,12 @@ const patterns = z
   .array(z.string().regex(/^[^\p{Cc}\p{Cf}]{1,253}$/u, { error: "expected a name, where * stands for any text" }))
   .max(1000);
 
+const KubernetesKind = z.enum(["determined", "spark", "ray", "jupyter", "tensorboard", "kubeflow"], {
+  error: "expected one of determined, spark, ray, jupyter, tensorboard, kubeflow",
+});
+/** Whose pods are tasks without an annotation. */
+export type KubernetesKind = z.output<typeof KubernetesKind>;
+
 const Right = z.strictObject({
   namespaces: patterns.min(1).describe("Names of namespaces, where * stands for any text."),
   owner: userName
@@ -62,6 +68,16 @@ export const KubernetesProviderConfig = z.strictObject({
     .optional()
     .describe("Label selector, as kubectl takes it, that pods and Services must match, also pods behind Services."),
   owner: userName.optional().describe("Owner of tasks whose annotations name none. Default: who runs the gate."),
+  kinds: z
+    .array(KubernetesKind)
+    .max(KubernetesKind.options.length)
+    .prefault([])
+    .describe("Kinds of pods that are tasks without an annotation, by what their makers write on them. Default: none."),
+  owners: flag
+    .prefault(false)
+    .describe(
+      "Whether annotations of Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs count for their pods, which needs the right to list these, too.",
+    ),
   rights: z
     .array(Right)
     .max(1000)

@@ -7,7 +7,8 @@ import { Connection, type Asked } from "./connection.ts";
 import { JsonLines } from "./json-lines.ts";
 import { KubernetesError, statusError } from "./kubernetes-error.ts";
 import type { KubernetesObject } from "./objects.ts";
-import { collectionPath, objectPath, type ObjectName, type Resource, type Scope } from "./resource.ts";
+import { PodStream } from "./port-forward/pod-stream.ts";
+import { collectionPath, objectPath, PODS, type ObjectName, type Resource, type Scope } from "./resource.ts";
 
 /** One page of a list; `resourceVersion` is that of the whole list, the same on each page. */
 export interface Page<T> {
@@ -19,6 +20,9 @@ interface List<T> {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
   readonly items?: readonly T[] | null;
 }
+
+/** SPDY within a WebSocket: API servers from 1.31 on take it. */
+const FORWARD_PROTOCOL = "SPDY/3.1+portforward.k8s.io";
 
 /** What a watch tells; `bookmark` says only how far it has come. */
 export type WatchEvent<T> =
@@ -92,7 +96,7 @@ export class KubernetesClient implements Disposable {
       const query = { ...selectors(scope), limit: String(limit), continue: from };
       let list: List<T>;
       try {
-        list = (await this.#call({ method: "GET", path, query }, signal)) as List<T>;
+        list = (await this.#call({ method: "GET", path, query, ...accepting(resource, "List") }, signal)) as List<T>;
       } catch (error) {
         // Large objects: fewer of them fit.
         if (!isCode(error, "too_large") || limit === 1) throw error;
@@ -128,7 +132,7 @@ export class KubernetesClient implements Disposable {
     const silence = new Silence(this.#clock, this.bounds.stallMs);
     const within = AbortSignal.any([signal, silence.signal]);
     try {
-      const answer = await this.#connection.stream({ method: "GET", path, query }, within);
+      const answer = await this.#connection.stream({ method: "GET", path, query, ...accepting(resource) }, within);
       const lines = new JsonLines(asked, this.bounds.eventBytes);
       yield [];
       silence.begin();
@@ -203,6 +207,15 @@ export class KubernetesClient implements Disposable {
     }
   }
 
+  /**
+   * A connection to a port of a pod, through the API server; whoever gets it destroys it. Nothing is tried again. Throws `not_found` where there is
+   * no such pod, `denied` without the right to create `pods/portforward`; that nobody listens comes later, by the stream.
+   */
+  async forward(pod: ObjectName, port: number, signal: AbortSignal): Promise<PodStream> {
+    const asked: Asked = { method: "GET", path: `${objectPath(PODS, pod)}/portforward` };
+    return new PodStream(await this.#connection.webSocket(asked, FORWARD_PROTOCOL, signal), port);
+  }
+
   [Symbol.dispose](): void {
     this.#connection[Symbol.dispose]();
   }
@@ -257,6 +270,12 @@ class Silence {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
   }
+}
+
+/** Metadata alone, where that is wanted; servers that cannot leave the rest out (before 1.15) send it whole. */
+function accepting({ metadataOnly = false }: Resource<KubernetesObject>, list = ""): Pick<Asked, "accept"> {
+  const as = `as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1`;
+  return metadataOnly ? { accept: `application/json;${as},application/json` } : {};
 }
 
 function selectors({ labelSelector, fieldSelector }: Scope): Readonly<Record<string, string | undefined>> {

@@ -1,5 +1,6 @@
-import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from "node:http";
+import { Agent as PlainAgent, type ClientRequest, request as plainRequest, type IncomingMessage } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest, type RequestOptions } from "node:https";
+import { WebSocket } from "ws";
 import { GatewayError } from "../../model/index.ts";
 import type { KubernetesBounds } from "./bounds.ts";
 import type { Cluster } from "./cluster.ts";
@@ -12,6 +13,8 @@ export interface Asked {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: { readonly type: string; readonly json: unknown };
+  /** What is wanted, as HTTP's Accept. Default: the object itself, as JSON. */
+  readonly accept?: string;
 }
 
 interface How {
@@ -23,6 +26,10 @@ interface How {
 /** Errors by which a connection was never there: the server has done nothing. */
 const NEVER_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ENOENT"]);
 const MOST_REFUSAL_BYTES = 64 * 1024;
+/** Largest message of a WebSocket, and how long its end may take. */
+const MOST_MESSAGE_BYTES = 1024 * 1024;
+const CLOSE_MS = 2000;
+const PROTOCOL_HEADER = "sec-websocket-protocol";
 
 /** Connections to one API server, kept open for the calls that follow. TLS is checked for every one; redirects are not followed. */
 export class Connection implements Disposable {
@@ -61,7 +68,18 @@ export class Connection implements Disposable {
     return await this.#within(asked, start, (within) => this.#ask(asked, this.#streams, within));
   }
 
-  /** Ends every connection. */
+  /**
+   * A WebSocket of that subprotocol, alone on its connection; whoever gets it ends it. `asked` is a GET. Throws like `call`, and where the server
+   * speaks another protocol.
+   */
+  async webSocket(asked: Asked, protocol: string, signal: AbortSignal): Promise<WebSocket> {
+    const start = { ms: this.#bounds.watchStartMs, signal };
+    return await this.#within(asked, start, (within) =>
+      this.#asSomebody(within, (credential) => this.#upgrade(asked, protocol, { signal: within, credential })),
+    );
+  }
+
+  /** Ends every connection but those of WebSockets. */
   [Symbol.dispose](): void {
     this.#calls.destroy();
     this.#streams.destroy();
@@ -85,17 +103,60 @@ export class Connection implements Disposable {
     }
   }
 
-  /** An answer of success. A refused credential is looked for anew, once. */
-  async #ask(asked: Asked, agent: PlainAgent, signal: AbortSignal): Promise<IncomingMessage> {
-    for (let attempt = 1; ; attempt += 1) {
-      const credential = await this.#cluster.credentials.get(signal);
+  /** An answer of success. */
+  #ask(asked: Asked, agent: PlainAgent, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#asSomebody(signal, async (credential) => {
       const answer = await this.#send(asked, { agent, signal, credential });
       const status = answer.statusCode ?? 0;
       if (status >= 200 && status < 300) return answer;
-      const refusal = await refusalOf(answer, asked);
-      if (status !== 401) throw refusal;
-      this.#cluster.credentials.refused(credential);
-      if (attempt === 2) throw refusal;
+      throw await refusalOf(answer, asked);
+    });
+  }
+
+  /** A refused credential is looked for anew, once. */
+  async #asSomebody<T>(signal: AbortSignal, ask: (credential: Credential) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const credential = await this.#cluster.credentials.get(signal);
+      try {
+        return await ask(credential);
+      } catch (error) {
+        if (!(error instanceof KubernetesError) || error.status !== 401) throw error;
+        this.#cluster.credentials.refused(credential);
+        if (attempt === 2) throw error;
+      }
+    }
+  }
+
+  async #upgrade(asked: Asked, protocol: string, { signal, credential }: Omit<How, "agent">): Promise<WebSocket> {
+    const { server } = this.#cluster;
+    const { path } = this.#address(asked);
+    const url = `${server.protocol === "http:" ? "ws:" : "wss:"}//${server.host}${path ?? ""}`;
+    const socket = new WebSocket(url, {
+      headers: { ...this.#headers(credential), [PROTOCOL_HEADER]: protocol },
+      ...(await this.#handshake(credential)),
+      ...{ perMessageDeflate: false, maxPayload: MOST_MESSAGE_BYTES, followRedirects: false, closeTimeout: CLOSE_MS },
+      // The library takes no name with a slash (RFC 6455, 4.1), as Kubernetes' are, neither from here nor from there.
+      finishRequest(request: ClientRequest, opening: WebSocket) {
+        request.prependListener("upgrade", ({ headers }) => {
+          if (headers[PROTOCOL_HEADER] !== protocol) opening.emit("error", askedError(asked, `the server does not speak ${protocol}`, {})); // prettier-ignore
+          delete headers[PROTOCOL_HEADER];
+        });
+        request.end();
+      },
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<WebSocket>();
+    const giveUp = (): void => socket.terminate();
+    signal.addEventListener("abort", giveUp, { once: true });
+    socket.on("open", () => resolve(socket));
+    // Stays: what ends an open one has nobody else to hear it.
+    socket.on("error", (error) => reject(signal.aborted ? (signal.reason as Error) : error));
+    socket.on("unexpected-response", (_request, answer) => {
+      refusalOf(answer, asked).then(reject, reject).finally(giveUp);
+    });
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
     }
   }
 
@@ -107,7 +168,7 @@ export class Connection implements Disposable {
       signal: how.signal,
       ...this.#address(asked),
       headers: {
-        accept: "application/json",
+        accept: asked.accept ?? "application/json",
         "user-agent": "taskgate",
         ...this.#cluster.headers,
         ...(payload === undefined ? {} : { "content-type": asked.body?.type, "content-length": payload.length }),
@@ -123,6 +184,14 @@ export class Connection implements Disposable {
     request.on("socket", (socket) => socket.setKeepAlive(true, 15_000));
     request.end(payload);
     return await promise;
+  }
+
+  #headers({ authorization }: Credential): Readonly<Record<string, string | string[]>> {
+    return {
+      "user-agent": "taskgate",
+      ...this.#cluster.headers,
+      ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
+    };
   }
 
   #address({ path, query }: Asked): Pick<RequestOptions, "host" | "port" | "path"> {

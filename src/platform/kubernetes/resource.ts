@@ -7,6 +7,8 @@ export interface Resource<T extends KubernetesObject> {
   readonly kind: string;
   readonly plural: string;
   readonly namespaced: boolean;
+  /** Lists and watches ask for the metadata of its objects alone. Default: false. */
+  readonly metadataOnly?: boolean;
   /** Never there at runtime: it carries the type alone. */
   readonly object?: T;
 }

@@ -66,18 +66,30 @@ type Bad = ReadAnnotations & { readonly kind: "bad" };
 
 const NONE: ReadAnnotations = Object.freeze({ kind: "none" });
 
+/** Annotations of ours by their names without the prefix, as an object has them. */
+export type Texts = Readonly<Record<string, string>>;
+
+export const NO_TEXTS: Texts = Object.freeze({});
+
+/** Those of ours among an object's annotations; `NO_TEXTS` itself where there are none. */
+export function ownTexts(all: Readonly<Record<string, string>> | undefined): Texts {
+  const own = Object.entries(all ?? {}).filter(([key]) => key.startsWith(PREFIX));
+  if (own.length === 0) return NO_TEXTS;
+  return Object.fromEntries(own.map(([key, text]) => [key.slice(PREFIX.length), text]));
+}
+
 /** Reads annotations, each text that differs once. */
 export class AnnotationReader {
   readonly #kept = new Map<string, ReadAnnotations>();
 
-  /** What is said by the annotations of one object; others' are passed over. Never throws. */
-  read(all: Readonly<Record<string, string>> | undefined): ReadAnnotations {
-    const own = Object.entries(all ?? {}).filter(([key]) => key.startsWith(PREFIX));
-    if (own.length === 0) return NONE;
+  /** What these say together. Never throws. */
+  read(texts: Texts): ReadAnnotations {
+    if (texts.enabled === undefined || texts.enabled === "false") return NONE;
+    const own = Object.entries(texts);
     const text = JSON.stringify(own.sort());
     const known = this.#kept.get(text);
     if (known !== undefined) return known;
-    const read = readOwn(own.map(([key, value]) => [key.slice(PREFIX.length), value]));
+    const read = readOwn(own);
     if (this.#kept.size >= MOST_KEPT) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(text, read);
     return read;
@@ -85,8 +97,6 @@ export class AnnotationReader {
 }
 
 function readOwn(own: readonly (readonly [name: string, text: string])[]): ReadAnnotations {
-  const enabled = own.find(([name]) => name === "enabled")?.[1];
-  if (enabled === undefined || enabled === "false") return NONE;
   const long = own.find(([, text]) => text.length > MOST_TEXT);
   if (long !== undefined) return bad(long[0], `is longer than ${String(MOST_TEXT)} characters`);
   const plain = Plain.safeParse(Object.fromEntries(own));

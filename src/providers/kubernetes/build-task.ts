@@ -1,9 +1,19 @@
-import type { Endpoint, Health, Identity, Problem, Service, Task } from "../../model/index.ts";
+import {
+  whoText,
+  type Endpoint,
+  type Health,
+  type Identity,
+  type Problem,
+  type Service,
+  type Task,
+} from "../../model/index.ts";
 import { canonicalIp } from "../../platform/target-check.ts";
 import { buildAccess, buildService } from "../build-service.ts";
 import { mergeFirst, type Annotated, type AnnotatedService } from "./annotations.ts";
 import { declaredServices } from "./declared-services.ts";
-import type { DeclaredPort, KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
+import type { DeclaredPort } from "./declared-port.ts";
+import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
+import type { Known } from "./known-kinds.ts";
 import type { Rights } from "./rights.ts";
 
 /** What building needs to know beside the objects. */
@@ -48,11 +58,11 @@ export function buildPodTask(id: string, name: string, pods: readonly KeptPod[],
     }),
     { name, context, problems },
   );
-  // The newest that stays says how it is to be; each says itself where its services are.
-  const spec = members.findLast(({ pod }) => !pod.isLeaving) ?? members.at(-1);
+  const spec = specOf(members);
   if (spec === undefined) return { task: null, problems };
   const { pod } = spec;
-  const endpoints = spec.services.map((service) => {
+  const services = pod.known === null ? spec.services : unitedServices(spec, members);
+  const endpoints = services.map((service) => {
     const list = members.flatMap((member) => endpointOf(member, service.name, { context, problems }));
     return [service.name, list] as const;
   });
@@ -60,7 +70,7 @@ export function buildPodTask(id: string, name: string, pods: readonly KeptPod[],
   const startedAt = Math.min(...members.map((member) => member.pod.startedAt ?? Infinity));
   const { controller } = pod;
   const task: Task = {
-    ...common(spec, { id, name, namespace: pod.namespace, kind: "pod" }),
+    ...common({ ...spec, services }, { id, name, namespace: pod.namespace, kind: "pod" }),
     ...(instance === null ? {} : { instance }),
     ref: {
       cluster: context.provider,
@@ -73,6 +83,12 @@ export function buildPodTask(id: string, name: string, pods: readonly KeptPod[],
     endpoints: Object.fromEntries(endpoints),
   };
   return { task, problems };
+}
+
+/** The newest that stays says how the task is to be; each says itself where its services are. */
+function specOf(members: readonly Member[]): Member | undefined {
+  const staying = members.filter(({ pod }) => !pod.isLeaving);
+  return staying.findLast(({ pod }) => pod.known?.follows !== true) ?? staying.at(-1) ?? members.at(-1);
 }
 
 /** The task of an annotated Service. `podOf`: by `NAMESPACE/NAME`. */
@@ -126,8 +142,12 @@ function readObject(
   if (annotations.kind === "none") return null;
   if (annotations.kind === "bad") return refuse("task_invalid", annotations.message);
   const { annotated } = annotations;
+  const known = "known" in object ? object.known : null;
   const rights = context.rightsOf(object.namespace);
-  const owner = annotated.owner === undefined ? rights.owner : rights.ownerNamed(annotated.owner);
+  const owner =
+    annotated.owner === undefined
+      ? knownOwner(known, { rights, subject, problems })
+      : rights.ownerNamed(annotated.owner);
   if ("refusal" in owner) return refuse("claim_refused", owner.refusal);
   if ("hostNetwork" in object && object.hostNetwork && !rights.hostNetwork) {
     return refuse("claim_refused", `namespace ${object.namespace} has no right to hostNetwork`);
@@ -144,11 +164,33 @@ function readObject(
   };
 }
 
+interface Claiming {
+  readonly rights: Rights;
+  readonly subject: string;
+  readonly problems: Problem[];
+}
+
+/** Who labels say it is, where the namespace may name them; else whose all is there. */
+function knownOwner(known: Known | null, { rights, subject, problems }: Claiming): Identity {
+  if (known?.owner === undefined) return rights.owner;
+  const owner = rights.ownerNamed(`${rights.owner.realm}/${known.owner}`);
+  if (!("refusal" in owner)) return owner;
+  const message = `The task is ${whoText(rights.owner)}'s: ${owner.refusal}, whom its labels name.`;
+  problems.push({ subject, code: "claim_refused", message });
+  return rights.owner;
+}
+
+/** Those of the pod that the task is as, and what only others of its pods have. */
+function unitedServices(spec: Member, members: readonly Member[]): readonly AnnotatedService[] {
+  const services = new Map(spec.services.map((service) => [service.name, service]));
+  for (const member of members) {
+    for (const service of member.services) if (!services.has(service.name)) services.set(service.name, service);
+  }
+  return [...services.values()];
+}
+
 /** The service without what it may not ask for: its own names work. */
-function withinRights(
-  service: AnnotatedService,
-  { rights, subject, problems }: { readonly rights: Rights; readonly subject: string; readonly problems: Problem[] },
-): AnnotatedService {
+function withinRights(service: AnnotatedService, { rights, subject, problems }: Claiming): AnnotatedService {
   const refusal = rights.refuseService(service);
   if (refusal === null) return service;
   const message = `Service ${service.name} has its own names alone: ${refusal}.`;
@@ -201,6 +243,7 @@ function serviceOf(service: AnnotatedService, owner: Identity): Service {
 function instanceOf(members: readonly Member[]): string | null {
   const all = new Set(
     members.map(({ annotated, pod }) => {
+      if (pod.known?.instance !== undefined) return pod.known.instance;
       // A Deployment has another ReplicaSet after each change of its pods, and is the same task.
       if (pod.controller !== null) return pod.controller.kind === "ReplicaSet" ? null : pod.controller.uid;
       return annotated.name === undefined ? pod.uid : null;

@@ -1,3 +1,4 @@
+import type { KubernetesKind } from "../../config/provider-config.ts";
 import type { SourceUpdate } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
@@ -8,6 +9,8 @@ import type { Logger } from "../../platform/logger.ts";
 import { AnnotationReader } from "./annotations.ts";
 import type { BuildContext } from "./build-task.ts";
 import { keepPod, keepService, keepSlice, type KeptPod, type KeptService, type KeptSlice } from "./kept-objects.ts";
+import { recognizer } from "./known-kinds.ts";
+import { keepOwner, ownerKey, OWNERS, type KeptOwner } from "./owners.ts";
 import { TaskBook } from "./task-book.ts";
 
 export interface ClusterWatchDeps {
@@ -16,6 +19,10 @@ export interface ClusterWatchDeps {
   readonly namespaces: readonly string[];
   /** Label selector of pods and Services. */
   readonly selector?: string;
+  /** Whose pods are tasks without an annotation. */
+  readonly kinds: readonly KubernetesKind[];
+  /** Whether annotations of what makes pods count for these. */
+  readonly owners: boolean;
   readonly context: BuildContext;
   readonly publish: (update: SourceUpdate) => void;
   readonly clock: Clock;
@@ -46,12 +53,13 @@ export class ClusterWatch implements AsyncDisposable {
     const scopes: readonly Scope[] = namespaces.length === 0 ? [{}] : namespaces.map((namespace) => ({ namespace }));
     const selected = selector === undefined ? {} : { labelSelector: selector };
     const reader = new AnnotationReader();
+    const reading = { reader, recognize: recognizer(deps.kinds) };
     const all = scopes.map((scope) => ({
       namespace: scope.namespace,
       pods: this.#mirror(
         PODS,
         { ...scope, ...selected },
-        (pod) => keepPod(pod, reader),
+        (pod) => keepPod(pod, reading),
         (key) => this.#book.podChanged(key),
       ),
       services: this.#mirror(
@@ -61,16 +69,25 @@ export class ClusterWatch implements AsyncDisposable {
         (key) => this.#book.serviceChanged(key),
       ),
       slices: this.#mirror(ENDPOINT_SLICES, scope, keepSlice, (key) => this.#book.sliceChanged(key)),
+      owners: new Map(
+        (deps.owners ? OWNERS : []).map((resource) => [resource.kind, this.#owners(resource, scope, reader)]),
+      ),
     }));
     const byNamespace = new Map(all.map((mirrors) => [mirrors.namespace, mirrors]));
     const of = (key: string) => byNamespace.get(undefined) ?? byNamespace.get(key.slice(0, key.indexOf("/")));
+    const owner = (kindAndKey: string): KeptOwner | undefined => {
+      const [kind = "", key = ""] = kindAndKey.split(" ");
+      return of(key)?.owners.get(kind)?.objects.get(key);
+    };
     this.#book = new TaskBook(
       {
         pod: (key): KeptPod | undefined => of(key)?.pods.objects.get(key),
         service: (key): KeptService | undefined => of(key)?.services.objects.get(key),
         slice: (key): KeptSlice | undefined => of(key)?.slices.objects.get(key),
+        ...(deps.owners ? { owner } : {}),
       },
       deps.context,
+      reader,
     );
   }
 
@@ -79,6 +96,16 @@ export class ClusterWatch implements AsyncDisposable {
     this.#isEnded = true;
     if (this.#due !== null) clearImmediate(this.#due);
     await Promise.all(this.#watching.map((each) => each[Symbol.asyncDispose]()));
+  }
+
+  #owners(
+    resource: Resource<KubernetesObject>,
+    scope: Scope,
+    reader: AnnotationReader,
+  ): Mirror<KubernetesObject, KeptOwner> {
+    const { kind } = resource;
+    const keep = (object: KubernetesObject) => keepOwner(kind, object, reader);
+    return this.#mirror(resource, scope, keep, (key) => this.#book.ownerChanged(ownerKey(kind, key)));
   }
 
   #mirror<T extends KubernetesObject, V>(

@@ -1,5 +1,5 @@
 import type { AnnotatedService } from "./annotations.ts";
-import type { DeclaredPort } from "./kept-objects.ts";
+import type { DeclaredPort } from "./declared-port.ts";
 
 /** What a port speaks, by the first word of its name or of its `appProtocol`; null: nothing that the gate could carry by itself. */
 const PROTOCOLS: Readonly<Record<string, AnnotatedService["protocol"] | null>> = {

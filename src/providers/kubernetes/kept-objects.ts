@@ -7,31 +7,30 @@ import type {
   OwnerReference,
   Pod,
 } from "../../platform/kubernetes/objects.ts";
-import type { AnnotationReader, ReadAnnotations } from "./annotations.ts";
+import { ownTexts, type AnnotationReader, type ReadAnnotations, type Texts } from "./annotations.ts";
+import type { DeclaredPort } from "./declared-port.ts";
+import type { PodFacts } from "./kinds/pod-kind.ts";
+import type { Known } from "./known-kinds.ts";
 import { rankOf } from "./rank.ts";
 
 /** Characters of what is said of why a pod does not run. */
 const MOST_REASON = 500;
-
-/** A port by which something is offered; `protocol` as the object says it, for people and guesses. */
-export interface DeclaredPort {
-  readonly name: string | null;
-  readonly port: number;
-  /** `appProtocol` of a Service's port. */
-  readonly appProtocol: string | null;
-}
 
 /** Of a pod, what tasks are made of. */
 export interface KeptPod {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
+  /** What its own annotations say, and what it is known for where they do not. */
   readonly annotations: ReadAnnotations;
+  readonly own: Texts;
+  /** null: it is of no known kind. */
+  readonly known: Known | null;
   /** Which part of a distributed job it is, where something says so. */
   readonly rank: string | null;
   readonly controller: OwnerReference | null;
-  /** Label `pod-template-hash`: what a Deployment adds to the name of its ReplicaSet. */
-  readonly templateHash: string | null;
+  /** The name of what made it, as people know it: a Deployment's, not its ReplicaSet's. */
+  readonly workload: string;
   readonly hostNetwork: boolean;
   readonly ips: readonly string[];
   readonly ports: readonly DeclaredPort[];
@@ -65,24 +64,60 @@ export interface KeptSlice {
   readonly endpoints: readonly { readonly pod: string; readonly uid: string; readonly addresses: readonly string[] }[];
 }
 
-export function keepPod({ metadata, spec = {}, status = {} }: Pod, reader: AnnotationReader): KeptPod {
-  const { labels = {}, ownerReferences = [] } = metadata;
+/** How pods are read. */
+export interface PodReading {
+  readonly reader: AnnotationReader;
+  /** null: it is of no known kind. */
+  readonly recognize: (pod: PodFacts) => Known | null;
+}
+
+export function keepPod(pod: Pod, { reader, recognize }: PodReading): KeptPod {
+  const { metadata, spec = {}, status = {} } = pod;
   const { conditions = [], phase = "Pending", startTime = "" } = status;
+  const controller = controllerOf(metadata);
+  const facts = factsOf(pod, controller);
+  const own = ownTexts(metadata.annotations);
+  const known = recognize(facts);
   return {
     ...identityOf(metadata),
-    annotations: reader.read(metadata.annotations),
-    rank: rankOf(labels),
-    controller: ownerReferences.find(({ controller }) => controller === true) ?? null,
-    templateHash: labels["pod-template-hash"] ?? null,
+    annotations: reader.read(known === null ? own : { ...known.texts, ...own }),
+    own,
+    known,
+    rank: rankOf(facts.labels) ?? known?.rank ?? null,
+    controller,
+    workload: facts.workload,
     hostNetwork: spec.hostNetwork ?? false,
     ips: addressesOf(status),
-    ports: (spec.containers ?? []).flatMap(({ ports }) => tcpPortsOf(ports)),
+    ports: facts.ports,
     phase,
     reason: reasonOf(status),
     isReady: conditions.some(({ type, status: is }) => type === "Ready" && is === "True"),
     isLeaving: metadata.deletionTimestamp !== undefined,
     startedAt: epochMs(startTime),
   };
+}
+
+function factsOf({ metadata, spec }: Pod, controller: OwnerReference | null): PodFacts {
+  const { labels = {}, annotations = {}, namespace = "", name } = metadata;
+  const containers = (spec?.containers ?? []).map((container) => ({
+    name: container.name,
+    ports: tcpPortsOf(container.ports),
+  }));
+  const ports = containers.flatMap((container) => container.ports);
+  const workload = controller === null ? name : workloadName(labels, controller);
+  return { namespace, name, workload, labels, annotations, containers, ports };
+}
+
+/** What made the object and has to answer for it; null: nothing has. */
+export function controllerOf({ ownerReferences = [] }: ObjectMeta): OwnerReference | null {
+  return ownerReferences.find(({ controller }) => controller === true) ?? null;
+}
+
+function workloadName(labels: Readonly<Record<string, string>>, controller: OwnerReference): string {
+  // What a Deployment adds to the name of its ReplicaSet.
+  const suffix = `-${labels["pod-template-hash"] ?? ""}`;
+  const isDeployment = controller.kind === "ReplicaSet" && suffix !== "-" && controller.name.endsWith(suffix);
+  return isDeployment ? controller.name.slice(0, -suffix.length) : controller.name;
 }
 
 /** null: no time. */
@@ -108,7 +143,7 @@ function tcpPortsOf(ports: readonly ContainerPort[] = []): readonly DeclaredPort
 
 /** null: it says nothing to us. */
 export function keepService({ metadata, spec }: KubernetesService, reader: AnnotationReader): KeptService | null {
-  const annotations = reader.read(metadata.annotations);
+  const annotations = reader.read(ownTexts(metadata.annotations));
   if (annotations.kind === "none") return null;
   return {
     ...identityOf(metadata),

@@ -79,6 +79,8 @@ class KubernetesSource implements AsyncDisposable {
     const watching = {
       client,
       namespaces: this.#deps.config.namespaces,
+      kinds: this.#deps.config.kinds,
+      owners: this.#deps.config.owners,
       ...(this.#deps.config.selector === undefined ? {} : { selector: this.#deps.config.selector }),
       context: this.#context(),
       publish: this.#publish,

@@ -1,19 +1,25 @@
 import type { Problem, Task } from "../../model/index.ts";
 import { ToldTasks } from "../told-tasks.ts";
+import type { AnnotationReader } from "./annotations.ts";
 import { buildPodTask, buildServiceTask, subjectOf, type BuildContext, type Built } from "./build-task.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
+import { NO_TEXTS } from "./annotations.ts";
+import { ownerKey, OwnerTree, textsOfOwners, type KeptOwner } from "./owners.ts";
 
 /** Something that is built by itself, again whenever one of its objects changes. */
 type Unit =
   | { readonly kind: "pods"; readonly id: string; readonly namespace: string; readonly name: string }
   | { readonly kind: "service"; readonly id: string; readonly key: string }
-  | { readonly kind: "bad"; readonly id: string; readonly key: string };
+  | { readonly kind: "bad"; readonly id: string; readonly key: string }
+  | { readonly kind: "owner"; readonly id: string; readonly key: string };
 
 /** Objects as they are now, by `NAMESPACE/NAME`. */
 export interface Objects {
   pod(key: string): KeptPod | undefined;
   service(key: string): KeptService | undefined;
   slice(key: string): KeptSlice | undefined;
+  /** By `ownerKey`; absent: what makes pods says nothing of them. */
+  readonly owner?: (key: string) => KeptOwner | undefined;
 }
 
 /** What building came to, since the last time. */
@@ -29,6 +35,7 @@ export interface Changes {
 export class TaskBook {
   readonly #objects: Objects;
   readonly #context: BuildContext;
+  readonly #reader: AnnotationReader;
   readonly #dirty = new Map<string, Unit>();
   /** Of each pod, the unit that it is in. */
   readonly #unitOfPod = new Map<string, Unit>();
@@ -40,17 +47,21 @@ export class TaskBook {
   /** Of pods, the Services that they stand behind, as slices say. */
   readonly #servicesOfPod = new Map<string, Set<string>>();
   readonly #podsOfSlice = new Map<string, readonly string[]>();
+  /** Pods by `Pod NAMESPACE/NAME`, and what makes them by `ownerKey`. */
+  readonly #owners = new OwnerTree();
   readonly #told = new ToldTasks();
   readonly #problems = new Map<string, readonly Problem[]>();
   #allProblems: readonly Problem[] = [];
 
-  constructor(objects: Objects, context: BuildContext) {
+  constructor(objects: Objects, context: BuildContext, reader: AnnotationReader) {
     this.#objects = objects;
     this.#context = context;
+    this.#reader = reader;
   }
 
   podChanged(key: string): void {
-    const pod = this.#objects.pod(key);
+    const pod = this.#pod(key);
+    if (this.#objects.owner !== undefined) this.#owners.place(ownerKey("Pod", key), aboveOf(pod));
     const before = this.#unitOfPod.get(key);
     const now = pod === undefined ? null : unitOf(key, pod);
     if (before !== undefined && before.id !== now?.id) this.#leave(before, key);
@@ -66,6 +77,15 @@ export class TaskBook {
   serviceChanged(key: string): void {
     const id = serviceId(key);
     this.#dirty.set(id, { kind: "service", id, key });
+  }
+
+  /** `key`: an `ownerKey`. */
+  ownerChanged(key: string): void {
+    const below = this.#owners.below(key);
+    this.#owners.place(key, aboveOf(this.#objects.owner?.(key)));
+    const id = `owner ${key}`;
+    this.#dirty.set(id, { kind: "owner", id, key });
+    for (const each of below) if (each.startsWith("Pod ")) this.podChanged(each.slice("Pod ".length));
   }
 
   sliceChanged(key: string): void {
@@ -119,10 +139,11 @@ export class TaskBook {
 
   #build(unit: Unit): Built {
     if (unit.kind === "pods") {
-      const pods = [...(this.#podsOf.get(unit.id) ?? [])].flatMap((key) => this.#objects.pod(key) ?? []);
+      const pods = [...(this.#podsOf.get(unit.id) ?? [])].flatMap((key) => this.#pod(key) ?? []);
       return buildPodTask(unit.id, unit.name, pods, this.#context);
     }
     if (unit.kind === "bad") return this.#buildBad(unit.key);
+    if (unit.kind === "owner") return this.#buildOwner(unit.key);
     const service = this.#objects.service(unit.key);
     if (service === undefined) return { task: null, problems: [] };
     const slices = [...(this.#slicesOf.get(unit.key) ?? [])].sort().flatMap((key) => this.#objects.slice(key) ?? []);
@@ -130,13 +151,37 @@ export class TaskBook {
     return buildServiceTask(unit.id, service, { slices, podOf }, this.#context);
   }
 
-  #buildBad(key: string): Built {
+  /** The pod with what its owners say of it, too. */
+  #pod(key: string): KeptPod | undefined {
     const pod = this.#objects.pod(key);
-    if (pod?.annotations.kind !== "bad") return { task: null, problems: [] };
-    const message = `The Pod is left out: ${pod.annotations.message}.`;
+    const { owner } = this.#objects;
+    if (pod === undefined || owner === undefined || pod.controller === null) return pod;
+    const texts = textsOfOwners(pod, owner);
+    if (texts === NO_TEXTS) return pod;
+    // What is wrong with an owner is said of the owner.
+    const annotations =
+      texts === "bad" ? ({ kind: "none" } as const) : this.#reader.read({ ...pod.known?.texts, ...texts, ...pod.own });
+    return { ...pod, annotations };
+  }
+
+  #buildBad(key: string): Built {
+    const pod = this.#pod(key);
+    const refusal = pod === undefined ? null : refusalOf(pod);
+    return pod === undefined || refusal === null
+      ? NOTHING
+      : this.#invalid("Pod", pod, `The Pod is left out: ${refusal}.`);
+  }
+
+  #buildOwner(key: string): Built {
+    const owner = this.#objects.owner?.(key);
+    if (owner?.refusal == null) return NOTHING;
+    return this.#invalid(owner.kind, owner, `The pods of the ${owner.kind} are left out: ${owner.refusal}.`);
+  }
+
+  #invalid(kind: string, object: { readonly namespace: string; readonly name: string }, message: string): Built {
     return {
       task: null,
-      problems: [{ subject: subjectOf(this.#context.provider, "Pod", pod), code: "task_invalid", message }],
+      problems: [{ subject: subjectOf(this.#context.provider, kind, object), code: "task_invalid", message }],
     };
   }
 
@@ -152,21 +197,32 @@ export class TaskBook {
   }
 }
 
+const NOTHING: Built = Object.freeze({ task: null, problems: [] });
+
 /** null: it asks for nothing. */
 function unitOf(key: string, pod: KeptPod): Unit | null {
-  const { annotations, namespace } = pod;
+  const { annotations, known, namespace, workload } = pod;
   if (annotations.kind === "none") return null;
-  if (annotations.kind === "bad") return { kind: "bad", id: `bad ${key}`, key };
-  const name = annotations.annotated.name ?? workloadName(pod);
-  return { kind: "pods", id: `${namespace}.${name}`, namespace, name };
+  if (annotations.kind === "bad" || refusalOf(pod) !== null) return { kind: "bad", id: `bad ${key}`, key };
+  const said = annotations.annotated.name;
+  if (said !== undefined || known === null) {
+    const name = said ?? workload;
+    return { kind: "pods", id: `${namespace}.${name}`, namespace, name };
+  }
+  // No name holds a colon: what kinds call their tasks is nobody else's.
+  return { kind: "pods", id: `${namespace}.${known.kind}:${known.group}`, namespace, name: known.name };
 }
 
-/** The name of what made the pod, as people know it: a Deployment's, not its ReplicaSet's. */
-function workloadName({ name, controller, templateHash }: KeptPod): string {
-  if (controller === null) return name;
-  const suffix = templateHash === null ? "" : `-${templateHash}`;
-  const isDeployment = controller.kind === "ReplicaSet" && suffix !== "" && controller.name.endsWith(suffix);
-  return isDeployment ? controller.name.slice(0, -suffix.length) : controller.name;
+/** Why nothing can be made of the pod; null: something can. */
+function refusalOf({ annotations, known }: KeptPod): string | null {
+  if (annotations.kind === "bad") return annotations.message;
+  return annotations.kind === "task" && annotations.annotated.name === undefined ? (known?.refusal ?? null) : null;
+}
+
+/** `ownerKey` of what makes it; null: nothing does, or it is gone. */
+function aboveOf(object: KeptPod | KeptOwner | undefined): string | null {
+  const controller = object?.controller ?? null;
+  return controller === null ? null : ownerKey(controller.kind, `${object?.namespace ?? ""}/${controller.name}`);
 }
 
 /** No name of a pod holds a colon, so that no pod can be taken for a Service. */
