@@ -71,7 +71,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const port = scope.use(await takePort({ config, home, listener: LISTENER, ...base }));
   const site = siteOf(config, port.port);
   const state = createTableState(tableOptions(config, site), await readClaims(store));
-  const metrics = createMetrics(config.metrics);
+  const metrics = scope.use(createMetrics(config.metrics));
   const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
 
   // Who may pass, who did, and what exists.
