@@ -1,6 +1,6 @@
 import { el, isWebAddress } from "./dom.js";
 import { hasEnded } from "./live-tasks.js";
-import { timeAgo } from "./time-ago.js";
+import { clockTime, timeAgo } from "./time-ago.js";
 
 const STATES = {
   starting: "Starting",
@@ -41,13 +41,7 @@ export function taskCard(task, options) {
 }
 
 function facts(task, { me }) {
-  const started =
-    task.startedAt !== null &&
-    el(
-      "time",
-      { datetime: new Date(task.startedAt).toISOString(), "data-since": task.startedAt },
-      sinceText(task.startedAt),
-    );
+  const started = task.startedAt !== null && sinceTime("started", task.startedAt);
   const owner = task.owner !== null && task.owner !== me && `owner ${task.owner}`;
   const where = task.provider !== "local" && `from ${task.provider}`;
   const parts = [started, owner, where].filter(Boolean);
@@ -59,14 +53,28 @@ function facts(task, { me }) {
         parts.flatMap((part, at) => (at === 0 ? [part] : [" · ", part])),
       ),
     task.reason !== null && el("p", { class: `reason ${task.state}` }, task.reason),
-    task.stale &&
-      el("p", { class: "reason stale" }, "Its provider does not answer just now: this is what was last known."),
+    task.staleSince !== null && staleNote(task.staleSince),
   ].filter(Boolean);
 }
 
-/** Text of an element with `data-since`. */
-export function sinceText(since) {
-  return `started ${timeAgo(since, Date.now())}`;
+function staleNote(since) {
+  return el(
+    "p",
+    { class: "reason stale" },
+    sinceTime(`Stale since ${clockTime(since, Date.now())},`, since),
+    ": its provider does not answer, and this is what was last known.",
+  );
+}
+
+/** What is said of a moment, and how long ago that was. */
+function sinceTime(said, since) {
+  const attributes = { datetime: new Date(since).toISOString(), "data-since": since, "data-said": said };
+  return el("time", attributes, sinceText(said, since));
+}
+
+/** Text of an element with `data-said` and `data-since`. */
+export function sinceText(said, since) {
+  return `${said} ${timeAgo(since, Date.now())}`;
 }
 
 function actions(task, { busy, act }) {
@@ -206,6 +214,7 @@ export function problemRow(problem) {
     {},
     el("span", {}, problem.message),
     " ",
+    problem.since !== undefined && [sinceTime(`Since ${clockTime(problem.since, Date.now())},`, problem.since), ". "],
     el("span", { class: "muted code" }, `${problem.subject} · ${problem.code}`),
   );
 }

@@ -54,7 +54,7 @@ export function createTaskList(options) {
   input.addEventListener("input", () => last !== null && draw(last));
   setInterval(() => {
     for (const element of document.querySelectorAll("[data-since]"))
-      element.textContent = sinceText(Number(element.dataset.since));
+      element.textContent = sinceText(element.dataset.said, Number(element.dataset.since));
   }, 10_000);
   return { draw, redraw: () => last !== null && draw(last) };
 }

@@ -16,3 +16,11 @@ export function timeAgo(then, now) {
   }
   return "";
 }
+
+/** `12:03`, with its date unless that is the date of `now`; `then`, `now` are epoch ms. */
+export function clockTime(then, now) {
+  const [at, today] = [new Date(then), new Date(now)];
+  const time = { hour: "2-digit", minute: "2-digit" };
+  if (at.toDateString() === today.toDateString()) return at.toLocaleTimeString([], time);
+  return at.toLocaleString([], { day: "numeric", month: "short", ...time });
+}

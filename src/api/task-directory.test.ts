@@ -173,11 +173,11 @@ describe("what others say", () => {
     listen();
     update("file", { kind: "stale", since: 5, error: new Error("gone") });
     settle();
-    expect(directory.list().map(({ name, stale }) => [name, stale])).toEqual([
-      ["a", false],
-      ["b", true],
+    expect(directory.list().map(({ name, staleSince }) => [name, staleSince])).toEqual([
+      ["a", null],
+      ["b", 5],
     ]);
-    expect(directory.problems()).toMatchObject([{ subject: "file", code: "source_stale" }]);
+    expect(directory.problems()).toMatchObject([{ subject: "file", code: "source_stale", since: 5 }]);
     expect(events.at(-1)).toMatchObject({ kind: "change", set: [{ name: "b" }], problems: [{ subject: "file" }] });
   });
 

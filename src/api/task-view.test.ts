@@ -149,6 +149,6 @@ test("replicas have rows of their own, each with its own address, from two on", 
 
 test("a task whose source fails is stale", () => {
   const stale = view(webTask("nb"), {}, { kind: "stale", since: 5, error: new Error("gone") });
-  expect(stale.stale).toBe(true);
-  expect(view(webTask("nb")).stale).toBe(false);
+  expect(stale.staleSince).toBe(5);
+  expect(view(webTask("nb")).staleSince).toBeNull();
 });

@@ -48,7 +48,7 @@ export function viewTask(input: TaskViewInput): TaskView {
     state: task.state,
     reason: task.reason ?? null,
     startedAt: task.startedAt ?? null,
-    stale: sourceState?.state === "stale",
+    staleSince: sourceState?.state === "stale" ? sourceState.since : null,
     controllable,
     manageable: true,
     removable,

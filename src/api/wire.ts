@@ -77,7 +77,12 @@ const Kind = z
 const Port = z.int().min(1).max(65_535);
 
 export const ProblemView = z
-  .strictObject({ subject: z.string(), code: z.string(), message: z.string() })
+  .strictObject({
+    subject: z.string(),
+    code: z.string(),
+    message: z.string(),
+    since: z.number().optional().describe("Epoch ms since when it is so, where that is known."),
+  })
   .meta({ id: "ProblemView" });
 export type ProblemView = z.output<typeof ProblemView>;
 
@@ -120,7 +125,10 @@ export const TaskView = z
     state: z.enum(["starting", "running", "stopping", "finished", "failed"]),
     reason: z.string().nullable(),
     startedAt: z.number().nullable().describe("Epoch ms."),
-    stale: z.boolean().describe("Its provider fails just now; this is what was last known."),
+    staleSince: z
+      .number()
+      .nullable()
+      .describe("Epoch ms since when its provider fails: this is what was last known. null: it is up to date."),
     controllable: z.boolean().describe("The gate runs it: it can be stopped, and has logs."),
     manageable: z.boolean().describe("You may act on it and share it. If not, it is shared with you: you may use it."),
     removable: z.boolean().describe("It can be removed; so can a port that was taken in, which only forgets it."),

@@ -20,24 +20,24 @@ test("shows a row per service, what lets everybody in, what is stale, and what i
             serviceView("echo", { protocol: "tcp", url: "tcp://127.0.0.1:20000", login: false, health: "unhealthy" }),
           ],
         }),
-        taskView("数据", { kind: "spark", stale: true, startedAt: NOW - 59_000 }),
+        taskView("数据", { kind: "spark", staleSince: NOW - 240_000, startedAt: NOW - 59_000 }),
         taskView("broken", { state: "failed", reason: "exit code 3", services: [] }),
       ],
-      problems: [{ subject: "file", code: "source_stale", message: "tasks.yaml: line 3" }],
+      problems: [{ subject: "file", code: "source_stale", message: "tasks.yaml: line 3", since: NOW - 240_000 }],
     },
     plain,
   );
   expect(`\n${text}\n`).toMatchInlineSnapshot(`
     "
-    NAME    KIND      STATE            AGE  SERVICE   HEALTH     URL
-    nb      notebook  running          2h   web http  healthy    http://nb.localhost:7080/lab
-                                            db tcp    -          taskgate forward nb/db
-                                            echo tcp  unhealthy  tcp://127.0.0.1:20000 (no login)
-    数据    spark     running (stale)  59s  web http  healthy    http://数据.localhost:7080/
+    NAME    KIND      STATE               AGE  SERVICE   HEALTH     URL
+    nb      notebook  running             2h   web http  healthy    http://nb.localhost:7080/lab
+                                               db tcp    -          taskgate forward nb/db
+                                               echo tcp  unhealthy  tcp://127.0.0.1:20000 (no login)
+    数据    spark     running (stale 4m)  59s  web http  healthy    http://数据.localhost:7080/
     broken  process   failed
 
     broken has failed: exit code 3
-    problem file: tasks.yaml: line 3
+    problem file (for 4m): tasks.yaml: line 3
     "
   `);
 });

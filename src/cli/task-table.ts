@@ -44,7 +44,7 @@ export function formatTasks(view: TableView, colors: Colors): string {
 
 function rowsOf(task: TaskView, now: number, colors: Colors): string[][] {
   const whose = task.manageable || task.owner === null ? "" : colors.dim(` of ${printable(task.owner)}`);
-  const first = [`${colors.bold(printable(task.name))}${whose}`, printable(task.kind), stateText(task, colors)];
+  const first = [`${colors.bold(printable(task.name))}${whose}`, printable(task.kind), stateText(task, now, colors)];
   const age = task.startedAt === null ? "" : formatAge(now - task.startedAt);
   if (task.services.length === 0) return [[...first, age, "", "", ""]];
   return task.services.map((service, index) => [
@@ -55,7 +55,7 @@ function rowsOf(task: TaskView, now: number, colors: Colors): string[][] {
   ]);
 }
 
-function stateText(task: TaskView, colors: Colors): string {
+function stateText(task: TaskView, now: number, colors: Colors): string {
   const paint = {
     starting: colors.yellow,
     running: colors.green,
@@ -63,7 +63,8 @@ function stateText(task: TaskView, colors: Colors): string {
     finished: colors.dim,
     failed: colors.red,
   };
-  return `${paint[task.state](task.state)}${task.stale ? colors.yellow(" (stale)") : ""}`;
+  const stale = task.staleSince === null ? "" : colors.yellow(` (stale ${formatAge(now - task.staleSince)})`);
+  return `${paint[task.state](task.state)}${stale}`;
 }
 
 /** `is running`, `has finished`: what follows a task's name in a sentence. */
@@ -96,7 +97,11 @@ function problemLines(view: TableView, colors: Colors): string[] {
       const key = `${problem.subject} ${problem.code} ${problem.message}`;
       return seen.has(key) ? false : seen.add(key);
     })
-    .map((problem) => `${colors.yellow("problem")} ${printable(problem.subject)}: ${printable(problem.message)}`);
+    .map((problem) => `${colors.yellow("problem")} ${printable(problem.subject)}${ageText(problem, view.now)}: ${printable(problem.message)}`); // prettier-ignore
+}
+
+function ageText({ since }: ProblemView, now: number): string {
+  return since === undefined ? "" : ` (for ${formatAge(now - since)})`;
 }
 
 const STEPS = [

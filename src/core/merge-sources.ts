@@ -75,7 +75,8 @@ export class Source {
     if (this.#state.state !== "stale") return noted;
     const { since, message: why } = this.#state;
     const message = `It has failed since ${new Date(since).toISOString()} (${why}). What was last known of its tasks is kept.`;
-    return { ...noted, problems: [...noted.problems, this.#problem("source_stale", message)] };
+    const stale = Object.freeze({ ...this.#problem("source_stale", message), since });
+    return { ...noted, problems: [...noted.problems, stale] };
   }
 
   #read(update: Fields, findings: Problem[]): void {

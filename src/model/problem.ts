@@ -6,6 +6,8 @@ export interface Problem {
   readonly code: string;
   /** What was found, what was expected, what to do. */
   readonly message: string;
+  /** Epoch ms since when it is so, where that is known. */
+  readonly since?: number | undefined;
 }
 
 /** The one spelling of a problem, different for different ones: its key in a table. */

@@ -32,10 +32,10 @@ function webServer(name: string, content: string): readonly object[] {
 /** What answers there, as text. */
 export async function get(
   address: string,
-  options: { readonly port?: number; readonly host?: string } = {},
+  options: { readonly port?: number; readonly host?: string; readonly path?: string } = {},
 ): Promise<string> {
-  const { port = 80, host = address } = options;
-  const asked = request({ host: address, port, agent: false, headers: { host } }).end();
+  const { port = 80, host = address, path = "/" } = options;
+  const asked = request({ host: address, port, path, agent: false, headers: { host } }).end();
   const [answer] = (await once(asked, "response")) as [NodeJS.ReadableStream];
   return (await text(answer)).trim();
 }

@@ -25,14 +25,19 @@ const SOCKET_FIELDS = { upgrade: "websocket", "sec-websocket-version": "13" };
 /** A whole gate, or something that stands at a port as one does. */
 type Way = Pick<TestGate, "environment"> & { file(): { readonly port: number } };
 
+type Names = Readonly<Record<"web" | "api" | "raw", string>>;
+
 /** Ways in to the services of test/support/endless.mjs. Each gives what it opened once bytes have come from the job; throws what refused it. */
 export class OpenFlows {
   readonly #gate: Way;
   readonly #task: string;
+  readonly #names: Names;
 
-  constructor(gate: Way, task: string) {
+  /** `names`: what the services are called there. */
+  constructor(gate: Way, task: string, names: Names = { web: "web", api: "api", raw: "raw" }) {
     this.#gate = gate;
     this.#task = task;
+    this.#names = names;
   }
 
   get #port(): number {
@@ -40,11 +45,11 @@ export class OpenFlows {
   }
 
   /** `web` is the first one: its host is the task's. */
-  host(service: "web" | "api" | "raw"): string {
-    return `${service === "web" ? "" : `${service}-`}${this.#task}.localhost`;
+  host(service: keyof Names): string {
+    return `${service === "web" ? "" : `${this.#names[service]}-`}${this.#task}.localhost`;
   }
 
-  #authority(service: "web" | "api" | "raw"): string {
+  #authority(service: keyof Names): string {
     return `${this.host(service)}:${String(this.#port)}`;
   }
 
@@ -125,7 +130,7 @@ export class OpenFlows {
   /** One connection through `taskgate forward`, which shows this token. */
   async forward(token: string): Promise<OpenFlow> {
     const env = { ...this.#gate.environment, TASKGATE_TOKEN: token };
-    const words = ["forward", `${this.#task}/raw`, "--json"];
+    const words = ["forward", `${this.#task}/${this.#names.raw}`, "--json"];
     const program = spawn(join(ROOT, "bin", "taskgate"), words, { env, stdio: ["ignore", "pipe", "inherit"] });
     const [line] = (await once(program.stdout, "data")) as [Buffer];
     const { port } = JSON.parse(line.toString()) as { port: number };

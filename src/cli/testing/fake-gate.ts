@@ -229,7 +229,7 @@ export function taskView(name: string, differs: Partial<TaskView> = {}): TaskVie
     state: "running",
     reason: null,
     startedAt: null,
-    stale: false,
+    staleSince: null,
     controllable: true,
     manageable: true,
     removable: true,
