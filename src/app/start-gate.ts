@@ -120,7 +120,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   seen.culling = scope.use(await startCulling({ config, leadership, directory, state, control, auth, store, ...base }));
-  await keepOwnerToken(home, auth, owner);
+  scope.use(await keepOwnerToken({ home, auth, owner, isPassing: config.store.type !== "embedded", ...base }));
   const file = gateFile(config, site, { port, admin });
   scope.use(announce(home, file, logger));
   const renew = replace === null ? null : () => replace(clock.now() + config.workerGrace);

@@ -115,6 +115,7 @@ function declareGate(declare: Declare): void {
     declare("up", "start the gate, and print a login link", async () => (await import("./commands/up.ts")).up),
   )
     .option("--background", "leave the gate running in the background")
+    .option("--quiet", "print no login link: standard output is a log, as in a container")
     .addOption(new Option("--detached", "be the gate in the background").hideHelp())
     .option(...JSON_OPTION)
     .addHelpText("after", "\nCtrl-C stops the gate and not the tasks: the next gate takes them in again.");

@@ -82,10 +82,11 @@ function checkReadable(file: string, path: readonly PropertyKey[], expected = "a
   }
 }
 
-/** A warning: some platforms that mount secrets can do no better. */
+/** A warning. What root gives our own group to read is how a cluster mounts its Secrets: nobody else is in that group. */
 function checkPrivate(file: string, path: readonly PropertyKey[]): Finding[] {
-  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
-  if ((mode & 0o077) === 0) return [];
+  const { mode = 0, uid, gid } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  const isOurs = uid === 0 && process.getuid?.() !== 0 && gid === process.getgid?.();
+  if ((mode & (isOurs ? 0o037 : 0o077)) === 0) return [];
   const message = `others can read the file (mode ${(mode & 0o777).toString(8)}); run chmod 600 on it`;
   return [{ path, key: dotted(path), message, severity: "warning" }];
 }

@@ -11,6 +11,8 @@ import { homeOf, type Terminal } from "../terminal.ts";
 export interface UpOptions extends GateOptions {
   readonly background?: boolean;
   readonly detached?: boolean;
+  /** Standard output is a log: it gets no login link. */
+  readonly quiet?: boolean;
   readonly json?: boolean;
   /** What people are told to type for this program; default: `taskgate`. */
   readonly command?: string;
@@ -27,13 +29,14 @@ export async function up(terminal: Terminal, _words: readonly string[], options:
   const home = homeOf(terminal);
   // Out of a folder that would be kept from being unmounted, and that may be removed.
   if (options.detached === true) process.chdir(home.directory);
+  const quiet = options.detached === true || options.quiet === true;
   const { runForeground } = await import("../foreground-gate.ts");
   return runForeground(terminal, {
     home,
     config,
-    quiet: options.detached === true,
+    quiet,
     async ready(gate) {
-      if (options.detached !== true) {
+      if (!quiet) {
         const said: Announcement = { gate: gate.file, home, link: await gate.loginLink(), how: "foreground" };
         announceGate(terminal, said, options.json === true);
       }
