@@ -6,7 +6,9 @@ import { type Claim, matchKey } from "../model/index.ts";
 import { systemClock } from "../platform/clock.ts";
 import { silentLogger } from "../platform/logger.ts";
 import { startEmbeddedStore } from "../store/embedded/embedded-store.ts";
-import { createClaimsBook, readClaims } from "./claims-book.ts";
+import { startSoleLeadership } from "../store/embedded/sole-leadership.ts";
+import type { Store } from "../store/store.ts";
+import { openClaimsBook } from "./claims-book.ts";
 
 const deps = { clock: systemClock, logger: silentLogger };
 let folder: string;
@@ -18,15 +20,38 @@ function claim(port: number, service: string): Claim {
   return { match: { by: "port", port }, service, since: 1 };
 }
 
+const openBook = (store: Store) =>
+  openClaimsBook({ store, leadership: startSoleLeadership({ store, ...deps }), isShared: false, ...deps });
+const NOTHING = { decide: () => undefined, wanted: () => ({ set: [], removed: [] }) };
+const IDLE = { touch: () => undefined };
+
 test("claims are there again after a restart: the latest holder of each, and none that was given up", async () => {
   const file = join(folder, "gate.db");
   {
     await using store = await startEmbeddedStore({ file, ...deps });
-    await using book = createClaimsBook({ store, logger: silentLogger });
-    book.write({ set: [claim(20_000, "local/a/db"), claim(20_001, "local/b/db")], removed: [] });
-    book.write({ set: [claim(20_000, "local/c/db")], removed: [matchKey({ by: "port", port: 20_001 })] });
-    book.write({ set: [], removed: ["never written"] });
+    await using book = await openBook(store);
+    book.published({ claims: { set: [claim(20_000, "local/a/db"), claim(20_001, "local/b/db")], removed: [] } });
+    book.follow(NOTHING, IDLE);
+    const removed = [matchKey({ by: "port", port: 20_001 })];
+    book.published({ claims: { set: [claim(20_000, "local/c/db")], removed } });
+    book.published({ claims: { set: [], removed: ["never written"] } });
   }
   await using store = await startEmbeddedStore({ file, ...deps });
-  expect(await readClaims(store)).toEqual([claim(20_000, "local/c/db")]);
+  expect((await openBook(store)).first).toEqual([claim(20_000, "local/c/db")]);
+});
+
+test("many claims made at once are few entries, and all of them are there again", async () => {
+  const file = join(folder, "gate.db");
+  const all = Array.from({ length: 5000 }, (_none, at) => claim(at + 1, `local/t${String(at)}/db`));
+  {
+    await using store = await startEmbeddedStore({ file, ...deps });
+    await using book = await openBook(store);
+    book.follow(NOTHING, IDLE);
+    book.published({ claims: { set: all, removed: [] } });
+  }
+  await using store = await startEmbeddedStore({ file, ...deps });
+  const entries = await store.list("claim-pages");
+  expect(entries.size).toBeLessThanOrEqual(1024);
+  expect((await openBook(store)).first).toHaveLength(all.length);
+  expect(new Set((await openBook(store)).first.map(({ service }) => service)).size).toBe(all.length);
 });

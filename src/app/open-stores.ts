@@ -26,6 +26,8 @@ export interface OpenStoresDeps {
 export interface Stores extends AsyncDisposable {
   /** What all gates of an installation know. */
   readonly store: Store;
+  /** Whether there may be other gates on it. */
+  readonly isShared: boolean;
   /** What is of this machine alone: its processes. The very store where there is no other. */
   readonly machineStore: Store;
   readonly leadership: WatchedLeadership;
@@ -38,7 +40,10 @@ export async function openStores({ config, home, clock, logger }: OpenStoresDeps
   const machineStore = scope.use(await startEmbeddedStore({ file: home.database, ...base }));
   if (config.type === "embedded") {
     return opened(
-      { store: machineStore, machineStore, leadership: startSoleLeadership({ store: machineStore, ...base }) },
+      {
+        ...{ store: machineStore, machineStore, isShared: false },
+        leadership: startSoleLeadership({ store: machineStore, ...base }),
+      },
       scope,
     );
   }
@@ -52,11 +57,11 @@ export async function openStores({ config, home, clock, logger }: OpenStoresDeps
   const store = scope.use(await startKubernetesStore({ ...place, networkClock: clock, ...base }));
   const holder = `${hostname()}-${randomUUID()}`;
   const leadership = startLeaseLeadership({ ...place, holder, durationS: leaseDuration / 1000, ...base });
-  return opened({ store, machineStore, leadership }, scope);
+  return opened({ store, machineStore, isShared: true, leadership }, scope);
 }
 
 function opened(
-  { leadership, ...stores }: Pick<Stores, "store" | "machineStore"> & { readonly leadership: Leadership },
+  { leadership, ...stores }: Pick<Stores, "store" | "isShared" | "machineStore"> & { readonly leadership: Leadership },
   scope: AsyncDisposableStack,
 ): Stores {
   const kept = scope.move();

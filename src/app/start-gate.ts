@@ -25,7 +25,7 @@ import { ownVersion, packageRoot } from "../platform/package-info.ts";
 import { processStart } from "../platform/process-identity.ts";
 import { accessOptions, ceilingOf } from "./access-options.ts";
 import { type AdminServer, startAdminServer } from "./admin-server.ts";
-import { type ClaimsBook, createClaimsBook, readClaims } from "./claims-book.ts";
+import { type ClaimsBook, openClaimsBook } from "./claims-book.ts";
 import { findRoute } from "./find-route.ts";
 import type { Gate } from "./gate.ts";
 import type { GateFigures } from "./gate-metrics.ts";
@@ -66,11 +66,11 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   // What is kept, and where visitors come in.
   const stores = scope.use(await openStores({ config: config.store, home, ...base }));
-  const { store, leadership } = stores;
-  const claims = scope.use(createClaimsBook({ store, logger }));
+  const { store, leadership, isShared } = stores;
+  const claims = scope.use(await openClaimsBook({ store, leadership, isShared, ...base }));
   const port = scope.use(await takePort({ config, home, listener: LISTENER, ...base }));
   const site = siteOf(config, port.port);
-  const state = createTableState(tableOptions(config, site), await readClaims(store));
+  const state = createTableState(tableOptions(config, site, isShared), claims.first);
   const metrics = scope.use(createMetrics(config.metrics));
   const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
 
@@ -167,11 +167,12 @@ function loopbackProviders({ files }: Config): readonly string[] {
   return [GATE_PROVIDER, LOCAL_PROVIDER, ...files.filter((file) => file.allowLoopback).map((file) => file.name)];
 }
 
-function tableOptions(config: Config, site: Site): TableOptions {
+function tableOptions(config: Config, site: Site, isShared: boolean): TableOptions {
   const { domain, gateHost, pathHost } = site;
   const { tcp } = config;
   return {
     ...{ domain, gateHost, pathHost, tcp, listener: LISTENER, ...accessOptions(config), epoch: randomUUID() },
+    claims: isShared ? "elsewhere" : "here",
     loopback: loopbackProviders(config),
   };
 }
@@ -223,14 +224,14 @@ interface LoopDeps {
 function startLoop(deps: LoopDeps): Reconcile {
   const { config, state, serving, directory, metrics, claims, keys, shared, clock, logger } = deps;
   let isSettled = false;
-  return startReconcile({
+  const reconcile = startReconcile({
     ...{ clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
     state: { build: (now) => metrics.timed(() => state.build(now)) },
     published(built) {
       serving.plane.apply(state.table, built.diff);
       keys.published(built);
       shared.published(built);
-      claims.write(built.claims);
+      claims.published(built);
       directory.built(built);
       const { set, removed } = built.diff.routes;
       const change = { revision: built.diff.to.seq, set: set.length, removed: removed.length };
@@ -241,6 +242,8 @@ function startLoop(deps: LoopDeps): Reconcile {
     },
     onError: (err) => logger.error({ err }, "publishing the route table failed"),
   });
+  claims.follow(state, reconcile);
+  return reconcile;
 }
 
 function tellWhileLeading(

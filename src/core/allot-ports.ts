@@ -15,7 +15,8 @@ export interface PortSeeker {
 
 /**
  * Allots raw ports: the one that a service had before, else the first free one from a position on that its key decides. In order of
- * service keys, so the order in which services come does not matter.
+ * service keys, so the order in which services come does not matter. Where claims are decided elsewhere, a service has the port that was
+ * decided, and waits until then.
  */
 export class PortBook {
   readonly #rules: TableRules;
@@ -40,6 +41,14 @@ export class PortBook {
     if (claim.match.by !== "port") return;
     const ports = this.#remembered.get(claim.service) ?? new Set();
     this.#remembered.set(claim.service, ports.add(claim.match.port));
+  }
+
+  /** Whose a port is was decided elsewhere: `before` had it until now, `after` has it from now on. */
+  decided(before: Claim | undefined, after: Claim | null): void {
+    if (before?.match.by === "port") this.#remembered.get(before.service)?.delete(before.match.port);
+    if (after?.match.by !== "port") return;
+    this.remember(after);
+    this.#sought = true;
   }
 
   seek(seeker: PortSeeker): void {
@@ -76,19 +85,32 @@ export class PortBook {
       const port: number | undefined = isFull ? undefined : this.#freePort(seeker.key);
       isFull = port === undefined;
       if (port === undefined) this.#refuse(seeker.key);
-      else this.#grant(seeker, port);
+      else if (!this.#claims.isDecidedElsewhere) this.#grant(seeker, port);
     }
+  }
+
+  /** Claims of ports for those who wait for one. `now`: epoch ms. */
+  wanted(now: number): readonly Claim[] {
+    const given = new Set<number>();
+    const claims: Claim[] = [];
+    for (const key of [...this.#seekers.keys()].sort()) {
+      const port = this.#freePort(key, given);
+      if (port === undefined) break;
+      given.add(port);
+      claims.push({ match: { by: "port", port }, service: key, since: now });
+    }
+    return claims;
   }
 
   #formerPort(key: string): number | undefined {
-    for (const port of this.#remembered.get(key) ?? []) {
+    const remembered = [...(this.#remembered.get(key) ?? [])];
+    return remembered.find((port) => {
       const id = portKey(port);
-      if (this.#claims.claims.get(id)?.service === key && !this.#claims.routes.has(id)) return port;
-    }
-    return undefined;
+      return this.#claims.claims.get(id)?.service === key && !this.#claims.routes.has(id);
+    });
   }
 
-  #freePort(key: string): number | undefined {
+  #freePort(key: string, given: ReadonlySet<number> = NONE): number | undefined {
     const { from, to } = this.#rules.ports;
     const size = to - from + 1;
     const start = startOf(key, size);
@@ -96,7 +118,7 @@ export class PortBook {
       const port = from + ((start + step) % size);
       // Ports that config names are for those services alone, even while they are away.
       if (this.#rules.reservedPorts.has(port) || !mayHoldPort(this.#rules, key, port)) continue;
-      if (!this.#claims.claims.has(portKey(port))) return port;
+      if (!given.has(port) && !this.#claims.claims.has(portKey(port))) return port;
     }
     return undefined;
   }
@@ -116,7 +138,8 @@ export class PortBook {
       if (port === kept || this.#claims.routes.has(id) || this.#claims.claims.get(id)?.service !== key) continue;
       this.#claims.releaseClaim(id);
     }
-    this.#remembered.delete(key);
+    // Decided elsewhere, it may yet be told that of several it has another one.
+    if (!this.#claims.isDecidedElsewhere) this.#remembered.delete(key);
   }
 
   #refuse(key: string): void {
@@ -128,6 +151,8 @@ export class PortBook {
     this.#problems.add(problem);
   }
 }
+
+const NONE: ReadonlySet<number> = new Set();
 
 function portKey(port: number): string {
   return matchKey({ by: "port", port });

@@ -92,6 +92,14 @@ export class BuiltService {
     return held.map((route) => route.id);
   }
 
+  /** The port that it was allotted, by its claim's key, is another's or nobody's now: it seeks one again. Nothing for what it asked for by number. */
+  lostPort(claim: string): void {
+    if (this.#anyPort?.id !== claim || this.#basis === null) return;
+    this.#books.claims.release(this.#anyPort);
+    this.#anyPort = null;
+    this.#seekPort(this.#basis);
+  }
+
   #leave(drop: (route: Route) => void): void {
     const { claims, ports, problems } = this.#books;
     ports.giveUp(this.key);
@@ -128,12 +136,13 @@ export class BuiltService {
     const kept = this.#swap(before, after, true);
     this.#claimed = port === null ? kept : kept.slice(0, -1);
     this.#anyPort = port === null ? null : (kept.at(-1) ?? null);
-    if (wanted.anyPort && port === null) {
-      const make = (match: Match) => makeServiceRoute(basis, match);
-      ports.seek({ key: this.key, make, granted: (route) => (this.#anyPort = route) });
-    } else {
-      ports.giveUp(this.key);
-    }
+    if (wanted.anyPort && port === null) this.#seekPort(basis);
+    else ports.giveUp(this.key);
+  }
+
+  #seekPort(basis: RouteBasis): void {
+    const make = (match: Match) => makeServiceRoute(basis, match);
+    this.#books.ports.seek({ key: this.key, make, granted: (route) => (this.#anyPort = route) });
   }
 
   /** A port that it has, be it one that it asked for by number until now: whoever wants any port wants that. */

@@ -87,6 +87,11 @@ export class BuiltTask {
     this.#books.touch(this.place.key);
   }
 
+  /** It was decided elsewhere that what one of its services, by key, had by a claim is not its own any more. */
+  lostPort(key: string, claim: string): void {
+    this.#services.find((service) => service.key === key)?.lostPort(claim);
+  }
+
   /** A claim of one of its services that no route stands for. Kept while the service is listed but unusable, or still seeks a port. */
   adopt(claim: string): void {
     this.#dormant = new Set([...this.#dormant, claim]);

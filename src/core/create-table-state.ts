@@ -3,6 +3,7 @@ import {
   matchKey,
   taskKey,
   type Certificate,
+  type Changed,
   type Claim,
   type Endpoints,
   type Listener,
@@ -45,7 +46,9 @@ class KeptTable implements TableState {
   readonly #shared = new Map<string, readonly Opening[]>();
   readonly #reshared = new Set<string>();
   readonly #time = { now: 0 };
-  /** Claims of the last life, by source, until the source tells what there is. */
+  /** By claim's key; null: nobody's. */
+  readonly #decided = new Map<string, Claim | null>();
+  /** Claims of the last life, or of other gates, by source, until the source tells what there is. */
   readonly #inherited: Map<string, Claim[]>;
   readonly #listeners = new Map<string, Listener>();
   readonly #keys = new Map<string, SessionKey>();
@@ -60,9 +63,10 @@ class KeptTable implements TableState {
     };
     const problems = new ProblemBook(touch);
     const inherited = new Map([...claims].map((claim) => [matchKey(claim.match), claim]));
-    const book = new ClaimBook(inherited, { problems, touch });
+    const isDecidedElsewhere = options.claims === "elsewhere";
+    const book = new ClaimBook(inherited, { problems, touch, isDecidedElsewhere });
     for (const [id, claim] of inherited) if (!mayClaim(rules, claim)) book.releaseClaim(id);
-    this.#inherited = Map.groupBy(inherited.values(), (claim) => claim.service.split("/", 1)[0] ?? "");
+    this.#inherited = Map.groupBy(inherited.values(), sourceOf);
     const ports = new PortBook(rules, { claims: book, problems });
     const upstreams = new KeptEntries<Upstream>();
     const endpoints = new KeptEntries<Endpoints>();
@@ -119,6 +123,18 @@ class KeptTable implements TableState {
     return entry !== undefined && (!entry.source.heard || this.#taskOf(key) !== undefined);
   }
 
+  decide({ set, removed }: Changed<Claim>): void {
+    for (const id of removed) this.#decided.set(id, null);
+    for (const claim of set) this.#decided.set(matchKey(claim.match), claim);
+  }
+
+  wanted(): Changed<Claim> {
+    const { claims, ports } = this.#books;
+    if (!claims.isDecidedElsewhere || this.#decided.size > 0) return { set: [], removed: [] };
+    const { set, removed } = claims.wanted();
+    return { set: [...set, ...ports.wanted(this.#time.now)], removed };
+  }
+
   setListeners(listeners: readonly Listener[]): void {
     this.#setRest(this.#listeners, new Map(listeners.map((listener) => [listener.id, listener])));
   }
@@ -139,11 +155,12 @@ class KeptTable implements TableState {
     for (const [name, entry] of this.#sources) if (this.#takeSource(entry)) changed.push(name);
     for (const key of this.#reshared) this.#taskOf(key)?.reshare();
     this.#reshared.clear();
+    const decided = this.#takeDecided();
     this.#reviewInherited();
     claims.settle();
     ports.settle();
     claims.settle();
-    return this.#publish(changed);
+    return this.#publish(changed, decided);
   }
 
   /** Returns whether the state of the source changed. */
@@ -186,6 +203,25 @@ class KeptTable implements TableState {
     else this.#merged.set(key, { key, provider, task: built.task });
   }
 
+  /** Returns whether there was something. */
+  #takeDecided(): boolean {
+    const { claims, ports } = this.#books;
+    if (this.#decided.size === 0) return false;
+    for (const [id, claim] of this.#decided) {
+      const before = claims.claims.get(id);
+      claims.decide(id, claim);
+      if (before?.service === claim?.service) continue;
+      ports.decided(before, claim);
+      if (before !== undefined) this.#taskOf(before.service)?.lostPort(before.service, id);
+      if (claim === null) continue;
+      const others = this.#inherited.get(sourceOf(claim)) ?? [];
+      others.push(claim);
+      this.#inherited.set(sourceOf(claim), others);
+    }
+    this.#decided.clear();
+    return true;
+  }
+
   /** Gives up what services held that are no more: once their source told what there is, or there is no such source. */
   #reviewInherited(): void {
     for (const [name, claims] of this.#inherited) {
@@ -211,7 +247,7 @@ class KeptTable implements TableState {
     return this.#sources.get(provider)?.tasks.get(id);
   }
 
-  #publish(sources: readonly string[]): Built | null {
+  #publish(sources: readonly string[], decided: boolean): Built | null {
     const { claims, problems, upstreams, endpoints } = this.#books;
     const tasks = this.#takeTasks();
     const changes = {
@@ -224,7 +260,8 @@ class KeptTable implements TableState {
     const rest = this.#rest;
     this.#rest = false;
     const all = [...Object.values(changes), held, tasks];
-    if (!rest && sources.length === 0 && all.every((part) => part.set.length + part.removed.length === 0)) return null;
+    const isSame = all.every((part) => part.set.length + part.removed.length === 0);
+    if (!rest && !decided && sources.length === 0 && isSame) return null;
     const from = this.table.revision;
     const to: Revision = Object.freeze({ epoch: from.epoch, seq: from.seq + 1 });
     this.table.revision = to;
@@ -256,6 +293,10 @@ interface SourceEntry {
   /** By id. */
   readonly tasks: Map<string, BuiltTask>;
   problems: readonly Problem[];
+}
+
+function sourceOf({ service }: Claim): string {
+  return service.split("/", 1)[0] ?? "";
 }
 
 // `provider/task` of a task's or a service's key.

@@ -39,6 +39,11 @@ export interface TableOptions {
   readonly grantBounds?: Omit<Ceiling, "anyone">;
   /** Default: none. */
   readonly accessRules?: readonly AccessRule[];
+  /**
+   * Who decides whose a name or port is that several may want: this table, at once, or whoever writes claims for several tables. Then none
+   * is had here until `decide` said so, but for the gate's own. Default: `here`.
+   */
+  readonly claims?: "here" | "elsewhere";
   /** Of this life of the gate. */
   readonly epoch: string;
 }
@@ -53,7 +58,7 @@ export interface MergedTask {
 /** What one build changed. */
 export interface Built {
   readonly diff: TableDiff;
-  /** Claims to write (by the leader) and keys of claims that are given up. */
+  /** Claims to write and keys of claims that are given up; where they are decided elsewhere, what was decided. */
   readonly claims: Changed<Claim>;
   /** Task keys whose task, routes, endpoints or problems changed, and keys of tasks that went away. */
   readonly tasks: { readonly set: readonly string[]; readonly removed: readonly string[] };
@@ -85,6 +90,13 @@ export interface TableState {
   showsShared(taskKey: string): boolean;
   /** Whether a task of that key may come back: a source lists it, be it unusable, or was not heard yet. */
   mayList(taskKey: string): boolean;
+  /** Claims that were written elsewhere, and keys of those that are no more; in order. `build` does the work, and is never null after it. */
+  decide(claims: Changed<Claim>): void;
+  /**
+   * What whoever decides is to write, by this table: claims of those who wait for a name or port, and keys of claims that nobody wants any
+   * more. Empty where they are decided here, and while something decided is not built yet.
+   */
+  wanted(): Changed<Claim>;
   setListeners(listeners: readonly Listener[]): void;
   setKeys(keys: ReadonlyMap<string, SessionKey>): void;
   setCertificates(certificates: ReadonlyMap<string, Certificate>): void;
