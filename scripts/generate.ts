@@ -1,25 +1,37 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { chartFiles } from "../src/app/chart-files.ts";
 import { openApiDocument } from "../src/api/openapi.ts";
 import { cliReference } from "../src/cli/reference.ts";
 import { metricReference } from "../src/app/metric-table.ts";
 import { describeConfig } from "../src/config/describe-config.ts";
 
-/** One file of `docs/generated/`, made from the code. */
+/** One file that is made from the code. */
 export interface Generator {
   /** Its name in the folder. */
   readonly file: string;
   readonly generate: () => string | Promise<string>;
 }
 
-/** Everything that is generated. To add a file, add a line. */
-const GENERATORS: readonly Generator[] = [
+/** Everything that is generated for people to read. To add a file, add a line. */
+const DOCUMENTS: readonly Generator[] = [
   { file: "cli.md", generate: cliReference },
   { file: "config.md", generate: () => describeConfig().markdown },
   { file: "config.schema.json", generate: () => toJson(describeConfig().jsonSchema) },
   { file: "metrics.md", generate: metricReference },
   { file: "openapi.json", generate: () => toJson(openApiDocument()) },
 ];
+
+/** What the Helm chart starts its Envoys with. */
+const CHART: readonly Generator[] = Object.entries(chartFiles()).map(([file, value]) => ({
+  file,
+  generate: () => toJson(value),
+}));
+
+const FOLDERS = [
+  { path: ["docs", "generated"], generators: DOCUMENTS },
+  { path: ["charts", "taskgate", "files", "envoy"], generators: CHART },
+] as const;
 
 /** JSON as the files hold it: indented, with a line end. */
 function toJson(value: unknown): string {
@@ -69,14 +81,18 @@ function readFolder(folder: string): readonly string[] {
 
 /** `npm run generate`, or with `-- --check`: says what differs, and fails if anything does. */
 async function main(): Promise<void> {
-  const folder = join(import.meta.dirname, "..", "docs", "generated");
-  if (!process.argv.includes("--check")) {
-    for (const file of await generateInto(folder, GENERATORS)) console.log(`docs/generated/${file}`);
-    return;
+  const isCheck = process.argv.includes("--check");
+  const work = isCheck ? checkGenerated : generateInto;
+  const changed: string[] = [];
+  for (const { path, generators } of FOLDERS) {
+    const files = await work(join(import.meta.dirname, "..", ...path), generators);
+    changed.push(...files.map((file) => [...path, file].join("/")));
   }
-  const drifted = await checkGenerated(folder, GENERATORS);
-  if (drifted.length === 0) return;
-  for (const file of drifted) console.error(`docs/generated/${file} is not what the code says`);
+  for (const file of changed) {
+    if (isCheck) console.error(`${file} is not what the code says`);
+    else console.log(file);
+  }
+  if (!isCheck || changed.length === 0) return;
   console.error("Run `npm run generate` and commit what it changes.");
   process.exitCode = 1;
 }

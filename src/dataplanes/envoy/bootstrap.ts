@@ -13,6 +13,17 @@ export interface ClientFiles {
   readonly authority: string;
 }
 
+/** Files of secrets in Envoy's own JSON (SDS), which name certificates and are read again when these change. */
+export interface SecretFiles {
+  /** Of the secret `CLIENT_SECRET`. */
+  readonly client: string;
+  /** Of the secret `AUTHORITY_SECRET`: whom it believes to be the gate. */
+  readonly authority: string;
+}
+
+const CLIENT_SECRET = "client";
+const AUTHORITY_SECRET = "authority";
+
 export interface BootstrapOptions {
   /** `node.cluster`. */
   readonly fleet: string;
@@ -23,7 +34,7 @@ export interface BootstrapOptions {
   /** HTTP. */
   readonly gate: GateAddress;
   /** null: it speaks to the gate without TLS. */
-  readonly tls: ClientFiles | null;
+  readonly tls: ClientFiles | SecretFiles | null;
   /** Visitors' connections open at once; more are refused. */
   readonly connections: number;
 }
@@ -119,7 +130,7 @@ const STATS = [
 function cluster(
   name: string,
   at: GateAddress,
-  { tls, protocol }: { readonly tls: ClientFiles | null; readonly protocol: "h2" | "raw" },
+  { tls, protocol }: { readonly tls: BootstrapOptions["tls"]; readonly protocol: "h2" | "raw" },
 ): object {
   const named = "host" in at && isIP(at.host) === 0;
   return {
@@ -150,7 +161,7 @@ const HTTP2 = {
   },
 };
 
-function transportSocket({ certificate, key, authority }: ClientFiles, host: string, protocol: "h2" | "raw"): object {
+function transportSocket(files: ClientFiles | SecretFiles, host: string, protocol: "h2" | "raw"): object {
   const san =
     isIP(host) === 0
       ? { san_type: "DNS", matcher: { exact: host } }
@@ -162,10 +173,44 @@ function transportSocket({ certificate, key, authority }: ClientFiles, host: str
       ...(isIP(host) === 0 && { sni: host }),
       common_tls_context: {
         ...(protocol === "h2" && { alpn_protocols: ["h2"] }),
-        tls_certificates: [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }],
-        validation_context: { trusted_ca: { filename: authority }, match_typed_subject_alt_names: [san] },
+        ...("client" in files ? secretsOf(files, san) : certificatesOf(files, san)),
       },
     },
+  };
+}
+
+function certificatesOf({ certificate, key, authority }: ClientFiles, san: object): object {
+  return {
+    tls_certificates: [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }],
+    validation_context: { trusted_ca: { filename: authority }, match_typed_subject_alt_names: [san] },
+  };
+}
+
+function secretsOf({ client, authority }: SecretFiles, san: object): object {
+  const secret = (name: string, path: string): object => ({
+    name,
+    sds_config: { path_config_source: { path }, resource_api_version: "V3" },
+  });
+  return {
+    tls_certificate_sds_secret_configs: [secret(CLIENT_SECRET, client)],
+    combined_validation_context: {
+      default_validation_context: { match_typed_subject_alt_names: [san] },
+      validation_context_sds_secret_config: secret(AUTHORITY_SECRET, authority),
+    },
+  };
+}
+
+/** What those files hold, of certificates in `folder` by the names that a Secret of Kubernetes has for them. */
+export function secretFiles(folder: string): Record<keyof SecretFiles, object> {
+  const file = (name: string): object => ({ filename: `${folder}/${name}` });
+  const watched = { watched_directory: { path: folder } };
+  const secret = (name: string, content: object): object => ({
+    resources: [{ "@type": `${API}.extensions.transport_sockets.tls.v3.Secret`, name, ...content }],
+  });
+  const pair = { certificate_chain: file("tls.crt"), private_key: file("tls.key") };
+  return {
+    client: secret(CLIENT_SECRET, { tls_certificate: { ...pair, ...watched } }),
+    authority: secret(AUTHORITY_SECRET, { validation_context: { trusted_ca: file("ca.crt"), ...watched } }),
   };
 }
 
