@@ -1,12 +1,14 @@
 import type { Cluster } from "./cluster.ts";
 import { installContour } from "./contour.ts";
 import { installDns } from "./dns.ts";
+import { addEnvoyImage } from "./envoy-image.ts";
 import { installEnvoyGateway } from "./envoy-gateway.ts";
 import { installTraefik } from "./traefik.ts";
 
 /** What is put on top of a cluster, by name. */
 const ADD_ONS = {
   dns: installDns,
+  envoy: addEnvoyImage,
   "envoy-gateway": installEnvoyGateway,
   contour: installContour,
   traefik: installTraefik,
