@@ -1,29 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { KubernetesProviderConfig } from "../../config/provider-config.ts";
 import type { Task } from "../../model/index.ts";
-import { systemClock } from "../../platform/clock.ts";
 import { FakeApiServer, refuse } from "../../platform/kubernetes/testing/fake-api-server.ts";
-import { silentLogger } from "../../platform/logger.ts";
 import { describeProvider, recordSource } from "../provider.contract.ts";
-import { createKubernetesProvider, type KubernetesProviderDeps } from "./kubernetes-provider.ts";
 import { podOf, podsOf, serviceOf, servicesOf, sliceOf, slicesOf, type PodSpec } from "./testing/objects.ts";
-
-const OWNER = { realm: "local", name: "operator" };
-const WAIT = { timeout: 15_000, interval: 5 };
-const FAST = { firstPauseMs: 5, mostPauseMs: 50, tries: 1 };
-
-function provider(server: FakeApiServer, config: object = {}, more: Partial<KubernetesProviderDeps> = {}) {
-  return createKubernetesProvider({
-    config: KubernetesProviderConfig.parse({ type: "kubernetes", ...config }),
-    owner: OWNER,
-    environment: {},
-    cluster: () => Promise.resolve(server.cluster()),
-    bounds: FAST,
-    clock: systemClock,
-    logger: silentLogger,
-    ...more,
-  });
-}
+import { endpoints, OWNER, provider, stand, WAIT } from "./testing/stand.ts";
 
 describeProvider("kubernetes", async () => {
   const server = await FakeApiServer.start();
@@ -55,32 +35,6 @@ describeProvider("kubernetes", async () => {
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 });
-
-async function stand(config: object = {}, more: Partial<KubernetesProviderDeps> = {}) {
-  const server = await FakeApiServer.start();
-  onTestFinished(() => server[Symbol.asyncDispose]());
-  const record = recordSource();
-  const watch = await provider(server, config, more).start(record.publish, new AbortController().signal);
-  onTestFinished(() => watch[Symbol.asyncDispose]());
-  await vi.waitFor(() => expect(record.updates.length).toBe(1), WAIT);
-  const put = (...specs: readonly PodSpec[]): void => {
-    for (const spec of specs) server.put(podsOf(spec.namespace ?? "team"), podOf(spec));
-  };
-  const task = async (id: string, check: (task: Task) => void): Promise<Task> => {
-    await vi.waitFor(() => check(record.tasks.get(id)!), WAIT);
-    return record.tasks.get(id)!;
-  };
-  const problem = (message: string) =>
-    vi.waitFor(() => expect(record.problems.map((each) => each.message).join("\n")).toContain(message), WAIT);
-  return { server, record, put, task, problem };
-}
-
-/** `IP:PORT REPLICA HEALTH` of each endpoint. */
-function endpoints(task: Task | undefined, service = "web"): readonly string[] {
-  return (task?.endpoints[service] ?? []).map(({ address, replica, health }) =>
-    "ip" in address ? `${address.ip}:${String(address.port)} ${replica} ${health}` : "unix",
-  );
-}
 
 describe("tasks of pods", () => {
   test("need one annotation, and are the ports that the pod declares", async () => {

@@ -1,4 +1,10 @@
-import type { EndpointSlice, KubernetesService, OwnerReference, Pod } from "../../../platform/kubernetes/objects.ts";
+import type {
+  EndpointSlice,
+  KubernetesObject,
+  KubernetesService,
+  OwnerReference,
+  Pod,
+} from "../../../platform/kubernetes/objects.ts";
 
 /** Paths of collections, as the API server in memory has them. */
 export const podsOf = (namespace: string): string => `/api/v1/namespaces/${namespace}/pods`;
@@ -6,13 +12,21 @@ export const servicesOf = (namespace: string): string => `/api/v1/namespaces/${n
 export const slicesOf = (namespace: string): string =>
   `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
 
+/** Of a Deployment, a Job, …: `deployments`, `jobs`, …. */
+export const makersOf = (plural: string, namespace = "team"): string =>
+  `/apis/${plural.endsWith("jobs") ? "batch" : "apps"}/v1/namespaces/${namespace}/${plural}`;
+
 export interface PodSpec {
   readonly name: string;
   readonly namespace?: string;
   /** Without their prefix; `null`: not even enabled. */
   readonly annotations?: Readonly<Record<string, string>> | null;
+  /** Annotations of others, as they are. */
+  readonly notes?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
-  readonly controller?: { readonly kind: string; readonly name: string };
+  readonly controller?: ControllerSpec;
+  /** Name of its one container. */
+  readonly container?: string;
   readonly ip?: string;
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
   readonly phase?: string;
@@ -22,9 +36,16 @@ export interface PodSpec {
   readonly hostNetwork?: boolean;
 }
 
+export interface ControllerSpec {
+  readonly kind: string;
+  readonly name: string;
+  /** Default: that of the object of this name. */
+  readonly uid?: string;
+}
+
 /** A pod that runs and is ready, with one port, unless it is said otherwise. */
 export function podOf(spec: PodSpec): Pod {
-  const { name, namespace = "team", annotations = {} } = spec;
+  const { name, namespace = "team", annotations = {}, notes = {}, container = "main" } = spec;
   return {
     metadata: {
       namespace,
@@ -32,13 +53,13 @@ export function podOf(spec: PodSpec): Pod {
       uid: `uid-of-${name}`,
       creationTimestamp: spec.createdAt ?? "2026-01-01T00:00:00Z",
       labels: spec.labels ?? {},
-      ...(annotations === null ? {} : { annotations: annotationsOf(annotations) }),
+      annotations: { ...notes, ...(annotations === null ? {} : annotationsOf(annotations)) },
       ...(spec.leaving === true ? { deletionTimestamp: "2026-01-02T00:00:00Z" } : {}),
-      ownerReferences: ownersOf(spec),
+      ownerReferences: referencesTo(spec.controller),
     },
     spec: {
       hostNetwork: spec.hostNetwork ?? false,
-      containers: [{ name: "main", ports: spec.ports ?? [{ name: "web", containerPort: 8888 }] }],
+      containers: [{ name: container, ports: spec.ports ?? [{ name: "web", containerPort: 8888 }] }],
     },
     status: statusOf(spec),
   };
@@ -59,9 +80,24 @@ function annotationsOf(own: Readonly<Record<string, string>>): Readonly<Record<s
   return Object.fromEntries(all.map(([key, text]) => [`taskgate.dev/${key}`, text]));
 }
 
-function ownersOf({ controller }: PodSpec): readonly OwnerReference[] {
+function referencesTo(controller: ControllerSpec | undefined): readonly OwnerReference[] {
   if (controller === undefined) return [];
-  return [{ apiVersion: "v1", ...controller, uid: `uid-of-${controller.name}`, controller: true }];
+  return [{ apiVersion: "v1", uid: `uid-of-${controller.name}`, ...controller, controller: true }];
+}
+
+/** Something that makes pods. `annotations`: without their prefix. */
+export function makerOf(
+  name: string,
+  annotations: Readonly<Record<string, string>> = {},
+  controller?: ControllerSpec,
+): KubernetesObject {
+  const texts = Object.entries(annotations).map(([key, text]) => [`taskgate.dev/${key}`, text] as const);
+  return {
+    metadata: {
+      ...{ namespace: "team", name, uid: `uid-of-${name}`, annotations: Object.fromEntries(texts) },
+      ownerReferences: referencesTo(controller),
+    },
+  };
 }
 
 export function serviceOf(name: string, annotations: Readonly<Record<string, string>> = {}): KubernetesService {
