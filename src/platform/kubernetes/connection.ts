@@ -139,22 +139,26 @@ export class Connection implements Disposable {
       finishRequest(request: ClientRequest, opening: WebSocket) {
         request.prependListener("upgrade", ({ headers }) => {
           if (headers[PROTOCOL_HEADER] !== protocol) opening.emit("error", askedError(asked, `the server does not speak ${protocol}`, {})); // prettier-ignore
-          delete headers[PROTOCOL_HEADER];
+          headers[PROTOCOL_HEADER] = undefined;
         });
         request.end();
       },
     });
     const { promise, resolve, reject } = Promise.withResolvers<WebSocket>();
+    if (signal.aborted) socket.terminate();
     const giveUp = (): void => socket.terminate();
     signal.addEventListener("abort", giveUp, { once: true });
     socket.on("open", () => resolve(socket));
     // Stays: what ends an open one has nobody else to hear it.
     socket.on("error", (error) => reject(signal.aborted ? (signal.reason as Error) : error));
     socket.on("unexpected-response", (_request, answer) => {
-      refusalOf(answer, asked).then(reject, reject).finally(giveUp);
+      refusalOf(answer, asked).then(reject, reject);
     });
     try {
       return await promise;
+    } catch (error) {
+      socket.terminate();
+      throw error;
     } finally {
       signal.removeEventListener("abort", giveUp);
     }
