@@ -3,12 +3,19 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createSealer, SEALER_KEY_BYTES, type Sealer } from "../auth/sealer.ts";
 import type { Home } from "../config/home.ts";
 import { GatewayError } from "../model/index.ts";
+import { keepSecret } from "./keep-secret.ts";
+import type { Stores } from "./open-stores.ts";
+
+/** The sealer of a gate: of its store where others may have that, too, for what one sealed another is to open. Throws `unavailable`. */
+export async function keepSealer({ store, isShared }: Pick<Stores, "store" | "isShared">, home: Home): Promise<Sealer> {
+  return isShared ? createSealer(Buffer.from(await keepSecret(store, "sealing"), "base64url")) : folderSealer(home);
+}
 
 /**
  * The sealer of the state folder. Its key is a file of its own, 0600, made there the first time: who gets at the database alone, in a
  * backup say, opens nothing. Throws `unavailable` where there is a file that holds no key.
  */
-export function keepSealer(home: Home): Sealer {
+function folderSealer(home: Home): Sealer {
   const key = readKey(home.sealingKey) ?? makeKey(home.sealingKey);
   if (key.byteLength !== SEALER_KEY_BYTES) {
     throw new GatewayError(

@@ -7,16 +7,13 @@ import { createAdmins } from "../auth/admins.ts";
 import type { AuthDeps } from "../auth/auth.ts";
 import { createLoginLimit, type LoginLimit } from "../auth/login-limit.ts";
 import { createPasswordChecks, type PasswordChecks } from "../auth/passwords/password-checks.ts";
-import type { Home } from "../config/home.ts";
 import { type LoginMethod, realmOfConfig } from "../config/login-methods.ts";
 import type { LoginConfig } from "../config/schema.ts";
 import type { Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import { keepSealer } from "./keep-sealer.ts";
 
 export interface AuthMethodsDeps {
-  readonly home: Home;
   readonly site: Pick<Site, "gateHost">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -25,16 +22,15 @@ export interface AuthMethodsDeps {
 /** Disposing it stops what some of them watch. */
 export interface AuthMethods extends AsyncDisposable {
   /** What of `startAuth` comes of them. */
-  readonly parts: Required<Pick<AuthDeps, "authenticators" | "isAdmin" | "loginLimit" | "sealer">>;
+  readonly parts: Required<Pick<AuthDeps, "authenticators" | "isAdmin" | "loginLimit">>;
 }
 
 /**
- * The configured ways to log in, in their order. Nobody is asked anything yet. Throws `bad_request` for files that cannot be used, and
- * `unavailable` for a state folder whose key cannot be read.
+ * The configured ways to log in, in their order. Nobody is asked anything yet. Throws `bad_request` for files that cannot be used.
  */
 export async function startAuthMethods(
   { methods, admins }: Pick<LoginConfig, "methods" | "admins">,
-  { home, site, clock, logger }: AuthMethodsDeps,
+  { site, clock, logger }: AuthMethodsDeps,
 ): Promise<AuthMethods> {
   await using scope = new AsyncDisposableStack();
   const limit = createLoginLimit(clock);
@@ -48,7 +44,7 @@ export async function startAuthMethods(
   const watching = scope.move();
   const isAdmin = createAdmins(admins, realmOfConfig(methods));
   return {
-    parts: { authenticators, isAdmin, loginLimit: limit, sealer: keepSealer(home) },
+    parts: { authenticators, isAdmin, loginLimit: limit },
     [Symbol.asyncDispose]: () => watching.disposeAsync(),
   };
 }
@@ -61,7 +57,7 @@ const KERBEROS_ACCEPTOR = new URL(
 
 type Started = Authenticator | (Authenticator & AsyncDisposable);
 
-interface MethodDeps extends Omit<AuthMethodsDeps, "home"> {
+interface MethodDeps extends AuthMethodsDeps {
   readonly limit: LoginLimit;
   readonly checks: PasswordChecks;
 }
