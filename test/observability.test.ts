@@ -178,7 +178,7 @@ test("has figures of three services and the rest together, and none of a service
 });
 
 test("knows every metric of the dashboard", () => {
-  const dashboard = readFileSync(join(ROOT, "examples", "grafana", "taskgate.json"), "utf8");
+  const dashboard = readFileSync(join(ROOT, "charts", "taskgate", "dashboards", "taskgate.json"), "utf8");
   const used = new Set(
     [...dashboard.matchAll(/taskgate_[a-z_]+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, "")),
   );

@@ -3,6 +3,7 @@ import { installContour } from "./contour.ts";
 import { installDns } from "./dns.ts";
 import { addEnvoyImage } from "./envoy-image.ts";
 import { installEnvoyGateway } from "./envoy-gateway.ts";
+import { installPrometheusDefinitions } from "./prometheus-operator.ts";
 import { installTraefik } from "./traefik.ts";
 
 /** What is put on top of a cluster, by name. */
@@ -12,6 +13,7 @@ const ADD_ONS = {
   "envoy-gateway": installEnvoyGateway,
   contour: installContour,
   traefik: installTraefik,
+  "prometheus-definitions": installPrometheusDefinitions,
 } as const;
 
 export type AddOn = keyof typeof ADD_ONS;

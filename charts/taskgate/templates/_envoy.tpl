@@ -55,6 +55,8 @@ envoy:
 {{- end -}}
 {{- end -}}
 
+{{- define "taskgate.envoy.gateEnv" -}}{{- end -}}
+
 {{- define "taskgate.envoy.gateVolumes" -}}
 {{- if eq .Values.dataPlane "envoy" -}}
 - name: fleet

@@ -1,12 +1,12 @@
 {{/* Health checks and metrics for whoever reaches the pod: metrics ask for a token. */}}
 {{- define "taskgate.metrics.config" -}}
 admin:
-  address: {{ include "taskgate.listenHost" . }}:7081
+  address: {{ printf "%s:7081" (include "taskgate.listenHost" .) | quote }}
   tokenFile: /etc/taskgate/metrics/token
 {{- end -}}
 
 {{- define "taskgate.metrics.secret" -}}
-{{ include "taskgate.fullname" . }}-metrics
+{{- default (printf "%s-metrics" (include "taskgate.fullname" .)) .Values.metrics.tokenSecret -}}
 {{- end -}}
 
 {{- define "taskgate.metrics.gateVolumes" -}}
