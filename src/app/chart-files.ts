@@ -13,8 +13,8 @@ export function chartFiles(): Readonly<Record<string, object>> {
   const bootstrap = buildBootstrap({
     fleet: "envoy",
     admin: { host: "127.0.0.1", port: 9901 },
-    control: { host: GATE_HOST, port: 7083 },
-    gate: { host: GATE_HOST, port: 7084 },
+    control: [{ host: GATE_HOST, port: 7083 }],
+    gate: null,
     tls: { client: `${CONFIG_FOLDER}/client.json`, authority: `${CONFIG_FOLDER}/authority.json` },
     connections: LimitsConfig.parse({}).connections,
   });

@@ -114,7 +114,7 @@ async function localFleet(
   const program = await findEnvoy({ configured: envoy.program, environment: process.env });
   const bootstrap = buildBootstrap({
     fleet: LOCAL_FLEET,
-    ...{ admin: { unix: adminSocket }, control: { unix: controlSocket }, gate: { unix: gateSocket }, tls: null },
+    ...{ admin: { unix: adminSocket }, control: [{ unix: controlSocket }], gate: { unix: gateSocket }, tls: null },
     connections: limits.connections,
   });
   return {
@@ -142,7 +142,7 @@ function remoteFleet(
 }
 
 async function remoteAddresses({ envoy: { xds } }: Config): Promise<RemoteAddresses | null> {
-  const { address, gateAddress, tls } = xds;
+  const { address, gateAddress, advertise = null, tls } = xds;
   if (address === undefined || gateAddress === undefined) return null;
-  return { address, gateAddress, tls: tls === undefined ? null : await readFleetTls(tls) };
+  return { address, gateAddress, advertise, tls: tls === undefined ? null : await readFleetTls(tls) };
 }

@@ -18,7 +18,11 @@ export function declareEnvoy(declare: Declare, tree: Command): void {
     { parent: envoy },
   )
     .requiredOption("--fleet <name>", "one of envoy.fleets")
-    .option("--host <host>", "name or address by which the Envoy reaches the gate (default: that of envoy.xds.address)")
+    .option(
+      "--host <host[:port]>",
+      "name or address by which the Envoy reaches the gate (default: that of envoy.xds.address); repeated for several gates",
+      collect,
+    )
     .option("--certificate <file>", "certificate chain of the Envoy, on its machine")
     .option("--key <file>", "its private key")
     .option("--authority <file>", "authorities that the gate's certificate comes from")

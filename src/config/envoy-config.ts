@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { filePath, flag, hostPort, size } from "./units.ts";
+import { filePath, flag, hostPort, ipAddress, size } from "./units.ts";
 
 const FLEET_ERROR = "expected a name of lower-case letters, digits and dashes, such as edge";
 const CLIENT_ERROR = "expected a name of a certificate: a host name, an e-mail address or a URI such as spiffe://…";
@@ -55,6 +55,12 @@ export const EnvoyConfig = z.strictObject({
       gateAddress: hostPort
         .optional()
         .describe("Where they reach the gate's own page and API, and its explanations: HTTP. Belongs to `address`."),
+      advertise: ipAddress
+        .optional()
+        .describe(
+          "IP address by which Envoys reach this very gate, where what they are started with leads to several (in a cluster, the pod's own): " +
+            "the one that an Envoy gets its configuration from is the one that it asks. All gates have it, or none.",
+        ),
       tls: z
         .strictObject({
           certificate: filePath.describe("File with the certificate chain that both addresses show, PEM."),

@@ -74,6 +74,11 @@ export const hostPort = textLike("IP:PORT", /^(\[[0-9a-fA-F:.]+\]|[0-9.]+|localh
   .refine((value) => value.host === "localhost" || isIP(value.host) !== 0, { error: HOST_PORT_ERROR })
   .refine((value) => value.port <= 65_535, { error: "port must be 0 to 65535" });
 
+/** `10.0.0.5`, `2001:db8::5`. */
+export const ipAddress = z
+  .string({ error: "expected an IP address, such as 10.0.0.5" })
+  .refine((text) => isIP(text) !== 0, { error: "expected an IP address, such as 10.0.0.5" });
+
 /** Whether two addresses cannot both be listened on. */
 export function clash(a: HostPort, b: HostPort): boolean {
   const wildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";

@@ -55,7 +55,13 @@ envoy:
 {{- end -}}
 {{- end -}}
 
-{{- define "taskgate.envoy.gateEnv" -}}{{- end -}}
+{{- define "taskgate.envoy.gateEnv" -}}
+{{- if eq .Values.dataPlane "envoy" -}}
+# The gate that an Envoy gets its configuration from is to be the one that it asks: the name of all gates leads to any of them.
+- name: TASKGATE_ENVOY_XDS_ADVERTISE
+  valueFrom: { fieldRef: { fieldPath: status.podIP } }
+{{- end -}}
+{{- end -}}
 
 {{- define "taskgate.envoy.gateVolumes" -}}
 {{- if eq .Values.dataPlane "envoy" -}}

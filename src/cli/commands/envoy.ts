@@ -6,7 +6,7 @@ import { printJson, type Terminal } from "../terminal.ts";
 
 export interface EnvoyBootstrapOptions extends GateOptions {
   readonly fleet: string;
-  readonly host?: string;
+  readonly host?: readonly string[];
   readonly certificate?: string;
   readonly key?: string;
   readonly authority?: string;
@@ -19,7 +19,7 @@ export function envoyBootstrap(
   _words: readonly string[],
   options: EnvoyBootstrapOptions,
 ): Promise<ExitCode> {
-  const { fleet, host, certificate, key, authority, adminPort } = options;
+  const { fleet, host: hosts = [], certificate, key, authority, adminPort } = options;
   const config = loadGateConfig(terminal, options);
   const files =
     certificate === undefined || key === undefined || authority === undefined ? null : { certificate, key, authority };
@@ -27,7 +27,7 @@ export function envoyBootstrap(
     throw new CommandFailure(EXIT.usage, "--certificate, --key and --authority belong together: expected all or none");
   }
   try {
-    printJson(terminal, fleetBootstrap(config, { fleet, host, files, adminPort }));
+    printJson(terminal, fleetBootstrap(config, { fleet, hosts, files, adminPort }));
     return Promise.resolve(EXIT.ok);
   } catch (error) {
     if (error instanceof GatewayError) throw new CommandFailure(EXIT.failure, error.message, { cause: error });

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { CONTROL_CLUSTER, GATE_CLUSTER, GATE_LISTENER } from "./names.ts";
+import { CONTROL_CLUSTER, GATE_CLUSTER, GATE_LISTENER, RESOURCES_CLUSTER } from "./names.ts";
 import { relayClusters, relayListener } from "./relay-bootstrap.ts";
 
 /** Where an Envoy dials the gate. */
@@ -29,10 +29,10 @@ export interface BootstrapOptions {
   readonly fleet: string;
   /** Where it is asked for figures, and told to end: for who runs it alone. At a port the gate asks it through the Envoy itself. */
   readonly admin: GateAddress;
-  /** gRPC. */
-  readonly control: GateAddress;
-  /** HTTP. */
-  readonly gate: GateAddress;
+  /** gRPC; of several gates, each at an address, or all at one name. */
+  readonly control: readonly [GateAddress, ...GateAddress[]];
+  /** HTTP; null: each gate tells where both of its own are (`envoy.xds.advertise`), which several have to. */
+  readonly gate: GateAddress | null;
   /** null: it speaks to the gate without TLS. */
   readonly tls: ClientFiles | SecretFiles | null;
   /** Visitors' connections open at once; more are refused. */
@@ -46,7 +46,7 @@ const API = "type.googleapis.com/envoy";
  * cluster are most of the memory that one takes.
  */
 export function buildBootstrap(options: BootstrapOptions): object {
-  const { fleet, admin, control, gate, tls, connections } = options;
+  const { fleet, admin, gate, connections } = options;
   return {
     node: { cluster: fleet },
     admin: { address: address(admin, 0o600) },
@@ -56,7 +56,7 @@ export function buildBootstrap(options: BootstrapOptions): object {
         grpc_services: [
           {
             envoy_grpc: {
-              cluster_name: CONTROL_CLUSTER,
+              cluster_name: gate === null ? RESOURCES_CLUSTER : CONTROL_CLUSTER,
               // A gate that is started again is to be found again at once, and one that stays away is not to cost a processor.
               retry_policy: { retry_back_off: { base_interval: "0.1s", max_interval: "2s" } },
             },
@@ -69,11 +69,7 @@ export function buildBootstrap(options: BootstrapOptions): object {
     // Each thread makes of a service what it needs with the first request for it: of most services it never comes to that.
     cluster_manager: { enable_deferred_cluster_creation: true },
     static_resources: {
-      clusters: [
-        cluster(CONTROL_CLUSTER, control, { tls, protocol: "h2" }),
-        cluster(GATE_CLUSTER, gate, { tls, protocol: "raw" }),
-        ...("port" in admin ? relayClusters(admin) : []),
-      ],
+      clusters: [...gateClusters(options), ...("port" in admin ? relayClusters(admin) : [])],
       listeners: [gateListener(), ...("port" in admin ? [relayListener(fleet, admin)] : [])],
     },
     bootstrap_extensions: [
@@ -97,7 +93,9 @@ export function buildBootstrap(options: BootstrapOptions): object {
     stats_config: {
       stats_matcher: {
         inclusion_list: {
-          patterns: [...STATS, `cluster.${CONTROL_CLUSTER}.`, `cluster.${GATE_CLUSTER}.`].map((prefix) => ({ prefix })),
+          patterns: [...STATS, ...gateClusters(options).map(({ name }) => `cluster.${name}.`)].map((prefix) => ({
+            prefix,
+          })),
         },
       },
     },
@@ -127,25 +125,53 @@ const STATS = [
   "overload.",
 ];
 
-function cluster(
-  name: string,
-  at: GateAddress,
-  { tls, protocol }: { readonly tls: BootstrapOptions["tls"]; readonly protocol: "h2" | "raw" },
-): object {
-  const named = "host" in at && isIP(at.host) === 0;
-  return {
-    name,
-    // Of a name with addresses of both kinds, such as `localhost`, the gate seldom listens on that of IPv6.
-    ...(named ? { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" } : { type: "STATIC" }),
+function gateClusters({ control, gate, tls }: BootstrapOptions): { readonly name: string }[] {
+  const hosts = control.flatMap((at) => ("host" in at ? [at.host] : []));
+  const calls = { tls, hosts, protocol: "h2" } as const;
+  if (gate !== null) {
+    return [
+      cluster(CONTROL_CLUSTER, control, calls),
+      cluster(GATE_CLUSTER, [gate], { tls, hosts: "host" in gate ? [gate.host] : [], protocol: "raw" }),
+    ];
+  }
+  return [
+    cluster(RESOURCES_CLUSTER, control, calls),
+    cluster(CONTROL_CLUSTER, "told", calls),
+    cluster(GATE_CLUSTER, "told", { ...calls, protocol: "raw" }),
+  ];
+}
+
+interface Called {
+  readonly tls: BootstrapOptions["tls"];
+  /** Names and addresses of which its certificate has one. */
+  readonly hosts: readonly string[];
+  readonly protocol: "h2" | "raw";
+}
+
+function cluster(name: string, at: readonly GateAddress[] | "told", called: Called): { readonly name: string } {
+  const { tls, hosts, protocol } = called;
+  const others = {
+    ...(at === "told" ? TOLD : placed(name, at)),
     connect_timeout: "2s",
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(at) } }] }],
-    },
     // Whoever is slow there is not to hold up others: nothing here is bounded but by the gate itself.
     circuit_breakers: { thresholds: [UNBOUNDED] },
     ...(protocol === "h2" && { typed_extension_protocol_options: HTTP2 }),
-    ...(tls !== null && "host" in at && { transport_socket: transportSocket(tls, at.host, protocol) }),
+    ...(tls !== null && hosts.length > 0 && { transport_socket: transportSocket(tls, hosts, protocol) }),
+  };
+  return { name, ...others };
+}
+
+const TOLD = { type: "EDS", eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" } } }; // prettier-ignore
+
+function placed(name: string, at: readonly GateAddress[]): object {
+  const isNamed = at.some((one) => "host" in one && isIP(one.host) === 0);
+  return {
+    // Of a name with addresses of both kinds, such as `localhost`, the gate seldom listens on that of IPv6.
+    ...(isNamed ? { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" } : { type: "STATIC" }),
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: at.map((one) => ({ endpoint: { address: address(one) } })) }],
+    },
   };
 }
 
@@ -161,32 +187,34 @@ const HTTP2 = {
   },
 };
 
-function transportSocket(files: ClientFiles | SecretFiles, host: string, protocol: "h2" | "raw"): object {
-  const san =
-    isIP(host) === 0
-      ? { san_type: "DNS", matcher: { exact: host } }
-      : { san_type: "IP_ADDRESS", matcher: { exact: host } };
+function transportSocket(
+  files: ClientFiles | SecretFiles,
+  hosts: readonly string[],
+  protocol: Called["protocol"],
+): object {
+  const sans = hosts.map((host) => ({ san_type: isIP(host) === 0 ? "DNS" : "IP_ADDRESS", matcher: { exact: host } }));
+  const named = hosts.find((host) => isIP(host) === 0);
   return {
     name: "envoy.transport_sockets.tls",
     typed_config: {
       "@type": `${API}.extensions.transport_sockets.tls.v3.UpstreamTlsContext`,
-      ...(isIP(host) === 0 && { sni: host }),
+      ...(named !== undefined && { sni: named }),
       common_tls_context: {
         ...(protocol === "h2" && { alpn_protocols: ["h2"] }),
-        ...("client" in files ? secretsOf(files, san) : certificatesOf(files, san)),
+        ...("client" in files ? secretsOf(files, sans) : certificatesOf(files, sans)),
       },
     },
   };
 }
 
-function certificatesOf({ certificate, key, authority }: ClientFiles, san: object): object {
+function certificatesOf({ certificate, key, authority }: ClientFiles, sans: readonly object[]): object {
   return {
     tls_certificates: [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }],
-    validation_context: { trusted_ca: { filename: authority }, match_typed_subject_alt_names: [san] },
+    validation_context: { trusted_ca: { filename: authority }, match_typed_subject_alt_names: sans },
   };
 }
 
-function secretsOf({ client, authority }: SecretFiles, san: object): object {
+function secretsOf({ client, authority }: SecretFiles, sans: readonly object[]): object {
   const secret = (name: string, path: string): object => ({
     name,
     sds_config: { path_config_source: { path }, resource_api_version: "V3" },
@@ -194,7 +222,7 @@ function secretsOf({ client, authority }: SecretFiles, san: object): object {
   return {
     tls_certificate_sds_secret_configs: [secret(CLIENT_SECRET, client)],
     combined_validation_context: {
-      default_validation_context: { match_typed_subject_alt_names: [san] },
+      default_validation_context: { match_typed_subject_alt_names: sans },
       validation_context_sds_secret_config: secret(AUTHORITY_SECRET, authority),
     },
   };

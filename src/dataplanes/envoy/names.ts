@@ -1,7 +1,9 @@
 /** Static clusters that every bootstrap has: all that an Envoy knows before it has heard the gate. */
 
-/** gRPC over HTTP/2: resources, and whatever else is asked or told. */
+/** gRPC over HTTP/2: whatever is asked or told, and resources where there is one gate. */
 export const CONTROL_CLUSTER = "taskgate-control";
+/** gRPC over HTTP/2: resources, where there are several gates; the one that these come from tells at which address the others are its own. */
+export const RESOURCES_CLUSTER = "taskgate-resources";
 /** HTTP/1.1: the gate's own pages and API, and why a job does not answer. */
 export const GATE_CLUSTER = "taskgate-gate";
 

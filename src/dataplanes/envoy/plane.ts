@@ -28,6 +28,7 @@ import { type GrpcServer, type GrpcTls, startGrpcServer } from "./grpc-server.ts
 import type { LocalEnvoy } from "./local/local-envoy.ts";
 import { LOCAL_FLEET } from "./names.ts";
 import { clusterName } from "./resources/cluster-name.ts";
+import { ownAssignments } from "./resources/own-assignments.ts";
 import type { FleetSettings } from "./resources/settings.ts";
 import { FROM_GATE } from "./resources/envoy-json.ts";
 import { Translator } from "./resources/translator.ts";
@@ -101,6 +102,8 @@ export interface LocalFleet {
 export interface RemoteAddresses {
   readonly address: { readonly host: string; readonly port: number };
   readonly gateAddress: { readonly host: string; readonly port: number };
+  /** By which IP address Envoys reach this very gate; null: what they are started with leads to no other. */
+  readonly advertise: string | null;
   /** null: both are loopback. */
   readonly tls: GrpcTls | null;
 }
@@ -191,7 +194,8 @@ export class EnvoyPlane implements DataPlane {
       }),
     );
     this.#watch = watch;
-    this.#ads.apply({ set: [...this.#translator.start(), ...this.#authz.resources()], removed: [] }, FIRST_SEQ);
+    const own = ownAssignments(remote);
+    this.#ads.apply({ set: [...this.#translator.start(), ...this.#authz.resources(), ...own], removed: [] }, FIRST_SEQ);
     this.#tellCertificates();
     this.#running.use(verification.observe(() => this.#tellVerification()));
     const tls = remote?.tls ?? null;

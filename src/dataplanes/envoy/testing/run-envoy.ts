@@ -27,7 +27,7 @@ export async function runEnvoy({ folder, id }: RunOptions): Promise<RunningEnvoy
   const file = join(folder, `${id}.json`);
   const bootstrap = buildBootstrap({
     ...{ fleet: LOCAL_FLEET, admin: { unix: admin }, tls: null, connections: 10_000 },
-    control: { unix: join(folder, "control.sock") },
+    control: [{ unix: join(folder, "control.sock") }],
     gate: { unix: join(folder, "gate.sock") },
   });
   writeFileSync(file, JSON.stringify(bootstrap));

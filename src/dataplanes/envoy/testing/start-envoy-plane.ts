@@ -84,7 +84,7 @@ function testBootstrap(files: EnvoyFiles, connections: number): object {
   return buildBootstrap({
     fleet: LOCAL_FLEET,
     admin: { unix: files.adminSocket },
-    control: { unix: files.controlSocket },
+    control: [{ unix: files.controlSocket }],
     gate: { unix: files.gateSocket },
     ...{ tls: null, connections },
   });
