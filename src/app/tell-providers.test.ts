@@ -45,8 +45,12 @@ test("a provider that listens hears of its own: all at first, then what changed,
   const heard: Told[] = [];
   const start = () => Promise.reject(new Error("not started here"));
   const leading = new AbortController().signal;
+  const tell = (told: Told, signal: AbortSignal) => {
+    expect(signal).toBe(leading);
+    heard.push(told);
+  };
   const providers: Provider[] = [
-    { name: "mine", start, tell: (told, signal) => void (signal === leading && heard.push(told)) },
+    { name: "mine", start, tell },
     { name: "deaf", start },
   ];
   let say: (event: LiveEvent) => void = () => undefined;

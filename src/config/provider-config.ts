@@ -78,6 +78,11 @@ export const KubernetesProviderConfig = z.strictObject({
     .describe(
       "Whether annotations of Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs count for their pods, which needs the right to list these, too.",
     ),
+  writeStatus: flag
+    .prefault(true)
+    .describe(
+      "Whether addresses and problems are written on pods and Services, as annotations and Events, which needs the right to patch these, and to create Events.",
+    ),
   rights: z
     .array(Right)
     .max(1000)

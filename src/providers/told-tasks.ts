@@ -10,6 +10,14 @@ export interface TaskChanges {
 export class ToldTasks {
   readonly #told = new Map<string, string>();
 
+  ids(): Iterable<string> {
+    return this.#told.keys();
+  }
+
+  has(id: string): boolean {
+    return this.#told.has(id);
+  }
+
   /** Adds to `changes` how the task differs from what was told of it; null: there is none (any more). */
   tell(id: string, task: Task | null, { set, removed }: TaskChanges): void {
     const text = task === null ? undefined : JSON.stringify(task);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { STATUS_ANNOTATIONS } from "./status-annotations.ts";
 import { AccessEntry, checkService, checkServiceNames, label, Name, serviceFields } from "../service-entry.ts";
 
 /** What all annotations of ours begin with. */
@@ -71,9 +72,9 @@ export type Texts = Readonly<Record<string, string>>;
 
 export const NO_TEXTS: Texts = Object.freeze({});
 
-/** Those of ours among an object's annotations; `NO_TEXTS` itself where there are none. */
+/** Those of ours among an object's annotations, but for what the gate itself writes; `NO_TEXTS` itself where there are none. */
 export function ownTexts(all: Readonly<Record<string, string>> | undefined): Texts {
-  const own = Object.entries(all ?? {}).filter(([key]) => key.startsWith(PREFIX));
+  const own = Object.entries(all ?? {}).filter(([key]) => key.startsWith(PREFIX) && !STATUS_ANNOTATIONS.has(key));
   if (own.length === 0) return NO_TEXTS;
   return Object.fromEntries(own.map(([key, text]) => [key.slice(PREFIX.length), text]));
 }

@@ -30,6 +30,8 @@ export interface Built {
   /** null: nothing of them can be used. */
   readonly task: Task | null;
   readonly problems: readonly Problem[];
+  /** Pods of the task's name that are no part of it. Default: none. */
+  readonly leftOut?: ReadonlySet<KeptPod>;
 }
 
 /** An object of which something is wrong, as a problem's subject says it. */
@@ -82,7 +84,8 @@ export function buildPodTask(id: string, name: string, pods: readonly KeptPod[],
     ...(startedAt === Infinity ? {} : { startedAt }),
     endpoints: Object.fromEntries(endpoints),
   };
-  return { task, problems };
+  if (members.length === pods.length) return { task, problems };
+  return { task, problems, leftOut: new Set(pods).difference(new Set(members.map((member) => member.pod))) };
 }
 
 /** The newest that stays says how the task is to be; each says itself where its services are. */
@@ -308,7 +311,12 @@ function endpointAt({ pod, ip, port }: Place, { context, problems }: Noting): re
   }
   const refusal = context.refuseTarget(ip, port);
   if (refusal !== null) return note("endpoint_invalid", `The Pod is passed over: ${ip}:${String(port)} ${refusal}.`);
-  return [{ address: { ip: canonicalIp(ip), port }, replica: pod.rank ?? pod.name, weight: 1, health: healthOf(pod) }];
+  return [
+    {
+      address: { ip: canonicalIp(ip), port },
+      ...{ replica: pod.rank ?? pod.name, pod: pod.name, weight: 1, health: healthOf(pod) },
+    },
+  ];
 }
 
 function healthOf(pod: KeptPod): Health {

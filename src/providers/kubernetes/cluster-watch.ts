@@ -3,7 +3,7 @@ import type { SourceUpdate } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
 import { Mirror } from "../../platform/kubernetes/mirror.ts";
-import type { KubernetesObject } from "../../platform/kubernetes/objects.ts";
+import { objectKey, type KubernetesObject } from "../../platform/kubernetes/objects.ts";
 import { ENDPOINT_SLICES, PODS, SERVICES, type Resource, type Scope } from "../../platform/kubernetes/resource.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { AnnotationReader } from "./annotations.ts";
@@ -11,7 +11,11 @@ import type { BuildContext } from "./build-task.ts";
 import { keepPod, keepService, keepSlice, type KeptPod, type KeptService, type KeptSlice } from "./kept-objects.ts";
 import { recognizer } from "./known-kinds.ts";
 import { keepOwner, ownerKey, OWNERS, type KeptOwner } from "./owners.ts";
-import { TaskBook } from "./task-book.ts";
+import { refOf, type StatusKind } from "./status-plan.ts";
+import type { StatusBounds } from "./status-term.ts";
+import { StatusWriter } from "./status-writer.ts";
+import { TaskBook, type Changes } from "./task-book.ts";
+import type { ToldStatus } from "./told-status.ts";
 
 export interface ClusterWatchDeps {
   readonly client: KubernetesClient;
@@ -24,6 +28,10 @@ export interface ClusterWatchDeps {
   /** Whether annotations of what makes pods count for these. */
   readonly owners: boolean;
   readonly context: BuildContext;
+  /** What the gate tells of tasks, to be written on their objects; null: nothing is written. */
+  readonly told: ToldStatus | null;
+  /** Default: those of the writer. */
+  readonly statusBounds?: Partial<StatusBounds>;
   readonly publish: (update: SourceUpdate) => void;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -40,6 +48,7 @@ interface Watching extends AsyncDisposable {
 export class ClusterWatch implements AsyncDisposable {
   readonly #deps: ClusterWatchDeps;
   readonly #book: TaskBook;
+  readonly #status: StatusWriter | null;
   readonly #watching: Watching[] = [];
   /** Of what cannot be read just now, by what it is. */
   readonly #lost = new Map<string, { readonly since: number; readonly error: Error }>();
@@ -59,13 +68,19 @@ export class ClusterWatch implements AsyncDisposable {
       pods: this.#mirror(
         PODS,
         { ...scope, ...selected },
-        (pod) => keepPod(pod, reading),
+        (pod) => {
+          this.#saw("Pod", pod);
+          return keepPod(pod, reading);
+        },
         (key) => this.#book.podChanged(key),
       ),
       services: this.#mirror(
         SERVICES,
         { ...scope, ...selected },
-        (service) => keepService(service, reader),
+        (service) => {
+          this.#saw("Service", service);
+          return keepService(service, reader);
+        },
         (key) => this.#book.serviceChanged(key),
       ),
       slices: this.#mirror(ENDPOINT_SLICES, scope, keepSlice, (key) => this.#book.sliceChanged(key)),
@@ -89,13 +104,30 @@ export class ClusterWatch implements AsyncDisposable {
       deps.context,
       reader,
     );
+    this.#status = this.#startStatus();
   }
 
   /** Nothing is published once this has begun. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isEnded = true;
     if (this.#due !== null) clearImmediate(this.#due);
+    await this.#status?.[Symbol.asyncDispose]();
     await Promise.all(this.#watching.map((each) => each[Symbol.asyncDispose]()));
+  }
+
+  #startStatus(): StatusWriter | null {
+    const { client, context, told, statusBounds, clock, logger } = this.#deps;
+    if (told === null) return null;
+    const problemChanged = () => this.#flush(true);
+    const bounds = statusBounds ?? {};
+    return new StatusWriter({
+      ...{ client, provider: context.provider, objects: this.#book, told, problemChanged, bounds, clock, logger },
+    });
+  }
+
+  /** An object as it is read: it may be that nothing changed but what we wrote ourselves. */
+  #saw(kind: StatusKind, object: KubernetesObject): void {
+    if (this.#status?.saw(refOf(kind, objectKey(object)), object.metadata) === true) this.#flushSoon();
   }
 
   #owners(
@@ -143,7 +175,7 @@ export class ClusterWatch implements AsyncDisposable {
     if (this.#due !== null) clearImmediate(this.#due);
     this.#due = null;
     if (this.#isEnded || !this.#watching.every(({ isListed }) => isListed)) return;
-    const { set, removed, problems, isNews } = this.#book.takeChanges();
+    const { set, removed, problems, isNews } = this.#takeChanges();
     const { publish } = this.#deps;
     if (!this.#isWhole) {
       this.#isWhole = true;
@@ -151,6 +183,14 @@ export class ClusterWatch implements AsyncDisposable {
     } else if (isNews || isFound) publish({ kind: "change", set, removed, problems });
     else return;
     this.#publishStale();
+  }
+
+  #takeChanges(): Omit<Changes, "touched"> {
+    const { touched, problems, ...changes } = this.#book.takeChanges();
+    for (const ref of touched) this.#status?.changed(ref);
+    this.#status?.built();
+    const problem = this.#status?.problem ?? null;
+    return { ...changes, problems: problem === null ? problems : [...problems, problem] };
   }
 
   #publishStale(): void {

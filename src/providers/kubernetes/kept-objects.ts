@@ -12,6 +12,7 @@ import type { DeclaredPort } from "./declared-port.ts";
 import type { PodFacts } from "./kinds/pod-kind.ts";
 import type { Known } from "./known-kinds.ts";
 import { rankOf } from "./rank.ts";
+import { NOTHING_SHOWN, readShown } from "./status-annotations.ts";
 
 /** Characters of what is said of why a pod does not run. */
 const MOST_REASON = 500;
@@ -141,10 +142,10 @@ function tcpPortsOf(ports: readonly ContainerPort[] = []): readonly DeclaredPort
     .map(({ name, containerPort }) => ({ name: name ?? null, port: containerPort, appProtocol: null }));
 }
 
-/** null: it says nothing to us. */
+/** null: it says nothing to us, and shows nothing of ours. */
 export function keepService({ metadata, spec }: KubernetesService, reader: AnnotationReader): KeptService | null {
   const annotations = reader.read(ownTexts(metadata.annotations));
-  if (annotations.kind === "none") return null;
+  if (annotations.kind === "none" && readShown(metadata.annotations) === NOTHING_SHOWN) return null;
   return {
     ...identityOf(metadata),
     annotations,

@@ -14,6 +14,8 @@ import type { Provider } from "../provider.ts";
 import type { BuildContext } from "./build-task.ts";
 import { ClusterWatch } from "./cluster-watch.ts";
 import { rightsOf, type Rights } from "./rights.ts";
+import type { StatusBounds } from "./status-term.ts";
+import { ToldStatus } from "./told-status.ts";
 
 export interface KubernetesProviderDeps {
   readonly config: KubernetesProviderConfig;
@@ -27,6 +29,8 @@ export interface KubernetesProviderDeps {
   readonly cluster?: () => Promise<Cluster>;
   /** Default: those of the client. */
   readonly bounds?: Partial<KubernetesBounds>;
+  /** Default: those of what writes on objects. */
+  readonly statusBounds?: Partial<StatusBounds>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -36,25 +40,29 @@ export interface KubernetesProviderDeps {
  * stale and keeps what was last known of it.
  */
 export function createKubernetesProvider(deps: KubernetesProviderDeps): Provider {
+  const told = deps.config.writeStatus ? new ToldStatus() : null;
   return {
     name: deps.config.name,
     start(publish, signal) {
       // An abort is a refusal to start, which is told as such.
       return new Promise((resolve) => {
         signal.throwIfAborted();
-        resolve(new KubernetesSource(deps, publish, signal));
+        resolve(new KubernetesSource({ ...deps, told }, publish, signal));
       });
     },
+    ...(told === null ? {} : { tell: (news, leading) => told.take(news, leading) }),
   };
 }
 
+type SourceDeps = KubernetesProviderDeps & { readonly told: ToldStatus | null };
+
 class KubernetesSource implements AsyncDisposable {
-  readonly #deps: KubernetesProviderDeps;
+  readonly #deps: SourceDeps;
   readonly #publish: (update: SourceUpdate) => void;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(deps: KubernetesProviderDeps, publish: (update: SourceUpdate) => void, signal: AbortSignal) {
+  constructor(deps: SourceDeps, publish: (update: SourceUpdate) => void, signal: AbortSignal) {
     this.#deps = deps;
     this.#publish = (update) => {
       if (!this.#stop.signal.aborted) publish(update);
@@ -83,6 +91,8 @@ class KubernetesSource implements AsyncDisposable {
       owners: this.#deps.config.owners,
       ...(this.#deps.config.selector === undefined ? {} : { selector: this.#deps.config.selector }),
       context: this.#context(),
+      told: this.#deps.told,
+      ...(this.#deps.statusBounds === undefined ? {} : { statusBounds: this.#deps.statusBounds }),
       publish: this.#publish,
       clock,
       logger,

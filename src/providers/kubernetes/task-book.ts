@@ -1,10 +1,10 @@
 import type { Problem, Task } from "../../model/index.ts";
 import { ToldTasks } from "../told-tasks.ts";
-import type { AnnotationReader } from "./annotations.ts";
+import { NO_TEXTS, type AnnotationReader } from "./annotations.ts";
 import { buildPodTask, buildServiceTask, subjectOf, type BuildContext, type Built } from "./build-task.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
-import { NO_TEXTS } from "./annotations.ts";
 import { ownerKey, OwnerTree, textsOfOwners, type KeptOwner } from "./owners.ts";
+import { readRef, refOf, type ObjectRef, type Part, type StatusObjects } from "./status-plan.ts";
 
 /** Something that is built by itself, again whenever one of its objects changes. */
 type Unit =
@@ -29,10 +29,12 @@ export interface Changes {
   /** All that there are now; the same array where none changed. */
   readonly problems: readonly Problem[];
   readonly isNews: boolean;
+  /** Objects that may have changed, or of which something else may have become. */
+  readonly touched: ReadonlySet<ObjectRef>;
 }
 
 /** Which objects make which task: work is by what changed, however many there are. Pure but for what it remembers. */
-export class TaskBook {
+export class TaskBook implements StatusObjects {
   readonly #objects: Objects;
   readonly #context: BuildContext;
   readonly #reader: AnnotationReader;
@@ -51,7 +53,10 @@ export class TaskBook {
   readonly #owners = new OwnerTree();
   readonly #told = new ToldTasks();
   readonly #problems = new Map<string, readonly Problem[]>();
+  /** Of units of pods, by id, keys of pods that are no part of the task. */
+  readonly #leftOut = new Map<string, ReadonlySet<string>>();
   #allProblems: readonly Problem[] = [];
+  #touched = new Set<ObjectRef>();
 
   constructor(objects: Objects, context: BuildContext, reader: AnnotationReader) {
     this.#objects = objects;
@@ -60,6 +65,7 @@ export class TaskBook {
   }
 
   podChanged(key: string): void {
+    this.#touched.add(refOf("Pod", key));
     const pod = this.#pod(key);
     if (this.#objects.owner !== undefined) this.#owners.place(ownerKey("Pod", key), aboveOf(pod));
     const before = this.#unitOfPod.get(key);
@@ -76,6 +82,7 @@ export class TaskBook {
 
   serviceChanged(key: string): void {
     const id = serviceId(key);
+    this.#touched.add(refOf("Service", key));
     this.#dirty.set(id, { kind: "service", id, key });
   }
 
@@ -118,14 +125,48 @@ export class TaskBook {
     const removed: string[] = [];
     let isOtherProblem = false;
     for (const [id, unit] of this.#dirty) {
-      const { task, problems } = this.#build(unit);
+      const { task, problems, leftOut } = this.#build(unit);
+      if (leftOut === undefined) this.#leftOut.delete(id);
+      else this.#leftOut.set(id, new Set([...leftOut].map(({ namespace, name }) => `${namespace}/${name}`)));
       this.#told.tell(id, task, { set, removed });
       isOtherProblem = this.#note(id, problems) || isOtherProblem;
     }
     this.#dirty.clear();
     if (isOtherProblem) this.#allProblems = [...this.#problems.values()].flat();
     const isNews = set.length + removed.length > 0 || isOtherProblem;
-    return { set, removed, problems: this.#allProblems, isNews };
+    const touched = this.#touched;
+    this.#touched = new Set();
+    return { set, removed, problems: this.#allProblems, isNews, touched };
+  }
+
+  find(ref: ObjectRef): KeptPod | KeptService | undefined {
+    const { kind, key } = readRef(ref);
+    return kind === "Pod" ? this.#objects.pod(key) : this.#objects.service(key);
+  }
+
+  partOf(ref: ObjectRef): Part | null {
+    const { kind, key } = readRef(ref);
+    const id = kind === "Pod" ? this.#unitOfPod.get(key)?.id : serviceId(key);
+    if (id === undefined) return null;
+    if (!this.#told.has(id) || this.#leftOut.get(id)?.has(key) === true) {
+      return this.#problems.has(id) ? { id, is: "refused", isFirst: true } : null;
+    }
+    const first = this.#podsOf.get(id)?.values().take(FIRST_PODS).toArray() ?? [key];
+    return { id, is: "made", isFirst: first.includes(key) };
+  }
+
+  *objectsOf(id: string): Iterable<ObjectRef> {
+    for (const key of this.#podsOf.get(id) ?? []) yield refOf("Pod", key);
+    const service = keyOfService(id);
+    if (service !== null) yield refOf("Service", service);
+  }
+
+  *all(): Iterable<ObjectRef> {
+    for (const key of this.#unitOfPod.keys()) yield refOf("Pod", key);
+    for (const id of new Set([...this.#told.ids(), ...this.#problems.keys()])) {
+      const service = keyOfService(id);
+      if (service !== null) yield refOf("Service", service);
+    }
   }
 
   /** Whether they differ from what was. */
@@ -197,6 +238,9 @@ export class TaskBook {
   }
 }
 
+/** Of a task of many pods, those that stand for all where one would do. */
+const FIRST_PODS = 5;
+
 const NOTHING: Built = Object.freeze({ task: null, problems: [] });
 
 /** null: it asks for nothing. */
@@ -229,6 +273,12 @@ function aboveOf(object: KeptPod | KeptOwner | undefined): string | null {
 function serviceId(key: string): string {
   const at = key.indexOf("/");
   return `${key.slice(0, at)}.service:${key.slice(at + 1)}`;
+}
+
+/** `NAMESPACE/NAME`; null: it is the id of no Service. */
+function keyOfService(id: string): string | null {
+  const [, namespace, name] = /^([^.]+)\.service:(.+)$/.exec(id) ?? [];
+  return name === undefined ? null : `${String(namespace)}/${name}`;
 }
 
 function members(index: Map<string, Set<string>>, key: string): Set<string> {

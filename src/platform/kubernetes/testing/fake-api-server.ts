@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { TLSSocket } from "node:tls";
+import { isDeepStrictEqual } from "node:util";
 import { makeAuthority, type Authority } from "../../../dataplanes/testing/make-authority.ts";
 import type { Cluster } from "../cluster.ts";
 import { writtenCredentials } from "../credentials.ts";
@@ -46,6 +47,8 @@ export class FakeApiServer implements AsyncDisposable {
   intercept: Intercept = () => false;
   readonly #server: ReturnType<typeof createServer>;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
+  /** Of each object, by path, which annotations who applied it has. */
+  readonly #managers = new Map<string, AppliedAnnotations>();
   #history: Change[] = [];
   readonly #watchers = new Set<Watcher>();
   #version = 100;
@@ -95,8 +98,14 @@ export class FakeApiServer implements AsyncDisposable {
     return this.#watchers.size;
   }
 
-  /** Makes or changes an object; `path` is that of its collection, namespace included. */
+  /** Makes or changes an object, as one who applies nothing; `path` is that of its collection, namespace included. */
   put(path: string, object: KubernetesObject): KubernetesObject {
+    const at = `${path}/${object.metadata.name}`;
+    this.#managers.get(at)?.overwritten(this.get(path, object.metadata.name), object);
+    return this.#set(path, object);
+  }
+
+  #set(path: string, object: KubernetesObject): KubernetesObject {
     const collection = this.#objects.get(path) ?? new Map<string, KubernetesObject>();
     this.#objects.set(path, collection);
     const before = collection.get(object.metadata.name);
@@ -112,10 +121,16 @@ export class FakeApiServer implements AsyncDisposable {
     return this.#objects.get(path)?.get(name);
   }
 
+  /** All of a collection. */
+  list(path: string): readonly KubernetesObject[] {
+    return [...(this.#objects.get(path)?.values() ?? [])];
+  }
+
   remove(path: string, name: string): void {
     const object = this.#objects.get(path)?.get(name);
     if (object === undefined) return;
     this.#objects.get(path)?.delete(name);
+    this.#managers.delete(`${path}/${name}`);
     this.#version += 1;
     const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } };
     this.#tell(path, "DELETED", last);
@@ -227,7 +242,7 @@ export class FakeApiServer implements AsyncDisposable {
     response.on("close", () => this.#watchers.delete(watcher));
   }
 
-  #write({ method, path, body }: Request, response: ServerResponse): void {
+  #write({ method, path, body, query }: Request, response: ServerResponse): void {
     const given = (body ?? {}) as KubernetesObject;
     const [collection, name] = method === "POST" ? [path, given.metadata.name] : split(path);
     const before = this.get(collection, name);
@@ -236,7 +251,68 @@ export class FakeApiServer implements AsyncDisposable {
     else if (method === "DELETE") {
       this.remove(collection, name);
       answer(response, 200, { kind: "Status", status: "Success" });
-    } else answer(response, method === "POST" ? 201 : 200, this.put(collection, merged(before, given, method)));
+    } else if (method === "PATCH") this.#apply(before, given, { collection, query, response });
+    else answer(response, method === "POST" ? 201 : 200, this.put(collection, given));
+  }
+
+  /** Close enough to the server's for what is given whole; of annotations each is of its managers. */
+  #apply(
+    before: KubernetesObject | undefined,
+    given: KubernetesObject,
+    to: { readonly collection: string; readonly query: URLSearchParams; readonly response: ServerResponse },
+  ): void {
+    const { collection, query, response } = to;
+    const at = `${collection}/${given.metadata.name}`;
+    const managers = this.#managers.get(at) ?? new AppliedAnnotations();
+    const annotations = managers.apply(before, given, {
+      manager: query.get("fieldManager") ?? "",
+      force: query.get("force") === "true",
+    });
+    if (annotations === null) {
+      refuse(response, 409, "Conflict");
+      return;
+    }
+    this.#managers.set(at, managers);
+    const after = { ...before, ...given, metadata: { ...before?.metadata, ...given.metadata, annotations } };
+    // What changes nothing is no write.
+    answer(response, 200, isDeepStrictEqual(after, before) ? before : this.#set(collection, after));
+  }
+}
+
+/** Who has which annotations of an object. */
+class AppliedAnnotations {
+  readonly #owned = new Map<string, ReadonlySet<string>>();
+  /** Changed by who applies nothing: theirs. */
+  readonly #others = new Set<string>();
+
+  /** What they are then; null: somebody else has one that is to be another. */
+  apply(
+    before: KubernetesObject | undefined,
+    { metadata }: KubernetesObject,
+    { manager, force }: { readonly manager: string; readonly force: boolean },
+  ): Readonly<Record<string, string>> | null {
+    const old = before?.metadata.annotations ?? {};
+    const wanted = metadata.annotations ?? {};
+    const differing = Object.keys(wanted).filter((key) => key in old && old[key] !== wanted[key]);
+    if (!force && differing.some((key) => this.#others.has(key) || this.#ofOthers(manager).has(key))) return null;
+    const dropped = [...(this.#owned.get(manager) ?? [])].filter((key) => !(key in wanted));
+    const kept = Object.entries(old).filter(([key]) => !dropped.includes(key) || this.#ofOthers(manager).has(key));
+    this.#owned.set(manager, new Set(Object.keys(wanted)));
+    return { ...Object.fromEntries(kept), ...wanted };
+  }
+
+  overwritten(before: KubernetesObject | undefined, after: KubernetesObject): void {
+    const [old, now] = [before?.metadata.annotations ?? {}, after.metadata.annotations ?? {}];
+    const changed = new Set([...Object.keys(old), ...Object.keys(now)].filter((key) => old[key] !== now[key]));
+    for (const [manager, keys] of this.#owned) this.#owned.set(manager, keys.difference(changed));
+    for (const key of changed) {
+      if (key in now) this.#others.add(key);
+      else this.#others.delete(key);
+    }
+  }
+
+  #ofOthers(manager: string): ReadonlySet<string> {
+    return new Set([...this.#owned].flatMap(([other, keys]) => (other === manager ? [] : [...keys])));
   }
 }
 
@@ -246,17 +322,13 @@ function refusalOf(
   given: KubernetesObject,
 ): readonly [status: number, reason: string] | null {
   if (method === "POST") return before === undefined ? null : [409, "AlreadyExists"];
-  if (method === "PATCH") return null;
+  if (method === "PATCH") {
+    const { uid = before?.metadata.uid } = given.metadata;
+    return uid === before?.metadata.uid ? null : [409, "Conflict"];
+  }
   if (before === undefined) return [404, "NotFound"];
   if (method === "DELETE" || before.metadata.resourceVersion === given.metadata.resourceVersion) return null;
   return [409, "Conflict"];
-}
-
-/** Of an apply: close enough to the server's for what is given whole. */
-function merged(before: KubernetesObject | undefined, given: KubernetesObject, method: string): KubernetesObject {
-  if (method !== "PATCH" || before === undefined) return given;
-  const annotations = { ...before.metadata.annotations, ...given.metadata.annotations };
-  return { ...before, ...given, metadata: { ...before.metadata, ...given.metadata, annotations } };
 }
 
 export function answer(response: ServerResponse, status: number, body: unknown): void {

@@ -1,0 +1,278 @@
+import { hostname } from "node:os";
+import { setImmediate } from "node:timers/promises";
+import { GatewayError, type Problem } from "../../model/index.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { FairQueue } from "../../platform/fair-queue.ts";
+import { pauseMs } from "../../platform/kubernetes/bounds.ts";
+import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
+import { recordEvent, type EventSpec } from "../../platform/kubernetes/record-event.ts";
+import type { KubernetesObject } from "../../platform/kubernetes/objects.ts";
+import { PODS, SERVICES, type Resource } from "../../platform/kubernetes/resource.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { pause } from "../../platform/pause.ts";
+import { TokenBucket } from "../../platform/token-bucket.ts";
+import { isMissingRight, MissingRights, type Right } from "./missing-rights.ts";
+import { shownAnnotations, shownText, type Shown } from "./status-annotations.ts";
+import {
+  planStatus,
+  readRef,
+  type Note,
+  type ObjectRef,
+  type StatusObject,
+  type StatusObjects,
+} from "./status-plan.ts";
+import type { ToldStatus } from "./told-status.ts";
+import { WriteRecord } from "./write-record.ts";
+
+/** Who owns the annotations, as the API server keeps it. All gates are the same: the next one goes on. */
+export const FIELD_MANAGER = "taskgate";
+
+/** How much is asked of an API server: a small part of what one does, however much there is to write. */
+export interface StatusBounds {
+  /** Calls in the long run, and at once after a rest. */
+  readonly perSecond: number;
+  readonly burst: number;
+  /** Objects at a time. */
+  readonly workers: number;
+  /** Until something is written after an election: what was not heard yet is not to be taken away. */
+  readonly settleMs: number;
+  /** Between two writes of one object; from the sixth in a row each doubles. Who was left alone for `rowMs` begins a new row. */
+  readonly firstPauseMs: number;
+  readonly mostPauseMs: number;
+  readonly rowMs: number;
+  /** Until a right that was missing is tried again. */
+  readonly rightsMs: number;
+}
+
+const BOUNDS: StatusBounds = Object.freeze({
+  ...{ perSecond: 50, burst: 100, workers: 4, settleMs: 2000 },
+  ...{ firstPauseMs: 1000, mostPauseMs: 300_000, rowMs: 600_000, rightsMs: 600_000 },
+});
+
+const TELL = "create and update events";
+/** Characters: what an Event takes. */
+const MOST_INSTANCE = 128;
+/** After failures of the server's, or on the way to it. */
+const FAILURES = { firstPauseMs: 1000, mostPauseMs: 60_000 };
+/** Objects that are looked at in one turn of the event loop. */
+const TURN = 500;
+/** Errors by which the server says that this write will not do, now and later. */
+const DEFINITE: ReadonlySet<string> = new Set([
+  "bad_request",
+  "conflict",
+  "denied",
+  "not_found",
+  "too_large",
+  "unsupported",
+]);
+
+export interface StatusTermDeps {
+  readonly client: KubernetesClient;
+  /** Name of the provider. */
+  readonly provider: string;
+  readonly objects: StatusObjects;
+  readonly told: ToldStatus;
+  /** What an object carries. */
+  readonly shownOn: (ref: ObjectRef) => Shown;
+  /** `problem` may be another now. */
+  readonly problemChanged: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Default: those of this module. */
+  readonly bounds?: Partial<StatusBounds>;
+}
+
+/** What is to be done about one object. */
+interface Job {
+  readonly ref: ObjectRef;
+  readonly object: StatusObject;
+  readonly record: WriteRecord;
+  readonly events: readonly Note[];
+  /** null: the annotations are as they should be, or cannot be helped. */
+  readonly write: { readonly shown: Shown; readonly attempt: string } | null;
+}
+
+/** One time of leading: looks at objects in turn, and writes on those that differ from what they should carry. */
+export class StatusTerm implements AsyncDisposable {
+  readonly #deps: StatusTermDeps;
+  readonly #bounds: StatusBounds;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #queue = new FairQueue<ObjectRef>();
+  readonly #bucket: TokenBucket;
+  readonly #records = new Map<ObjectRef, WriteRecord>();
+  readonly #missing = new MissingRights();
+  readonly #working: Promise<unknown>;
+  /** Of workers that have nothing to do. */
+  #idle: PromiseWithResolvers<undefined> | null = null;
+  #failures = 0;
+  /** Settles when the server may be asked again. */
+  #held: Promise<void>;
+  #again: Disposable | null = null;
+
+  constructor(deps: StatusTermDeps, leading: AbortSignal) {
+    this.#deps = deps;
+    this.#bounds = { ...BOUNDS, ...deps.bounds };
+    this.#signal = AbortSignal.any([leading, this.#stop.signal]);
+    this.#signal.addEventListener("abort", () => this.#wake(), { once: true });
+    this.#bucket = new TokenBucket(deps.clock, this.#bounds);
+    this.#held = pause(deps.clock, this.#bounds.settleMs, this.#signal);
+    this.#working = Promise.all(Array.from({ length: this.#bounds.workers }, () => this.#work()));
+  }
+
+  get problem(): Problem | null {
+    return this.#signal.aborted ? null : this.#missing.problem(this.#deps.provider);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#again?.[Symbol.dispose]();
+    await this.#working;
+    for (const record of this.#records.values()) record[Symbol.dispose]();
+  }
+
+  /** Something of it may have changed. What was there before this gate led waits apart, so that it keeps nothing new waiting. */
+  look(ref: ObjectRef, as: "news" | "backlog" = "news"): void {
+    const { key } = readRef(ref);
+    this.#queue.add(`${as} ${key.slice(0, key.indexOf("/"))}`, ref);
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#idle?.resolve(undefined);
+    this.#idle = null;
+  }
+
+  async #work(): Promise<void> {
+    for (let looked = 0; ; looked += 1) {
+      await this.#held;
+      await this.#bucket.ready(this.#signal);
+      if (this.#signal.aborted) return;
+      const ref = this.#queue.take();
+      if (ref === undefined) {
+        this.#idle ??= Promise.withResolvers();
+        await this.#idle.promise;
+        continue;
+      }
+      const job = this.#jobOf(ref);
+      if (job !== null) await this.#do(job);
+      else if (looked % TURN === 0) await setImmediate();
+    }
+  }
+
+  /** null: nothing is to be done about it, or not now. */
+  #jobOf(ref: ObjectRef): Job | null {
+    const { objects, clock } = this.#deps;
+    const object = objects.find(ref);
+    const record = this.#records.get(ref) ?? new WriteRecord(this.#bounds);
+    if (object === undefined || object.isLeaving === true) {
+      record[Symbol.dispose]();
+      this.#records.delete(ref);
+      return null;
+    }
+    const job = record.isBusy ? null : this.#difference(ref, object, record);
+    if (job === null) return null;
+    this.#records.set(ref, record);
+    const waitMs = record.waitMs(clock.now());
+    if (waitMs <= 0) return job;
+    record.wakeAfter(clock, waitMs, () => this.look(ref));
+    return null;
+  }
+
+  /** null: there is none, or none that the gate has the right to mend. */
+  #difference(ref: ObjectRef, object: StatusObject, record: WriteRecord): Job | null {
+    const { clock, shownOn } = this.#deps;
+    const wanted = planStatus(ref, object, this.#deps);
+    if (wanted === null) return null;
+    const { namespace, uid } = object;
+    const may = (what: string): boolean => !this.#missing.isMissing({ what, namespace }, clock.now());
+    const shown = shownOn(ref);
+    const events = may(TELL) ? record.untold(wanted.events, shown.problems ?? "") : [];
+    const attempt = record.attempt(uid, shownText(shown), shownText(wanted.shown));
+    const write = attempt !== null && may(patchOf(ref)) ? { shown: wanted.shown, attempt } : null;
+    return events.length === 0 && write === null ? null : { ref, object, record, events, write };
+  }
+
+  async #do({ ref, object, record, events, write }: Job): Promise<void> {
+    const { clock, logger } = this.#deps;
+    record.isBusy = true;
+    try {
+      for (const note of events) if (await this.#tell(ref, object, note)) record.told(note);
+      if (write !== null && (await this.#write(ref, object, write.shown))) record.settled(write.attempt);
+      record.wrote(clock.now());
+      this.#failures = 0;
+    } catch (err) {
+      if (this.#signal.aborted) return;
+      this.#failures += 1;
+      if (this.#failures === 1) logger.warn({ err }, "status cannot be written; it is tried again");
+      this.#held = pause(clock, pauseMs(this.#failures, FAILURES), this.#signal);
+    } finally {
+      record.isBusy = false;
+      this.look(ref);
+    }
+  }
+
+  #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, shown: Shown): Promise<boolean> {
+    const { client } = this.#deps;
+    const resource: Resource<KubernetesObject> = readRef(ref).kind === "Pod" ? PODS : SERVICES;
+    // With its uid a later object of that name is a conflict, and one that is gone is not made.
+    const object = { metadata: { namespace, name, uid, annotations: shownAnnotations(shown) } };
+    return this.#call({ what: patchOf(ref), namespace }, 1, async (signal) => {
+      await client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
+    });
+  }
+
+  #tell(ref: ObjectRef, object: StatusObject, { problem }: Note): Promise<boolean> {
+    const { client, clock } = this.#deps;
+    const { namespace, name, uid } = object;
+    const event: EventSpec = {
+      regarding: { apiVersion: "v1", kind: readRef(ref).kind, namespace, name, uid },
+      type: "Warning",
+      ...{ action: "Publish", reason: reasonOf(problem.code), note: problem.message },
+      ...{ instance: hostname().slice(0, MOST_INSTANCE), now: clock.now() },
+    };
+    return this.#call({ what: TELL, namespace }, 2, (signal) => recordEvent(client, event, signal));
+  }
+
+  /** Whether that is over, done or not: false where a right is missing. Throws what may pass. */
+  async #call(right: Right, calls: number, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    const { problemChanged, logger } = this.#deps;
+    this.#signal.throwIfAborted();
+    this.#bucket.spend(calls);
+    try {
+      await work(this.#signal);
+      if (this.#missing.had(right)) problemChanged();
+      return true;
+    } catch (err) {
+      if (isMissingRight(err)) {
+        this.#missed(right, err);
+        return false;
+      }
+      if (!(err instanceof GatewayError) || !DEFINITE.has(err.code)) throw err;
+      logger.debug({ err }, "status is not taken; it is left as it is");
+      return true;
+    }
+  }
+
+  #missed(right: Right, err: unknown): void {
+    const { clock, objects, problemChanged, logger } = this.#deps;
+    const { rightsMs } = this.#bounds;
+    if (this.#missing.missed(right, clock.now() + rightsMs)) {
+      logger.warn({ err, namespace: right.namespace }, "status cannot be written: a right is missing");
+      problemChanged();
+    }
+    this.#again ??= clock.after(rightsMs * (1 + Math.random() / 5), () => {
+      this.#again = null;
+      for (const ref of objects.all()) this.look(ref, "backlog");
+    });
+  }
+}
+
+function patchOf(ref: ObjectRef): string {
+  return ref.startsWith("Pod ") ? "patch pods" : "patch services";
+}
+
+/** A code as Events have reasons: `name_taken` is NameTaken. */
+function reasonOf(code: string): string {
+  return code.replace(/(?:^|_)([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase());
+}
