@@ -7,22 +7,18 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type GateFile, homeAt, readGateFile } from "../src/config/home.ts";
 import { systemClock } from "../src/platform/clock.ts";
-import { KubernetesClient } from "../src/platform/kubernetes/client.ts";
-import { loadKubeconfig } from "../src/platform/kubernetes/kubeconfig.ts";
 import { Mirror } from "../src/platform/kubernetes/mirror.ts";
-import type { KubernetesObject, Pod } from "../src/platform/kubernetes/objects.ts";
-import { NAMESPACES, PODS, type Resource } from "../src/platform/kubernetes/resource.ts";
+import { PODS } from "../src/platform/kubernetes/resource.ts";
 import { silentLogger } from "../src/platform/logger.ts";
 import { packageRoot } from "../src/platform/package-info.ts";
 import { startCluster } from "../testbed/kubernetes/start-cluster.ts";
+import { inParallel, PodWriter, type WrittenPod } from "../testbed/kubernetes/written-pods.ts";
 import { exactCpuSeconds, residentKiB, start, stop, type Started } from "./machine.ts";
 import { median, quantile, type Row, type Suite } from "./suite.ts";
 
 const NAMESPACE = "bench";
 const PODS_OF_SIZES = [1000, 5000];
 const CHANGES = 100;
-/** Of those at once that write pods: the server takes no more without making them wait. */
-const WRITERS = 16;
 const GIVE_UP_MS = 120_000;
 /** Between two requests for a pod that is not ready yet. */
 const ASK_EVERY_MS = 2;
@@ -31,7 +27,6 @@ const REST_MS = 5000;
 /** Milliseconds a second below which a gate is at rest. */
 const REST = 10;
 const MOST_RESTS = 12;
-const { signal } = new AbortController();
 
 /**
  * What tasks of a cluster cost: pods that a generator writes to a real API server, all at the address of one server here. Until a pod that
@@ -49,15 +44,13 @@ async function measure(
 ): Promise<readonly Row[]> {
   await using scope = new AsyncDisposableStack();
   const cluster = scope.use(await startCluster({ name: "bench", kind: "api", owner: process.pid }));
-  const access = await loadKubeconfig([cluster.kubeconfig], null, systemClock);
-  const client = scope.use(new KubernetesClient({ cluster: access, clock: systemClock }));
+  const writer = scope.use(await PodWriter.open(cluster.kubeconfig, NAMESPACE));
   const app = createServer((_request, response) => response.end("here")).listen(0, cluster.plan.hostAddress);
   scope.defer(() => void app.close());
   await once(app, "listening");
   const job = { ip: cluster.plan.hostAddress, port: (app.address() as AddressInfo).port };
   say(`${String(pods)} pods are written …`);
-  await prepare(client);
-  await inParallel(pods, (at) => writePod(client, at, { ...job, isReady: true }));
+  await inParallel(pods, (at) => writer.create(nameOf(at), { ...job, ...carried(at), isReady: true }));
 
   const gate = scope.use(await startGate(cluster.kubeconfig));
   const name = (what: string): string => `${String(pods)} pods, ${what}`;
@@ -67,12 +60,12 @@ async function measure(
   });
   say(`all are known after ${gate.wholeMs.toFixed(0)} ms; ${String(changes)} become ready …`);
   const memory = residentKiB(gate.pid) / 1024;
-  const times = await followChanges(client, gate, { pods, changes, job });
+  const times = await followChanges(writer, gate, { pods, changes, job });
   const events = times.map(({ eventMs }) => eventMs);
   const answers = times.map(({ answerMs }) => answerMs);
   say(`${String(changes)} change without being asked for …`);
   const restMs = await costOfRest(gate);
-  const cpuMs = await costOfChange(client, gate, { pods, changes, job });
+  const cpuMs = await costOfChange(writer, gate, { pods, changes, job });
   return [
     of("gate starts until all are known", gate.wholeMs, "ms"),
     of("memory of the gate", memory, "MiB"),
@@ -85,52 +78,16 @@ async function measure(
   ];
 }
 
-async function prepare(client: KubernetesClient): Promise<void> {
-  const accounts: Resource<KubernetesObject> = {
-    ...{ apiVersion: "v1", kind: "ServiceAccount", plural: "serviceaccounts", namespaced: true },
-  };
-  const by = { fieldManager: "bench", force: true, signal };
-  await client.apply(NAMESPACES, { metadata: { name: NAMESPACE } }, by);
-  await client.apply(accounts, { metadata: { name: "default", namespace: NAMESPACE } }, by);
+function nameOf(at: number): string {
+  return `nb-${String(at)}`;
 }
 
-async function inParallel(count: number, work: (at: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < count) await work(next++);
-  };
-  await Promise.all(Array.from({ length: WRITERS }, worker));
-}
-
-interface PodState {
-  readonly ip: string;
-  readonly port: number;
-  readonly isReady: boolean;
-}
-
-/** As a kubelet would have it, with what most pods carry about. */
-async function writePod(client: KubernetesClient, at: number, state: PodState): Promise<void> {
-  const metadata = {
-    ...{ namespace: NAMESPACE, name: `nb-${String(at)}` },
+/** What most pods carry about. */
+function carried(at: number): Pick<WrittenPod, "annotations" | "labels"> {
+  return {
     annotations: { "taskgate.dev/enabled": "true" },
     labels: { app: "notebook", team: `team-${String(at % 50)}` },
   };
-  const container = { name: "main", image: "example/notebook:1", ports: [{ name: "web", containerPort: state.port }] };
-  await client.create(PODS, { metadata, spec: { containers: [container] } }, signal);
-  await writeStatus(client, at, state);
-}
-
-async function writeStatus(client: KubernetesClient, at: number, { ip, isReady }: PodState): Promise<void> {
-  const status: NonNullable<Pod["status"]> = {
-    phase: "Running",
-    startTime: "2026-01-01T00:00:00Z",
-    podIP: ip,
-    podIPs: [{ ip }],
-    conditions: [{ type: "Ready", status: isReady ? "True" : "False" }],
-  };
-  const metadata = { namespace: NAMESPACE, name: `nb-${String(at)}` };
-  const by = { fieldManager: "bench", force: true, subresource: "status", signal };
-  await client.apply(PODS, { metadata, status }, by);
 }
 
 interface BenchGate extends AsyncDisposable {
@@ -158,7 +115,7 @@ async function startGate(kubeconfig: string): Promise<BenchGate> {
   const agent = new Agent({ keepAlive: true });
   const token = readFileSync(homeAt(env).token, "utf8").trim();
   const ask = (task: string): Promise<number> => askGate(file, agent, { task, token });
-  await until(started, async () => (await ask("nb-0")) === 200);
+  await until(started, async () => (await ask(nameOf(0))) === 200);
   return {
     ...{ pid: file.pid, wholeMs: performance.now() - began, ask },
     async [Symbol.asyncDispose]() {
@@ -199,13 +156,19 @@ interface Changing {
 
 /** Of each pod that becomes ready: when its event came to a watch of ours, and when it answered through the gate. */
 async function followChanges(
-  client: KubernetesClient,
+  writer: PodWriter,
   gate: BenchGate,
   { pods, changes, job }: Changing,
 ): Promise<readonly { readonly eventMs: number; readonly answerMs: number }[]> {
   const heard = new Map<string, number>();
   await using mirror = new Mirror({
-    ...{ client, resource: PODS, scope: { namespace: NAMESPACE }, clock: systemClock, logger: silentLogger },
+    ...{
+      client: writer.client,
+      resource: PODS,
+      scope: { namespace: NAMESPACE },
+      clock: systemClock,
+      logger: silentLogger,
+    },
     keep: ({ status }) => status?.conditions?.[0]?.status === "True",
     changed: (keys) => {
       for (const key of keys) if (mirror.objects.get(key) === true) heard.set(key, performance.now());
@@ -216,13 +179,13 @@ async function followChanges(
   const times = [];
   for (let change = 0; change < changes; change += 1) {
     const at = Math.floor((change * pods) / changes);
-    const name = `nb-${String(at)}`;
+    const name = nameOf(at);
     const key = `${NAMESPACE}/${name}`;
-    await writeStatus(client, at, { ...job, isReady: false });
+    await writer.tell(name, { ...job, isReady: false });
     await settles(async () => (await gate.ask(name)) !== 200);
     heard.delete(key);
     const began = performance.now();
-    const written = writeStatus(client, at, { ...job, isReady: true });
+    const written = writer.tell(name, { ...job, isReady: true });
     await settles(async () => (await gate.ask(name)) === 200);
     const answerMs = performance.now() - began;
     await written;
@@ -253,12 +216,12 @@ async function costOfRest(gate: BenchGate): Promise<number> {
 }
 
 /** Milliseconds of the gate's processor time for one pod's change, of which nobody asks. */
-async function costOfChange(client: KubernetesClient, gate: BenchGate, { changes, job }: Changing): Promise<number> {
+async function costOfChange(writer: PodWriter, gate: BenchGate, { changes, job }: Changing): Promise<number> {
   const before = exactCpuSeconds(gate.pid);
   for (let change = 0; change < changes; change += 1) {
-    await writeStatus(client, change, { ...job, isReady: false });
-    await writeStatus(client, change, { ...job, isReady: true });
+    await writer.tell(nameOf(change), { ...job, isReady: false });
+    await writer.tell(nameOf(change), { ...job, isReady: true });
   }
-  await settles(async () => (await gate.ask(`nb-${String(changes - 1)}`)) === 200);
+  await settles(async () => (await gate.ask(nameOf(changes - 1))) === 200);
   return ((exactCpuSeconds(gate.pid) - before) * 1000) / (2 * changes);
 }

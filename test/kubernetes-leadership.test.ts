@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -11,6 +10,7 @@ import { describeLeadership } from "../src/store/leadership.contract.ts";
 import type { Leadership } from "../src/store/leadership.ts";
 import { startLeaseLeadership } from "../src/store/kubernetes/lease-leadership.ts";
 import type { Cluster } from "../testbed/kubernetes/cluster.ts";
+import { ApiRelay } from "./support/api-relay.ts";
 import { NO_OWN_CLUSTER, ownCluster } from "./support/cluster.ts";
 import { NAMESPACE, openStoreGate, storeGate, type StoreGate, storeName } from "./support/store-cluster.ts";
 
@@ -109,12 +109,13 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("on Kubernetes", () => {
   test("ends the work of a leader that is cut off before another leads", async () => {
     const name = storeName();
     const { terms, enter, expectOneAtATime } = contend();
-    const relay = await startRelay(cluster.plan.server);
+    const relay = await ApiRelay.start(cluster.plan.server);
+    onTestFinished(() => relay[Symbol.dispose]());
     const cut = await storeGate({ kubeconfig: cluster.kubeconfig, name, relay: relay.port });
     enter(lease(cut, name, "cut"), "cut");
     await vi.waitFor(() => expect(terms).toHaveLength(1), WAIT);
     enter(lease(await storeGate({ kubeconfig: cluster.kubeconfig, name }), name, "other"), "other");
-    relay.cut();
+    relay[Symbol.dispose]();
     await vi.waitFor(() => expect(terms.at(-1)?.holder).toBe("other"), WAIT);
     expectOneAtATime();
   });
@@ -135,27 +136,6 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("on Kubernetes", () => {
     expect(terms[0]?.fence).toBeGreaterThan(leader.said.at(-1)?.fence ?? Infinity);
     expect(await gate.store.get("task", "state")).toEqual(before);
   });
-
-  /** Passes connections on to a server until it is cut. */
-  async function startRelay(server: string): Promise<{ readonly port: number; cut(): void }> {
-    const { hostname, port } = new URL(server);
-    const sockets = new Set<Socket>();
-    const listener = createServer((near) => {
-      const far = connect(Number(port), hostname);
-      for (const socket of [near, far]) {
-        sockets.add(socket.on("error", () => undefined).on("close", () => [near, far].forEach((one) => one.destroy())));
-      }
-      near.pipe(far).pipe(near);
-    });
-    const cut = (): void => {
-      listener.close();
-      for (const socket of sockets) socket.destroy();
-    };
-    onTestFinished(cut);
-    listener.listen(0, "127.0.0.1");
-    await once(listener, "listening");
-    return { port: (listener.address() as AddressInfo).port, cut };
-  }
 
   function startHeedless(name: string) {
     const argv = [HEEDLESS_LEADER, cluster.kubeconfig, NAMESPACE, name];

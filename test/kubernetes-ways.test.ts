@@ -26,7 +26,7 @@ describe.skipIf(NO_CLUSTER !== null)(`ways into pods: ${PLANE}`, () => {
       { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } },
       { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "endless.mjs": job } },
     ]);
-    gate = await startClusterGate({ prod: cluster.kubeconfig }, { namespaces: [NAMESPACE] });
+    gate = await startClusterGate([{ name: "prod", kubeconfig: cluster.kubeconfig, namespaces: [NAMESPACE] }]);
   });
   afterAll(async () => {
     await gate[Symbol.asyncDispose]();
@@ -169,7 +169,7 @@ describe.skipIf(NO_CLUSTER !== null)(`ways into pods: ${PLANE}`, () => {
   function deployment(content: string): object {
     const labels = { app: "web" };
     const script =
-      `mkdir /tmp/www; echo ${content} > /tmp/www/index.html; trap 'sleep 1; kill %1; exit 0' TERM; ` +
+      `mkdir /tmp/www; echo ${content} > /tmp/www/index.html; trap 'kill %1; exit 0' TERM; ` +
       "httpd -f -p 8080 -h /tmp/www & wait";
     const container = {
       ...{ name: "web", image: BUSYBOX_IMAGE, imagePullPolicy: "Never", command: ["sh", "-c", script] },

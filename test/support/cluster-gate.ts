@@ -1,23 +1,28 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { vi } from "vitest";
 import { startTestGate, type TestGate } from "./gate.ts";
 
 /** For what a cluster takes its time for. */
-export const WAIT = { timeout: 90_000, interval: 50 };
+export const WAIT = { timeout: 30_000, interval: 50 };
 
-/** A gate of these clusters: provider names with kubeconfigs, and `more` of each one's configuration. It ends with the test, or by disposing. */
-export async function startClusterGate(
-  kubeconfigs: Readonly<Record<string, string>>,
-  more: Readonly<Record<string, unknown>>,
-): Promise<TestGate> {
+/** What is configured of a provider of type `kubernetes`. */
+interface OfCluster {
+  readonly name: string;
+  readonly kubeconfig: string;
+  readonly namespaces: readonly string[];
+  readonly rights?: readonly object[];
+  readonly kinds?: readonly string[];
+  readonly owners?: boolean;
+  readonly reach?: string;
+}
+
+/** A gate of these clusters alone. */
+export async function startClusterGate(clusters: readonly OfCluster[]): Promise<TestGate> {
   const folder = mkdtempSync(join(tmpdir(), "taskgate-cluster-gate-"));
   const config = join(folder, "config.yaml");
-  const providers = Object.entries(kubeconfigs).map(([name, kubeconfig]) => ({
-    ...{ type: "kubernetes", name, kubeconfig },
-    ...more,
-  }));
+  const providers = clusters.map((cluster) => ({ type: "kubernetes", ...cluster }));
   writeFileSync(config, JSON.stringify({ providers, local: { enabled: false } }));
   const gate = await startTestGate({ config });
   const dispose = gate[Symbol.asyncDispose].bind(gate);
@@ -25,13 +30,6 @@ export async function startClusterGate(
     await dispose();
     rmSync(folder, { recursive: true, force: true });
   };
-  return gate;
-}
-
-/** The same, until the test has finished. */
-export async function testClusterGate(...args: Parameters<typeof startClusterGate>): Promise<TestGate> {
-  const gate = await startClusterGate(...args);
-  onTestFinished(() => gate[Symbol.asyncDispose]());
   return gate;
 }
 

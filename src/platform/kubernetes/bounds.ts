@@ -30,7 +30,7 @@ export interface KubernetesBounds {
 
 export const BOUNDS: KubernetesBounds = Object.freeze({
   callMs: 30_000,
-  watchStartMs: 30_000,
+  watchStartMs: 10_000,
   tries: 4,
   firstPauseMs: 200,
   mostPauseMs: 30_000,
