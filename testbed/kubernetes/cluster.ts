@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { runProgram } from "../run-program.ts";
 import { clustersFolder, type ClusterRecord, planOf, readRecord, writeRecord } from "./cluster-record.ts";
 import { importImages } from "./containers.ts";
-import { helmProgram } from "./helm.ts";
+import { runHelm } from "./helm.ts";
 import { makeProgramImages, type ProgramImage } from "./images.ts";
 import { adminKubeconfig } from "./kubeconfig.ts";
 import { applyFiles, applyObjects, runKubectl } from "./kubectl.ts";
@@ -60,17 +60,8 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Runs Helm; its standard output. Throws where it fails, with what it said. What it keeps for itself stays in the cluster's folder. */
-  async helm(args: readonly string[]): Promise<string> {
-    const { folder } = this.plan;
-    const [cache, config, data] = ["cache", "config", "data"].map((kind) => join(folder, "helm", kind));
-    const env = {
-      HELM_CACHE_HOME: cache!,
-      HELM_CONFIG_HOME: config!,
-      HELM_DATA_HOME: data!,
-      NO_PROXY: "*",
-      no_proxy: "*",
-    };
-    return runProgram(await helmProgram(), ["--kubeconfig", this.kubeconfig, ...args], { env });
+  helm(args: readonly string[]): Promise<string> {
+    return runHelm({ kubeconfig: this.kubeconfig, folder: this.plan.folder }, args);
   }
 
   /** Adds images for pods, each of a program and what it is linked with; those of the same name are replaced. */

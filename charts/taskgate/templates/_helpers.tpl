@@ -147,6 +147,17 @@ capabilities:
 {{- if and $tls (eq .Values.domain "localhost") -}}
 {{- fail "domain: a certificate is for a domain of yours, not for localhost" -}}
 {{- end -}}
+{{- with .Values.service.tcpPorts -}}
+{{- $ends := splitList "-" . -}}
+{{- $from := int (first $ends) -}}
+{{- $to := int (last $ends) -}}
+{{- if or (gt $from $to) (lt $from 1024) (gt $to 65535) -}}{{- fail "service.tcpPorts: expected FROM-TO, within 1024 and 65535" -}}{{- end -}}
+{{- if gt (sub $to $from) 99 -}}{{- fail "service.tcpPorts: 100 ports at most" -}}{{- end -}}
+{{- range list $port 7081 7083 7084 -}}
+{{- if and (ge . $from) (le . $to) -}}{{- fail (printf "service.tcpPorts: %d is a port of the gate's own" .) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if has $port (list 7081 7083 7084) -}}{{- fail (printf "service.port: %d is a port of the gate's own" $port) -}}{{- end -}}
 {{- if and (eq .Values.service.type "NodePort") (or (lt $port 30000) (gt $port 32767)) -}}
 {{- fail "service.port: a NodePort is from 30000 to 32767, and visitors use that very one" -}}
 {{- end -}}

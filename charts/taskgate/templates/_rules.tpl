@@ -14,4 +14,12 @@
   resources: [jobs, cronjobs]
   verbs: [list, watch]
 {{- end }}
+{{- if ne (toString .writeStatus) "false" }}
+- apiGroups: [""]
+  resources: [pods, services]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [get, create, update]
+{{- end }}
 {{- end -}}
