@@ -235,7 +235,7 @@ describe("JupyterHub's KubeSpawner 7", () => {
       expect(endpoints(found, "notebook")).toEqual(["10.1.0.5:8888 jupyter-slug healthy"]),
     );
     expect(nb).toMatchObject({
-      name: "jupyter-slug",
+      name: "jupyter-ann-r-d-corp-gpu-1",
       kind: "notebook",
       owner: { realm: "local", name: "Ann (R&D)@corp" },
     });

@@ -13,6 +13,12 @@ export const jupyter: PodKind = ({ name, labels, annotations, ports }) => {
   const base = ["user", user, ...(server === "" ? [] : [server])].map(escaped).join("/");
   return {
     group: name,
+    // Pods' names hold hashes, which keep users apart whose names are alike.
+    name: ["jupyter", user, server]
+      .flatMap((text) => text.toLowerCase().match(/[a-z0-9]+/g) ?? [])
+      .join("-")
+      .slice(0, 63)
+      .replace(/-$/, ""),
     label: "notebook",
     owner: user,
     services: [{ name: "notebook", targetPort: declaredPort(ports, "notebook-port", PORT) ?? PORT }],
