@@ -47,6 +47,10 @@ const Right = z.strictObject({
 });
 export type KubernetesRight = z.output<typeof Right>;
 
+/** The same of one namespace, which says so itself. */
+export const NamespaceRights = Right.omit({ namespaces: true });
+export type NamespaceRights = z.output<typeof NamespaceRights>;
+
 export const KubernetesProviderConfig = z.strictObject({
   type: z.literal("kubernetes", { error: "expected kubernetes" }).describe("What says what exists."),
   name: providerName.prefault("kubernetes").describe("Name of this provider; first part of its tasks' keys."),
@@ -77,6 +81,11 @@ export const KubernetesProviderConfig = z.strictObject({
     .prefault(false)
     .describe(
       "Whether annotations of Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs count for their pods, which needs the right to list these, too.",
+    ),
+  rightsFromNamespaces: flag
+    .prefault(false)
+    .describe(
+      "Whether the annotation taskgate.dev/rights of a Namespace gives rights beside those that are configured: for clusters where administrators alone may edit Namespaces. It needs the right to list these.",
     ),
   writeStatus: flag
     .prefault(true)

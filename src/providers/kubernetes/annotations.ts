@@ -150,7 +150,7 @@ function withoutUndefined<T extends object>(value: T): { [K in keyof T]?: NonNul
 }
 
 /** What an annotation says in JSON, which nobody can make dear to read; or in the words that `short` reads. */
-function readJson<T>(name: string, text: string, how: Reading<T>): { readonly value: T } | Bad {
+export function readJson<T>(name: string, text: string, how: Reading<T>): { readonly value: T } | Bad {
   let value: unknown;
   try {
     value = /^\s*[[{]/.test(text) ? JSON.parse(text) : how.short(text);
@@ -161,8 +161,9 @@ function readJson<T>(name: string, text: string, how: Reading<T>): { readonly va
   return parsed.success ? { value: parsed.data } : badIssue(name, parsed.error);
 }
 
-interface Reading<T> {
+export interface Reading<T> {
   readonly schema: z.ZodType<T>;
+  /** What text that does not begin as JSON does says; throws for none. */
   readonly short: (text: string) => unknown;
 }
 

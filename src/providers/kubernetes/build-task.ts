@@ -14,13 +14,14 @@ import { declaredServices } from "./declared-services.ts";
 import type { DeclaredPort } from "./declared-port.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
 import type { Known } from "./known-kinds.ts";
+import type { RightsBook } from "./namespace-rights.ts";
 import type { Rights } from "./rights.ts";
 
 /** What building needs to know beside the objects. */
 export interface BuildContext {
   /** Name of the provider. */
   readonly provider: string;
-  readonly rightsOf: (namespace: string) => Rights;
+  readonly rights: RightsBook;
   /** Why nobody may dial that, in words that follow the address; null: anybody may. */
   readonly refuseTarget: (ip: string, port: number) => string | null;
 }
@@ -146,7 +147,7 @@ function readObject(
   if (annotations.kind === "bad") return refuse("task_invalid", annotations.message);
   const { annotated } = annotations;
   const known = "known" in object ? object.known : null;
-  const rights = context.rightsOf(object.namespace);
+  const rights = context.rights.of(object.namespace);
   const owner =
     annotated.owner === undefined
       ? knownOwner(known, { rights, subject, problems })
@@ -306,7 +307,7 @@ function endpointAt({ pod, ip, port }: Place, { context, problems }: Noting): re
     problems.push({ subject: subjectOf(context.provider, "Pod", pod), code, message });
     return [];
   };
-  if (pod.hostNetwork && !context.rightsOf(pod.namespace).hostNetwork) {
+  if (pod.hostNetwork && !context.rights.of(pod.namespace).hostNetwork) {
     return note("claim_refused", `The Pod is passed over: namespace ${pod.namespace} has no right to hostNetwork.`);
   }
   const refusal = context.refuseTarget(ip, port);

@@ -4,12 +4,20 @@ import type { Clock } from "../../platform/clock.ts";
 import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
 import { Mirror } from "../../platform/kubernetes/mirror.ts";
 import { objectKey, type KubernetesObject } from "../../platform/kubernetes/objects.ts";
-import { ENDPOINT_SLICES, PODS, SERVICES, type Resource, type Scope } from "../../platform/kubernetes/resource.ts";
+import {
+  ENDPOINT_SLICES,
+  NAMESPACES,
+  PODS,
+  SERVICES,
+  type Resource,
+  type Scope,
+} from "../../platform/kubernetes/resource.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { AnnotationReader } from "./annotations.ts";
 import type { BuildContext } from "./build-task.ts";
 import { keepPod, keepService, keepSlice, type KeptPod, type KeptService, type KeptSlice } from "./kept-objects.ts";
 import { recognizer } from "./known-kinds.ts";
+import { keepNamespace, type KeptNamespace } from "./namespace-rights.ts";
 import { keepOwner, ownerKey, OWNERS, type KeptOwner } from "./owners.ts";
 import { refOf, type StatusKind } from "./status-plan.ts";
 import type { StatusBounds } from "./status-term.ts";
@@ -27,6 +35,8 @@ export interface ClusterWatchDeps {
   readonly kinds: readonly KubernetesKind[];
   /** Whether annotations of what makes pods count for these. */
   readonly owners: boolean;
+  /** Whether annotations of Namespaces give rights. */
+  readonly rightsFromNamespaces: boolean;
   readonly context: BuildContext;
   /** What the gate tells of tasks, to be written on their objects; null: nothing is written. */
   readonly told: ToldStatus | null;
@@ -84,6 +94,7 @@ export class ClusterWatch implements AsyncDisposable {
         (key) => this.#book.serviceChanged(key),
       ),
       slices: this.#mirror(ENDPOINT_SLICES, scope, keepSlice, (key) => this.#book.sliceChanged(key)),
+      namespaces: deps.rightsFromNamespaces ? this.#namespaces(scope) : null,
       owners: new Map(
         (deps.owners ? OWNERS : []).map((resource) => [resource.kind, this.#owners(resource, scope, reader)]),
       ),
@@ -100,6 +111,7 @@ export class ClusterWatch implements AsyncDisposable {
         service: (key): KeptService | undefined => of(key)?.services.objects.get(key),
         slice: (key): KeptSlice | undefined => of(key)?.slices.objects.get(key),
         ...(deps.owners ? { owner } : {}),
+        namespace: (name) => of(`${name}/`)?.namespaces?.objects.get(`/${name}`),
       },
       deps.context,
       reader,
@@ -130,6 +142,12 @@ export class ClusterWatch implements AsyncDisposable {
     if (this.#status?.saw(refOf(kind, objectKey(object)), object.metadata) === true) this.#flushSoon();
   }
 
+  /** Who may read one Namespace alone is asked for no other. */
+  #namespaces({ namespace }: Scope): Mirror<KubernetesObject, KeptNamespace> {
+    const scope = namespace === undefined ? {} : { fieldSelector: `metadata.name=${namespace}` };
+    return this.#mirror(NAMESPACES, scope, keepNamespace, (key) => this.#book.namespaceChanged(key.slice(1)));
+  }
+
   #owners(
     resource: Resource<KubernetesObject>,
     scope: Scope,
@@ -147,7 +165,7 @@ export class ClusterWatch implements AsyncDisposable {
     changed: (key: string) => void,
   ): Mirror<T, V> {
     const { client, clock, logger } = this.#deps;
-    const what = `${scope.namespace ?? ""}/${resource.plural}`;
+    const what = `${scope.namespace ?? ""}/${resource.plural}/${scope.fieldSelector ?? ""}`;
     const mirror = new Mirror({
       ...{ client, resource, scope, keep, clock, logger },
       changed: (keys) => {

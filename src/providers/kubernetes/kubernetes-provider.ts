@@ -13,7 +13,7 @@ import { refuseTarget } from "../../platform/target-check.ts";
 import type { Provider } from "../provider.ts";
 import type { BuildContext } from "./build-task.ts";
 import { ClusterWatch } from "./cluster-watch.ts";
-import { rightsOf, type Rights } from "./rights.ts";
+import { RightsBook } from "./namespace-rights.ts";
 import type { StatusBounds } from "./status-term.ts";
 import { ToldStatus } from "./told-status.ts";
 
@@ -89,6 +89,7 @@ class KubernetesSource implements AsyncDisposable {
       namespaces: this.#deps.config.namespaces,
       kinds: this.#deps.config.kinds,
       owners: this.#deps.config.owners,
+      rightsFromNamespaces: this.#deps.config.rightsFromNamespaces,
       ...(this.#deps.config.selector === undefined ? {} : { selector: this.#deps.config.selector }),
       context: this.#context(),
       told: this.#deps.told,
@@ -125,15 +126,11 @@ class KubernetesSource implements AsyncDisposable {
   #context(): BuildContext {
     const { config, ownPorts } = this.#deps;
     const owner = config.owner === undefined ? this.#deps.owner : parseUser(config.owner, this.#deps.owner.realm);
-    const known = new Map<string, Rights>();
+    const rights = new RightsBook(config.rights, owner);
     const ownAddresses = interfaceAddresses();
     return {
       provider: config.name,
-      rightsOf(namespace) {
-        const rights = known.get(namespace) ?? rightsOf(config.rights, namespace, owner);
-        known.set(namespace, rights);
-        return rights;
-      },
+      rights,
       refuseTarget: (ip, port) =>
         refuseTarget(ip, port, { allowLoopback: false, ownPorts: ownPorts?.() ?? new Set(), ownAddresses }),
     };

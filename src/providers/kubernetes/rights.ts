@@ -1,4 +1,4 @@
-import type { KubernetesRight } from "../../config/provider-config.ts";
+import type { KubernetesRight, NamespaceRights } from "../../config/provider-config.ts";
 import { GatewayError, parseUser, whoText, type Identity } from "../../model/index.ts";
 import type { AnnotatedService } from "./annotations.ts";
 
@@ -14,30 +14,58 @@ export interface Rights {
   readonly hostNetwork: boolean;
 }
 
-/** The rights of a namespace: those of the first rule that is for it, or none. */
-export function rightsOf(rules: readonly KubernetesRight[], namespace: string, owner: Identity): Rights {
-  const rule = rules.find(({ namespaces }) => matchesOne(namespaces, namespace));
-  const standard = rule?.owner === undefined ? owner : parseUser(rule.owner, owner.realm);
+/** What gives rights: rules of the configuration, of which the first that is for a namespace counts, and what the namespace's object gives. */
+export interface RightsFrom {
+  readonly rules: readonly KubernetesRight[];
+  /** null: nothing. */
+  readonly given: NamespaceRights | null;
+}
+
+/** The rights of a namespace: what is given to it from anywhere; who owns what names no owner, the configuration says first. */
+export function rightsOf(namespace: string, owner: Identity, { rules, given }: RightsFrom): Rights {
+  const right = united(rules.find(({ namespaces }) => matchesOne(namespaces, namespace)) ?? NO_RIGHTS, given);
+  const standard = right.owner === undefined ? owner : parseUser(right.owner, owner.realm);
   return {
     owner: standard,
-    hostNetwork: rule?.hostNetwork ?? false,
+    hostNetwork: right.hostNetwork,
     ownerNamed(text) {
       const named = readUser(text, standard.realm);
       if ("refusal" in named) return named;
       const isSame = named.realm === standard.realm && named.name === standard.name;
-      if (isSame || matchesOne(rule?.owners ?? [], whoText(named))) return named;
+      if (isSame || matchesOne(right.owners, whoText(named))) return named;
       return { refusal: `namespace ${namespace} has no right to owner ${whoText(named)}` };
     },
     refuseService(service) {
-      const what = unentitled(service, rule);
+      const what = unentitled(service, right);
       return what === null ? null : `namespace ${namespace} has no right to ${what}`;
     },
   };
 }
 
+const NO_RIGHTS: NamespaceRights = Object.freeze({
+  owners: [],
+  hosts: [],
+  paths: [],
+  ports: false,
+  hostNetwork: false,
+});
+
+function united(a: NamespaceRights, b: NamespaceRights | null): NamespaceRights {
+  if (b === null) return a;
+  const owner = a.owner ?? b.owner;
+  return {
+    ...(owner === undefined ? {} : { owner }),
+    owners: [...a.owners, ...b.owners],
+    hosts: [...a.hosts, ...b.hosts],
+    paths: [...a.paths, ...b.paths],
+    ports: a.ports || b.ports,
+    hostNetwork: a.hostNetwork || b.hostNetwork,
+  };
+}
+
 /** The first of what a service asks for that nothing gives it; null: all is given. */
-function unentitled({ hostLabel, serverName, path, port }: AnnotatedService, rule?: KubernetesRight): string | null {
-  const { hosts = [], paths = [], ports = false } = rule ?? {};
+function unentitled(service: AnnotatedService, { hosts, paths, ports }: NamespaceRights): string | null {
+  const { hostLabel, serverName, path, port } = service;
   const host = [hostLabel, serverName].find((name) => name !== undefined && !matchesOne(hosts, name));
   if (host !== undefined) return `host ${host}`;
   if (path !== undefined && !matchesOne(paths, path)) return `path ${path}`;

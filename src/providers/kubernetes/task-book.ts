@@ -3,6 +3,7 @@ import { ToldTasks } from "../told-tasks.ts";
 import { NO_TEXTS, type AnnotationReader } from "./annotations.ts";
 import { buildPodTask, buildServiceTask, subjectOf, type BuildContext, type Built } from "./build-task.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
+import type { KeptNamespace } from "./namespace-rights.ts";
 import { ownerKey, OwnerTree, textsOfOwners, type KeptOwner } from "./owners.ts";
 import { readRef, refOf, type ObjectRef, type Part, type StatusObjects } from "./status-plan.ts";
 
@@ -11,7 +12,8 @@ type Unit =
   | { readonly kind: "pods"; readonly id: string; readonly namespace: string; readonly name: string }
   | { readonly kind: "service"; readonly id: string; readonly key: string }
   | { readonly kind: "bad"; readonly id: string; readonly key: string }
-  | { readonly kind: "owner"; readonly id: string; readonly key: string };
+  | { readonly kind: "owner"; readonly id: string; readonly key: string }
+  | { readonly kind: "namespace"; readonly id: string; readonly key: string };
 
 /** Objects as they are now, by `NAMESPACE/NAME`. */
 export interface Objects {
@@ -20,6 +22,8 @@ export interface Objects {
   slice(key: string): KeptSlice | undefined;
   /** By `ownerKey`; absent: what makes pods says nothing of them. */
   readonly owner?: (key: string) => KeptOwner | undefined;
+  /** By its name; absent: what Namespaces say of rights does not count. */
+  readonly namespace?: (name: string) => KeptNamespace | undefined;
 }
 
 /** What building came to, since the last time. */
@@ -93,6 +97,19 @@ export class TaskBook implements StatusObjects {
     const id = `owner ${key}`;
     this.#dirty.set(id, { kind: "owner", id, key });
     for (const each of below) if (each.startsWith("Pod ")) this.podChanged(each.slice("Pod ".length));
+  }
+
+  /** What the Namespace of that name says of rights. */
+  namespaceChanged(name: string): void {
+    this.#context.rights.give(name, this.#objects.namespace?.(name)?.given ?? null);
+    const id = `namespace ${name}`;
+    this.#dirty.set(id, { kind: "namespace", id, key: name });
+    for (const ref of [...this.all()]) {
+      const { kind, key } = readRef(ref);
+      if (!key.startsWith(`${name}/`)) continue;
+      if (kind === "Pod") this.podChanged(key);
+      else this.serviceChanged(key);
+    }
   }
 
   sliceChanged(key: string): void {
@@ -185,6 +202,7 @@ export class TaskBook implements StatusObjects {
     }
     if (unit.kind === "bad") return this.#buildBad(unit.key);
     if (unit.kind === "owner") return this.#buildOwner(unit.key);
+    if (unit.kind === "namespace") return this.#buildNamespace(unit.key);
     const service = this.#objects.service(unit.key);
     if (service === undefined) return { task: null, problems: [] };
     const slices = [...(this.#slicesOf.get(unit.key) ?? [])].sort().flatMap((key) => this.#objects.slice(key) ?? []);
@@ -217,6 +235,14 @@ export class TaskBook implements StatusObjects {
     const owner = this.#objects.owner?.(key);
     if (owner?.refusal == null) return NOTHING;
     return this.#invalid(owner.kind, owner, `The pods of the ${owner.kind} are left out: ${owner.refusal}.`);
+  }
+
+  #buildNamespace(name: string): Built {
+    const refusal = this.#objects.namespace?.(name)?.refusal ?? null;
+    if (refusal === null) return NOTHING;
+    const message = `Namespace ${name} gives no rights: ${refusal}.`;
+    const subject = `${this.#context.provider}/Namespace/${name}`;
+    return { task: null, problems: [{ subject, code: "rights_invalid", message }] };
   }
 
   #invalid(kind: string, object: { readonly namespace: string; readonly name: string }, message: string): Built {
