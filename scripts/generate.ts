@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { chartFiles } from "../src/app/chart-files.ts";
 import { openApiDocument } from "../src/api/openapi.ts";
 import { cliReference } from "../src/cli/reference.ts";
+import { chartReference } from "./chart-values.ts";
 import { metricReference } from "../src/app/metric-table.ts";
 import { describeConfig } from "../src/config/describe-config.ts";
 
@@ -15,6 +16,7 @@ export interface Generator {
 
 /** Everything that is generated for people to read. To add a file, add a line. */
 const DOCUMENTS: readonly Generator[] = [
+  { file: "chart.md", generate: () => chartReference() },
   { file: "cli.md", generate: cliReference },
   { file: "config.md", generate: () => describeConfig().markdown },
   { file: "config.schema.json", generate: () => toJson(describeConfig().jsonSchema) },
