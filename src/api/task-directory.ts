@@ -164,7 +164,11 @@ class Directory implements TaskDirectory {
     if (built.sources.length > 0) {
       for (const view of this.#views.values()) if (built.sources.includes(view.provider)) this.#dirty.add(view.id);
     }
-    this.#problems.outdated();
+    const { problems } = built.diff;
+    const isOtherProblem = problems.set.length + problems.removed.length > 0;
+    // Which task a problem is of hangs on which tasks there are.
+    const isOtherTask = built.tasks.removed.length > 0 || built.tasks.set.some((key) => !this.#views.has(key));
+    if (isOtherProblem || isOtherTask) this.#problems.outdated();
     this.#schedule();
     for (const look of this.#watchers) look();
   }

@@ -37,6 +37,8 @@ export class Source {
   #tasks: NotedTasks = new Map();
   #whole = false;
   #said: readonly Problem[] = [];
+  /** What `#said` was read from, without a finding. */
+  #readFrom: unknown = null;
   #findings: readonly Problem[] = [];
   #changed = false;
 
@@ -68,7 +70,8 @@ export class Source {
   /** What was said since the last call; null: nothing. */
   take(): Noted | null {
     if (!this.#changed) return null;
-    const noted = { tasks: this.#tasks, whole: this.#whole, problems: [...this.#said, ...this.#findings] };
+    const problems = this.#findings.length === 0 ? this.#said : [...this.#said, ...this.#findings];
+    const noted = { tasks: this.#tasks, whole: this.#whole, problems };
     this.#tasks = new Map();
     this.#whole = false;
     this.#changed = false;
@@ -91,7 +94,10 @@ export class Source {
     const tasks = readList(kind === "whole" ? update.tasks : update.set, "tasks", LIMITS.tasksPerSource);
     const set = this.#readTasks(tasks, findings);
     this.#noteTasks(kind === "whole", gone, set);
+    // The same list, which cannot have changed, is most often told again: read anew, each change would cost what all problems do.
+    if (update.problems === this.#readFrom && Object.isFrozen(update.problems)) return;
     this.#said = this.#readProblems(update.problems, findings);
+    this.#readFrom = findings.length === 0 ? update.problems : null;
   }
 
   #noteTasks(whole: boolean, gone: readonly string[], set: NotedTasks): void {
@@ -135,7 +141,11 @@ export class Source {
 
   #readProblems(value: unknown, findings: Problem[]): readonly Problem[] {
     const problems: Problem[] = [];
-    for (const one of readList(value, "problems", Number.MAX_SAFE_INTEGER).slice(0, LIMITS.problemsPerSource)) {
+    const all = readList(value, "problems", Number.MAX_SAFE_INTEGER);
+    const more = all.length - LIMITS.problemsPerSource;
+    if (more > 0)
+      findings.push(this.#problem("update_invalid", `There are ${String(more)} more problems than are told.`));
+    for (const one of all.slice(0, LIMITS.problemsPerSource)) {
       try {
         problems.push(readProblem(readFields(one, "problem")));
       } catch (error) {

@@ -29,7 +29,7 @@ export class ProblemBook {
 
   /** Takes `before` back and adds `after`, leaving alone what is in both. */
   replace(before: readonly Problem[], after: readonly Problem[]): void {
-    if (before.length === 0 && after.length === 0) return;
+    if (before === after || (before.length === 0 && after.length === 0)) return;
     const gone = new Map(before.map((problem) => [problemKey(problem), problem]));
     const added = new Map(after.map((problem) => [problemKey(problem), problem]));
     for (const [key, problem] of added) if (!gone.delete(key)) this.add(problem);

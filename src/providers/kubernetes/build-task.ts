@@ -95,13 +95,8 @@ function specOf(members: readonly Member[]): Member | undefined {
   return staying.findLast(({ pod }) => pod.known?.follows !== true) ?? staying.at(-1) ?? members.at(-1);
 }
 
-/** The task of an annotated Service. `podOf`: by `NAMESPACE/NAME`. */
-export function buildServiceTask(
-  id: string,
-  service: KeptService,
-  behind: { readonly slices: readonly KeptSlice[]; readonly podOf: (key: string) => KeptPod | undefined },
-  context: BuildContext,
-): Built {
+/** The task of an annotated Service. */
+export function buildServiceTask(id: string, service: KeptService, behind: Behind, context: BuildContext): Built {
   const problems: Problem[] = [];
   const entitled = readObject("Service", service, { context, problems });
   if (entitled === null) return { task: null, problems };
@@ -113,6 +108,11 @@ export function buildServiceTask(
     for (const { pod } of places) pods.set(pod.name, pod);
     return [each.name, places.flatMap((place) => endpointAt(place, { context, problems }))] as const;
   });
+  const passedOver = countStrangers(behind);
+  if (passedOver > 0) {
+    const message = `${String(passedOver)} of the endpoints in its EndpointSlices are passed over: no pod here has such an address.`;
+    problems.push({ subject: subjectOf(context.provider, "Service", service), code: "endpoint_invalid", message });
+  }
   const { namespace, uid } = service;
   const task: Task = {
     ...common(entitled, { id, name, namespace, kind: "service" }),
@@ -283,11 +283,30 @@ interface Place {
   readonly port: number;
 }
 
+/** What stands behind a Service. */
+interface Behind {
+  readonly slices: readonly KeptSlice[];
+  /** By `NAMESPACE/NAME`. */
+  readonly podOf: (key: string) => KeptPod | undefined;
+}
+
+/** Endpoints that are no pods, or give a pod's name to an address that is not its own. */
+function countStrangers({ slices, podOf }: Behind): number {
+  const lies = slices.flatMap(({ endpoints }) =>
+    endpoints.filter(({ pod: key, uid, addresses }) => {
+      const pod = podOf(key);
+      return pod?.uid === uid && isUp(pod) && pod.ips.length > 0 && ownAddress(pod, addresses) === undefined;
+    }),
+  );
+  return slices.reduce((sum, { strangers }) => sum + strangers, lies.length);
+}
+
+function ownAddress({ ips }: KeptPod, addresses: readonly string[]): string | undefined {
+  return ips.find((own) => addresses.some((address) => canonicalIp(address) === canonicalIp(own)));
+}
+
 /** Of each pod behind a Service's port one address, which has to be the pod's own. */
-function placesOf(
-  { name }: DeclaredPort,
-  { slices, podOf }: { readonly slices: readonly KeptSlice[]; readonly podOf: (key: string) => KeptPod | undefined },
-): readonly Place[] {
+function placesOf({ name }: DeclaredPort, { slices, podOf }: Behind): readonly Place[] {
   const places = new Map<string, Place>();
   for (const { ports, endpoints } of slices) {
     const port = ports.find((each) => each.name === (name ?? ""))?.port;
@@ -295,7 +314,7 @@ function placesOf(
     for (const { pod: key, uid, addresses } of endpoints) {
       const pod = podOf(key);
       if (pod?.uid !== uid || !isUp(pod)) continue;
-      const ip = pod.ips.find((own) => addresses.some((address) => canonicalIp(address) === canonicalIp(own)));
+      const ip = ownAddress(pod, addresses);
       if (ip !== undefined && (!places.has(key) || ip === pod.ips[0])) places.set(key, { pod, ip, port });
     }
   }

@@ -22,7 +22,7 @@ export function declaredServices(ports: readonly DeclaredPort[]): readonly Annot
   const seen = new Set<number>();
   for (const { name, port, appProtocol } of ports) {
     const word = /^[a-z0-9]+/.exec((appProtocol ?? name ?? "").replace(/^kubernetes\.io\//, ""))?.[0] ?? "";
-    const protocol = word in PROTOCOLS ? PROTOCOLS[word] : "http";
+    const protocol = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : "http";
     const called = name ?? `port-${String(port)}`;
     if (protocol === null || protocol === undefined || seen.has(port) || services.has(called)) continue;
     seen.add(port);

@@ -63,6 +63,8 @@ export interface KeptSlice {
   readonly service: string;
   readonly ports: readonly { readonly name: string; readonly port: number }[];
   readonly endpoints: readonly { readonly pod: string; readonly uid: string; readonly addresses: readonly string[] }[];
+  /** How many endpoints it has that are no pods of its namespace. */
+  readonly strangers: number;
 }
 
 /** How pods are read. */
@@ -160,16 +162,19 @@ export function keepSlice({ metadata, ports, endpoints }: EndpointSlice): KeptSl
   const service = metadata.labels?.["kubernetes.io/service-name"];
   if (service === undefined) return null;
   const namespace = metadata.namespace ?? "";
+  const all = endpoints ?? [];
+  const pods = all.flatMap(({ addresses, targetRef }) => {
+    const isPod = targetRef?.kind === "Pod" && (targetRef.namespace ?? namespace) === namespace;
+    if (!isPod || targetRef.name === undefined || targetRef.uid === undefined) return [];
+    return [{ pod: `${namespace}/${targetRef.name}`, uid: targetRef.uid, addresses }];
+  });
   return {
     service: `${namespace}/${service}`,
     ports: (ports ?? []).flatMap(({ name = "", port, protocol = "TCP" }) =>
       port === undefined || protocol !== "TCP" ? [] : [{ name, port }],
     ),
-    endpoints: (endpoints ?? []).flatMap(({ addresses, targetRef }) => {
-      const isPod = targetRef?.kind === "Pod" && (targetRef.namespace ?? namespace) === namespace;
-      if (!isPod || targetRef.name === undefined || targetRef.uid === undefined) return [];
-      return [{ pod: `${namespace}/${targetRef.name}`, uid: targetRef.uid, addresses }];
-    }),
+    endpoints: pods,
+    strangers: all.length - pods.length,
   };
 }
 

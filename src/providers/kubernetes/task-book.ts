@@ -149,7 +149,7 @@ export class TaskBook implements StatusObjects {
       isOtherProblem = this.#note(id, problems) || isOtherProblem;
     }
     this.#dirty.clear();
-    if (isOtherProblem) this.#allProblems = [...this.#problems.values()].flat();
+    if (isOtherProblem) this.#allProblems = Object.freeze([...this.#problems.values()].flat());
     const isNews = set.length + removed.length > 0 || isOtherProblem;
     const touched = this.#touched;
     this.#touched = new Set();
