@@ -12,8 +12,8 @@ import { pageOf } from "./claim-page.ts";
 /** Of entries that each have the claims of one page; their keys are the pages'. */
 const KIND = "claim-pages";
 const LEAD = "claims";
-/** Pages that are written at once. */
-const LANES = 16;
+/** Pages that are written at once: they ask once whether this gate still leads. */
+const TOGETHER = 16;
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
@@ -187,12 +187,10 @@ class StoredClaims implements ClaimsBook {
   /** Throws `unavailable`, and `conflict` where another leads. */
   async #write(wanted: Wanted, signal: AbortSignal, fence?: Fence): Promise<void> {
     const byPage = [...Map.groupBy(wanted, ([id]) => pageOf(id))];
-    const lanes = Array.from({ length: Math.min(LANES, byPage.length) }, async () => {
-      for (let next = byPage.pop(); next !== undefined && !signal.aborted; next = byPage.pop()) {
-        await this.#writePage(next[0], next[1], fence);
-      }
-    });
-    for (const lane of await Promise.allSettled(lanes)) if (lane.status === "rejected") throw lane.reason;
+    for (let at = 0; at < byPage.length && !signal.aborted; at += TOGETHER) {
+      const writing = byPage.slice(at, at + TOGETHER).map(([key, own]) => this.#writePage(key, own, fence));
+      for (const page of await Promise.allSettled(writing)) if (page.status === "rejected") throw page.reason;
+    }
   }
 
   async #writePage(key: string, wanted: readonly (readonly [string, Claim | null])[], fence?: Fence): Promise<void> {

@@ -63,6 +63,8 @@ export interface GateOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Default: one that is free. */
   readonly port?: number;
+  /** Of the loopback. Default: 127.0.0.1. */
+  readonly address?: string;
   /** Default: `PLANE`. */
   readonly dataPlane?: "embedded" | "envoy";
 }
@@ -98,7 +100,8 @@ class LiveGate implements TestGate {
 
   async up(): Promise<void> {
     const config = this.#options.config === undefined ? [] : ["--config", this.#options.config];
-    const ran = await this.cli("up", "--background", "--listen", `127.0.0.1:${String(this.#port)}`, ...config);
+    const { address = "127.0.0.1" } = this.#options;
+    const ran = await this.cli("up", "--background", "--listen", `${address}:${String(this.#port)}`, ...config);
     if (ran.code !== 0) throw new Error(`taskgate up failed:\n${ran.stdout}${ran.stderr}\n${this.#log()}`);
     this.#port = this.file().port; // a restarted gate keeps its address
   }

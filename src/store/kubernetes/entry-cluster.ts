@@ -10,6 +10,8 @@ import { leaseName } from "./lease-name.ts";
 export class EntryCluster {
   readonly #client: KubernetesClient;
   readonly #place: StorePlaceName;
+  /** By lead: what is being read in this turn of the event loop. */
+  readonly #fences = new Map<string, Promise<number | undefined>>();
 
   constructor(client: KubernetesClient, place: StorePlaceName) {
     this.#client = client;
@@ -49,13 +51,24 @@ export class EntryCluster {
     }
   }
 
-  /** Throws `conflict` if another was elected since. */
+  /**
+   * Throws `conflict` if another was elected since. Those who ask in one turn of the event loop share one read: it begins after all that
+   * any of them can know.
+   */
   async checkFence({ lead, fence }: Fence, signal: AbortSignal): Promise<void> {
+    let reading = this.#fences.get(lead);
+    if (reading === undefined) {
+      reading = this.#readFence(lead, signal);
+      this.#fences.set(lead, reading);
+      setImmediate(() => this.#fences.delete(lead));
+    }
+    if ((await reading) !== fence) throw new GatewayError("conflict", `who writes leads ${lead} no longer`);
+  }
+
+  async #readFence(lead: string, signal: AbortSignal): Promise<number | undefined> {
     const { namespace, store } = this.#place;
     const lease = await translated(this.#client.get(LEASES, { namespace, name: leaseName(store, lead) }, signal));
-    if (lease?.spec?.leaseTransitions !== fence) {
-      throw new GatewayError("conflict", `who writes leads ${lead} no longer`);
-    }
+    return lease?.spec?.leaseTransitions;
   }
 }
 
