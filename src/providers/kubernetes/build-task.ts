@@ -64,7 +64,7 @@ export function buildPodTask(id: string, name: string, pods: readonly KeptPod[],
   const spec = specOf(members);
   if (spec === undefined) return { task: null, problems };
   const { pod } = spec;
-  const services = pod.known === null ? spec.services : unitedServices(spec, members);
+  const services = offered(spec, members);
   const endpoints = services.map((service) => {
     const list = members.flatMap((member) => endpointOf(member, service.name, { context, problems }));
     return [service.name, list] as const;
@@ -184,8 +184,11 @@ function knownOwner(known: Known | null, { rights, subject, problems }: Claiming
   return rights.owner;
 }
 
-/** Those of the pod that the task is as, and what only others of its pods have. */
-function unitedServices(spec: Member, members: readonly Member[]): readonly AnnotatedService[] {
+/** What a task of pods has: of known kinds what any of them has, and those of the one that it is as before the others'. */
+function offered(spec: Member, members: readonly Member[]): readonly AnnotatedService[] {
+  const { known } = spec.pod;
+  if (known === null) return spec.services;
+  if (known.isReplaced && members.every(({ pod }) => isOver(pod))) return [];
   const services = new Map(spec.services.map((service) => [service.name, service]));
   for (const member of members) {
     for (const service of member.services) if (!services.has(service.name)) services.set(service.name, service);
@@ -342,6 +345,10 @@ function endpointAt({ pod, ip, port }: Place, { context, problems }: Noting): re
 function healthOf(pod: KeptPod): Health {
   if (pod.isLeaving) return "draining";
   return pod.isReady ? "healthy" : "unhealthy";
+}
+
+function isOver({ phase }: KeptPod): boolean {
+  return phase === "Succeeded" || phase === "Failed";
 }
 
 function isUp({ phase }: KeptPod): boolean {

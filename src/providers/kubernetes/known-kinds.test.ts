@@ -106,40 +106,45 @@ describe("Determined 0.38", () => {
   });
 });
 
-/** As `BasicDriverFeatureStep` and `KubernetesDriverConf` of Spark write them (3.5, 4.0). */
-function sparkDriver(name: string, application: string): PodSpec {
+/** As `spark-submit` of Spark 4.0.1 made one in a cluster: `--name "Nightly ETL (v2)"`. */
+function sparkDriver(name: string, application: string, spec: Partial<PodSpec> = {}): PodSpec {
   return pod({
     name,
     container: "spark-kubernetes-driver",
     labels: {
-      ...{
-        "spark-role": "driver",
-        "spark-app-selector": application,
-        "spark-app-name": "etl",
-        "spark-version": "3.5.1",
-      },
+      ...{ "spark-app-name": "nightly-etl-v2", "spark-app-selector": application },
+      ...{ "spark-role": "driver", "spark-version": "4.0.1" },
     },
     ports: [
       { name: "driver-rpc-port", containerPort: 7078 },
       { name: "blockmanager", containerPort: 7079 },
-      { name: "spark-ui", containerPort: 4041 },
+      { name: "spark-ui", containerPort: 4040 },
     ],
+    ...spec,
   });
 }
 
-describe("Spark 3.5 and 4.0", () => {
+describe("Spark 4.0", () => {
   test("a driver's page is its one service, applications of one name are two tasks, executors none", async () => {
     const { put, task, record } = await stand({ kinds: ["spark"] });
-    put(sparkDriver("etl-1-driver", "spark-1"), { ...sparkDriver("etl-2-driver", "spark-2"), ip: "10.1.0.6" });
+    put(sparkDriver("etl-1-driver", "spark-1"), sparkDriver("etl-2-driver", "spark-2", { ip: "10.1.0.6" }));
     const labels = { "spark-role": "executor", "spark-app-selector": "spark-1", "spark-exec-id": "1" };
     put(pod({ name: "etl-1-exec-1", labels }));
     const etl = await task("team.spark:spark-1", (found) =>
-      expect(endpoints(found, "ui")).toEqual(["10.1.0.5:4041 etl-1-driver healthy"]),
+      expect(endpoints(found, "ui")).toEqual(["10.1.0.5:4040 etl-1-driver healthy"]),
     );
-    expect(etl).toMatchObject({ name: "etl", kind: "spark", owner: OWNER, instance: "spark-1" });
+    expect(etl).toMatchObject({ name: "nightly-etl-v2", kind: "spark", owner: OWNER, instance: "spark-1" });
     expect(etl.services.map(({ name }) => name)).toEqual(["ui"]);
-    await task("team.spark:spark-2", (found) => expect(found.name).toBe("etl"));
+    await task("team.spark:spark-2", (found) => expect(found.name).toBe("nightly-etl-v2"));
     expect(record.tasks.size).toBe(2);
+  });
+
+  test("a driver that is over stays, and leaves its names to the next night's", async () => {
+    const { put, task } = await stand({ kinds: ["spark"] });
+    put(sparkDriver("etl-1-driver", "spark-1", { phase: "Pending" }));
+    await task("team.spark:spark-1", (found) => expect(found.services.length).toBe(1));
+    put(sparkDriver("etl-1-driver", "spark-1", { phase: "Succeeded" }));
+    await task("team.spark:spark-1", (found) => expect(found).toMatchObject({ state: "finished", services: [] }));
   });
 });
 
@@ -326,7 +331,7 @@ describe("known kinds", () => {
     put({ ...sparkDriver("bad", "x"), labels }, sparkDriver("good", "spark-1"));
     await problem('The Pod is left out: its labels say spark, and name it "../etl"; expected a name of letters');
     expect(record.problems.map(({ subject }) => subject)).toEqual(["kubernetes/team/Pod/bad"]);
-    expect(record.names()).toEqual(["etl"]);
+    expect(record.names()).toEqual(["nightly-etl-v2"]);
     put({ ...sparkDriver("bad", "x"), labels, annotations: { name: "etl-2" } });
     await task("team.etl-2", (found) => expect(found.kind).toBe("spark"));
     expect(record.problems).toEqual([]);

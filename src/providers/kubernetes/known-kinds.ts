@@ -31,6 +31,7 @@ export interface Known {
   readonly instance?: string;
   readonly rank?: string;
   readonly follows: boolean;
+  readonly isReplaced: boolean;
   /** What annotations would say of it: those that are there count before these, key by key. */
   readonly texts: Texts;
   /** Why it has no name, unless annotations give it one; null: it has. */
@@ -49,9 +50,9 @@ export function recognizer(kinds: readonly KubernetesKind[]): (pod: PodFacts) =>
 }
 
 function knownOf(kind: KubernetesKind, recognized: Recognized): Known {
-  const { group, name = group, owner, instance, rank, follows = false } = recognized;
+  const { group, name = group, owner, instance, rank, follows = false, isReplaced = false } = recognized;
   return {
-    ...{ kind, group, name, follows, texts: textsOf(kind, recognized) },
+    ...{ kind, group, name, follows, isReplaced, texts: textsOf(kind, recognized) },
     ...(owner === undefined || owner === "" ? {} : { owner: owner.slice(0, MOST_OWNER + 1) }),
     ...(instance !== undefined && NAME.test(instance) ? { instance } : {}),
     ...(rank !== undefined && NAME.test(rank) ? { rank } : {}),

@@ -34,6 +34,8 @@ export interface Recognized {
   readonly rank?: string;
   /** The task is as others of its pods say; this one has a part of their services. Default: false. */
   readonly follows?: boolean;
+  /** Its pods stay when they are over, while others of its name come: it has no services then, and leaves their names to those. Default: false. */
+  readonly isReplaced?: boolean;
   /** Empty: it is no task unless an annotation says so. */
   readonly services: readonly KnownService[];
   /** What opening the first service opens. */

@@ -12,6 +12,7 @@ export const spark: PodKind = ({ name, labels, ports }) => {
     group: application,
     name: labels["spark-app-name"] ?? name,
     instance: application,
+    isReplaced: true,
     services: [{ name: "ui", targetPort: declaredPort(ports, "spark-ui", UI_PORT) ?? UI_PORT }],
   };
 };
