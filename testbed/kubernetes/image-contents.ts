@@ -57,10 +57,13 @@ export async function stageDependencies(project: string, stage: string): Promise
   }
 }
 
+/** What the image has of the checkout, beside dependencies. */
+export const TASKGATE_FILES: readonly string[] = ["bin", "src", "ui", "package.json"];
+
 /** This checkout's sources, without their tests, and `taskgate` on the PATH. */
 export function stageTaskgate(project: string, stage: string): void {
   const isProduct = (file: string): boolean => !/\.test\.ts$|\/testdata(\/|$)/.test(file);
-  for (const path of ["bin", "src", "ui", "package.json"]) {
+  for (const path of TASKGATE_FILES) {
     cpSync(join(project, path), join(stage, TASKGATE, path), {
       recursive: true,
       verbatimSymlinks: true,

@@ -8,6 +8,8 @@ import { type Image, type Layer, packImages, packLayer } from "./image-archive.t
 import { stageBase, stageDependencies, stageNode, stageProgram, stagePython, stageTaskgate } from "./image-contents.ts";
 import type { Programs } from "./programs.ts";
 
+const PATH = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
 /** What holds a pod's namespaces. */
 export const PAUSE_IMAGE = "testbed.local/pause:1";
 /** A shell and the usual small programs. */
@@ -17,6 +19,13 @@ export const COREDNS_IMAGE = "testbed.local/coredns:1";
 export const PYTHON_IMAGE = "testbed.local/python:1";
 /** `taskgate` as it is in this checkout, with Node and busybox; user 10001. */
 export const TASKGATE_IMAGE = "testbed.local/taskgate:1";
+
+/** How `taskgate` starts in its image: the same as by the Dockerfile. */
+export const TASKGATE_SETTINGS = {
+  entrypoint: ["/opt/taskgate/bin/taskgate"],
+  environment: [PATH, "HOME=/home/taskgate"],
+  user: "10001",
+} as const;
 
 /** The Envoy that tests use: `envoy` on the PATH. */
 export const ENVOY_IMAGE = "testbed.local/envoy:1";
@@ -31,8 +40,6 @@ export interface ProgramImage {
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** Changes with what the layers are made of. */
 const RECIPE = "1";
-const PATH = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
-
 type Layers = Readonly<Record<"base" | "coredns" | "node" | "dependencies" | "python", Layer>>;
 
 /** Makes the archive of all images in `folder`, which is not there yet: what changes seldom once, this checkout's sources each time. Its path. */
@@ -76,13 +83,7 @@ function buildImages({ base, coredns, node, dependencies, python }: Layers, task
     { name: BUSYBOX_IMAGE, layers: [base], environment },
     { name: COREDNS_IMAGE, layers: [base, coredns], entrypoint: ["/usr/local/bin/coredns"], environment },
     { name: PYTHON_IMAGE, layers: [base, python], environment },
-    {
-      name: TASKGATE_IMAGE,
-      layers: [base, node, dependencies, taskgate],
-      entrypoint: ["/opt/taskgate/bin/taskgate"],
-      environment: [PATH, "HOME=/home/taskgate"],
-      user: "10001",
-    },
+    { name: TASKGATE_IMAGE, layers: [base, node, dependencies, taskgate], ...TASKGATE_SETTINGS },
   ];
 }
 
