@@ -1,7 +1,9 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { FakeApiServer, refuse } from "../../platform/kubernetes/testing/fake-api-server.ts";
+import { recordSource } from "../provider.contract.ts";
 import { OwnerTree } from "./owners.ts";
-import { makerOf, makersOf, podsOf, type ControllerSpec, type PodSpec } from "./testing/objects.ts";
-import { endpoints, OWNER, stand, WAIT } from "./testing/stand.ts";
+import { makerOf, makersOf, podOf, podsOf, type ControllerSpec, type PodSpec } from "./testing/objects.ts";
+import { endpoints, OWNER, provider, stand, WAIT } from "./testing/stand.ts";
 
 const HASH = "7d4b9";
 
@@ -160,6 +162,23 @@ describe("what is wrong with them", () => {
     expect(record.problems).toEqual([]);
   });
 
+  test("is said of a thousand of them at once, each on its own, and their neighbours stay", async () => {
+    const { make, put, record, task } = await standWith();
+    put({ name: "good" });
+    const texts = ["[".repeat(16_000), "x ".repeat(8000), "x".repeat(20_000), '{"__proto__": 1}', "\ud800"];
+    for (let at = 0; at < 1000; at += 1) {
+      const name = `bad-${String(at)}`;
+      make("deployments", name, { enabled: "true", services: texts[at % texts.length] });
+      make("replicasets", `${name}-1`, {}, { kind: "Deployment", name });
+      put({ name: `${name}-1-x`, annotations: null, controller: { kind: "ReplicaSet", name: `${name}-1` } });
+    }
+    put({ name: "better" });
+    await vi.waitFor(() => expect(record.problems.length).toBe(1000), WAIT);
+    expect(new Set(record.problems.map(({ subject }) => subject)).size).toBe(1000);
+    await task("team.better", (found) => expect(found.state).toBe("running"));
+    expect(record.names()).toEqual(["better", "good"]);
+  });
+
   test("is said though nothing is switched on, and has no pods yet", async () => {
     const { make, problem } = await standWith();
     make("jobs", "train", { nmae: "x" });
@@ -189,6 +208,24 @@ describe("the cluster", () => {
       const kind = query.get("watch") === null ? "PartialObjectMetadataList" : "PartialObjectMetadata";
       expect(headers.accept).toBe(`application/json;as=${kind};g=meta.k8s.io;v=v1,application/json`);
     }
+  });
+
+  test("that lets nobody read what makes pods is stale, and says what it refused", async () => {
+    const server = await FakeApiServer.start();
+    onTestFinished(() => server[Symbol.asyncDispose]());
+    server.intercept = ({ path }, response) => {
+      if (path.includes("/batch/")) refuse(response, 403, "Forbidden");
+      return path.includes("/batch/");
+    };
+    server.put(podsOf("team"), podOf({ name: "good" }));
+    const record = recordSource();
+    const watch = await provider(server, { owners: true }).start(record.publish, new AbortController().signal);
+    onTestFinished(() => watch[Symbol.asyncDispose]());
+    await vi.waitFor(() => expect(record.stale).toBe(true), WAIT);
+    const told = record.updates.find((update) => update.kind === "stale");
+    expect(told?.error.message).toMatch(/GET \/apis\/batch\/v1\/(cron)?jobs/);
+    server.intercept = () => false;
+    await vi.waitFor(() => expect(record.names()).toEqual(["good"]), WAIT);
   });
 
   test("costs the work of one object's pods for its change", async () => {
