@@ -35,6 +35,11 @@ export class Release {
     return this.#cluster.helm([verb, this.name, "--namespace", this.namespace, ...options]);
   }
 
+  /** Writes it, and waits until it runs. */
+  put(verb: "install" | "upgrade", values: Values, seconds = 90): Promise<string> {
+    return this.helm(verb, CHART, ...valueOptions(values), "--wait", `--timeout=${String(seconds)}s`);
+  }
+
   kubectl(...args: readonly string[]): Promise<string> {
     return this.#cluster.kubectl(["--namespace", this.namespace, ...args]);
   }
