@@ -1,10 +1,14 @@
 import { request } from "node:http";
+import type { GateFile } from "../../src/config/home.ts";
 import type { TestGate } from "./gate.ts";
+
+/** A whole gate, or something that stands for one. */
+type Way = Pick<TestGate, "ask" | "token"> & { file(): Pick<GateFile, "gateHost" | "address" | "port"> };
 
 const PAGE = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
 
 /** The way of a browser whose login page holds `token`: to the service, to the gate, back with a code. Gives the session's cookie, NAME=VALUE. */
-export async function enter(gate: TestGate, host: string, token = gate.token(), path = "/"): Promise<string> {
+export async function enter(gate: Way, host: string, token = gate.token(), path = "/"): Promise<string> {
   const sent = await gate.ask(host, path, { anonymous: true, headers: PAGE });
   if (sent.status !== 302) throw new Error(`expected a redirect to the login: ${String(sent.status)} ${sent.body}`);
   const asked = Object.fromEntries(new URL(sent.headers.location ?? "").searchParams);
@@ -24,8 +28,13 @@ function cookiesOf(fields: readonly string[] = []): readonly string[] {
   return fields.map((field) => field.split(";")[0] ?? "").filter((pair) => !pair.endsWith("="));
 }
 
+export interface OpenSocket extends Disposable {
+  /** When it ended, in ms of this process. */
+  readonly ended: Promise<number>;
+}
+
 /** A WebSocket by hand, told when it ends. */
-export function openSocket(gate: TestGate, host: string, cookie: string): Promise<{ readonly ended: Promise<number> }> {
+export function openSocket(gate: Way, host: string, cookie: string): Promise<OpenSocket> {
   const { port, address } = gate.file();
   const headers = {
     ...{ host: `${host}:${String(port)}`, cookie, origin: `http://${host}:${String(port)}` },
@@ -39,7 +48,7 @@ export function openSocket(gate: TestGate, host: string, cookie: string): Promis
     sent.on("upgrade", (_answer, socket) => {
       socket.on("error", () => undefined).resume();
       const ended = new Promise<number>((over) => socket.once("close", () => over(performance.now())));
-      resolve({ ended });
+      resolve({ ended, [Symbol.dispose]: () => socket.destroy() });
     });
     sent.end();
   });
