@@ -7,6 +7,8 @@ import { Exposition } from "./exposition.ts";
 export interface GateFigures {
   /** By provider. */
   readonly sources: ReadonlyMap<string, SourceState>;
+  /** Of Envoys that there may be. */
+  readonly fleets: readonly string[];
   /** What serves, by name: Envoys have `proxy`. */
   readonly instances: ReadonlyMap<string, Instance>;
   /** `seq` of the newest table. */
@@ -16,7 +18,7 @@ export interface GateFigures {
 }
 
 /** Sources, Envoys and what is led, as metrics. `now` is epoch ms. */
-export function gateText({ sources, instances, revision, leading }: GateFigures, now: number): string {
+export function gateText({ sources, fleets, instances, revision, leading }: GateFigures, now: number): string {
   const out = new Exposition();
   for (const [source, { state }] of sources) out.add("taskgate_source_ready", { source }, state === "ready" ? 1 : 0);
   for (const [source, state] of sources) {
@@ -24,14 +26,23 @@ export function gateText({ sources, instances, revision, leading }: GateFigures,
     out.add("taskgate_source_stale_seconds", { source }, age);
   }
   for (const [name, leads] of leading) out.add("taskgate_leading", { name }, leads ? 1 : 0);
-  addEnvoys(out, instances, revision);
+  const envoys = [...instances.values()].filter(({ proxy }) => proxy !== undefined);
+  // One that has nobody says so: what is not there raises no alarm.
+  const each = fleets.map((fleet) => {
+    const all = envoys.filter(({ proxy }) => proxy?.fleet === fleet);
+    return { fleet, all, here: all.filter(({ connected }) => connected) };
+  });
+  addEnvoys(out, each, revision);
   return out.text;
 }
 
-function addEnvoys(out: Exposition, instances: ReadonlyMap<string, Instance>, revision: number): void {
-  const fleets = Map.groupBy(instances.values(), ({ proxy }) => proxy?.fleet);
-  fleets.delete(undefined);
-  const each = [...fleets].map(([fleet = "", all]) => ({ fleet, all, here: all.filter(({ connected }) => connected) }));
+interface Fleet {
+  readonly fleet: string;
+  readonly all: readonly Instance[];
+  readonly here: readonly Instance[];
+}
+
+function addEnvoys(out: Exposition, each: readonly Fleet[], revision: number): void {
   for (const { fleet, here } of each) out.add("taskgate_envoys_connected", { fleet }, here.length);
   for (const { fleet, all, here } of each) out.add("taskgate_envoys_away", { fleet }, all.length - here.length);
   for (const { fleet, here } of each) {

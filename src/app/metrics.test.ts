@@ -6,7 +6,7 @@ import { NO_FIGURES, type PlaneFigures } from "../dataplanes/figures.ts";
 import type { GateFigures } from "./gate-metrics.ts";
 import { createMetrics } from "./metrics.ts";
 
-const NOTHING: GateFigures = { sources: new Map(), instances: new Map(), revision: 0, leading: new Map() };
+const NOTHING: GateFigures = { sources: new Map(), fleets: [], instances: new Map(), revision: 0, leading: new Map() };
 
 test("tells what a plane counted, when it is asked", async () => {
   const metrics = createMetrics(MetricsConfig.parse({}));
@@ -42,6 +42,7 @@ test("tells how sources, Envoys and the process are, and what this gate leads in
       ["two", { ...well, applied: 4, proxy: { ...proxy, stuckSince: 5 } }],
       ["three", { ...well, connected: false, applied: 1 }],
     ]),
+    fleets: ["edge", "none"],
     revision: 9,
     leading: new Map([["tell", true]]),
   }));
@@ -53,6 +54,8 @@ test("tells how sources, Envoys and the process are, and what this gate leads in
     'taskgate_source_stale_seconds{source="late"} 0',
     'taskgate_leading{name="tell"} 1',
     'taskgate_envoys_connected{fleet="edge"} 2',
+    'taskgate_envoys_connected{fleet="none"} 0',
+    'taskgate_envoys_behind{fleet="none"} 0',
     'taskgate_envoys_away{fleet="edge"} 1',
     'taskgate_envoys_stuck{fleet="edge"} 1',
     'taskgate_envoys_behind{fleet="edge"} 5',

@@ -17,6 +17,7 @@ import { createTableState } from "../core/create-table-state.ts";
 import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, Instance, PlaneStatus } from "../dataplanes/dataplane.ts";
+import { LOCAL_FLEET } from "../dataplanes/envoy/names.ts";
 import { GATE_PROVIDER, hostPort, originOf, type Principal, sameIdentity, type Site } from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -43,7 +44,6 @@ import { type Culling, startCulling } from "./start-culling.ts";
 import { takePort } from "./take-port.ts";
 import type { ServeDeps, ServingPlane, TakenPort } from "./taken-port.ts";
 import { tellProviders } from "./tell-providers.ts";
-import type { WatchedLeadership } from "./watch-leadership.ts";
 
 /** Id of the one listener. */
 const LISTENER = "main";
@@ -110,7 +110,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const serving = await port.serve({ secret, site, dialRules, auth, explain, isAdmin });
   const { plane, replace } = serving;
   scope.use(plane);
-  metrics.observeRunning(plane, () => gateFigures(state, seen, leadership));
+  metrics.observeRunning(plane, () => gateFigures(config, state, { ...seen, leading: leadership.leading }));
   scope.use(plane.observe(takeStatus(seen, directory)));
   state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   const keys = scope.use(publishKeys({ keys: auth.keys, state, plane }));
@@ -193,8 +193,16 @@ function startAdmin(config: Config, metrics: Metrics, state: TableState): Promis
   return startAdminServer({ address, tokenFile, metrics, notReady });
 }
 
-function gateFigures({ sources, table }: TableState, { plane }: Seen, { leading }: WatchedLeadership): GateFigures {
-  return { sources, instances: plane?.instances ?? new Map<string, Instance>(), revision: table.revision.seq, leading };
+function gateFigures(
+  { dataPlane, envoy }: Config,
+  { sources, table }: TableState,
+  { plane, leading }: { readonly plane: PlaneStatus | null; readonly leading: GateFigures["leading"] },
+): GateFigures {
+  const own = envoy.local ? [LOCAL_FLEET] : [];
+  return {
+    ...{ sources, leading, revision: table.revision.seq, instances: plane?.instances ?? new Map<string, Instance>() },
+    fleets: dataPlane === "envoy" ? [...own, ...envoy.fleets.map(({ name }) => name)] : [],
+  };
 }
 
 function versionOf({ dataPlane }: Config, site: Site, state: TableState): () => VersionView {
