@@ -12,7 +12,7 @@ import type { Logger } from "../../platform/logger.ts";
 import { pause } from "../../platform/pause.ts";
 import { TokenBucket } from "../../platform/token-bucket.ts";
 import { isMissingRight, MissingRights, type Right } from "./missing-rights.ts";
-import { shownAnnotations, shownText, type Shown } from "./status-annotations.ts";
+import { readShown, shownAnnotations, shownText, type Shown } from "./status-annotations.ts";
 import {
   planStatus,
   readRef,
@@ -74,6 +74,8 @@ export interface StatusTermDeps {
   readonly told: ToldStatus;
   /** What an object carries. */
   readonly shownOn: (ref: ObjectRef) => Shown;
+  /** What an object carries since it was written. */
+  readonly wrote: (ref: ObjectRef, shown: Shown) => void;
   /** `problem` may be another now. */
   readonly problemChanged: () => void;
   readonly clock: Clock;
@@ -81,6 +83,9 @@ export interface StatusTermDeps {
   /** Default: those of this module. */
   readonly bounds?: Partial<StatusBounds>;
 }
+
+/** `left`: the server does not take it, now and later. `missing`: the gate has no right to it. */
+type Outcome = "done" | "left" | "missing";
 
 /** What is to be done about one object. */
 interface Job {
@@ -197,8 +202,8 @@ export class StatusTerm implements AsyncDisposable {
     const { clock, logger } = this.#deps;
     record.isBusy = true;
     try {
-      for (const note of events) if (await this.#tell(ref, object, note)) record.told(note);
-      if (write !== null && (await this.#write(ref, object, write.shown))) record.settled(write.attempt);
+      for (const note of events) if ((await this.#tell(ref, object, note)) !== "missing") record.told(note);
+      if (write !== null && (await this.#write(ref, object, write.shown)) === "left") record.refused(write.attempt);
       record.wrote(clock.now());
       this.#failures = 0;
     } catch (err) {
@@ -212,17 +217,21 @@ export class StatusTerm implements AsyncDisposable {
     }
   }
 
-  #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, shown: Shown): Promise<boolean> {
-    const { client } = this.#deps;
+  #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, shown: Shown): Promise<Outcome> {
+    const { client, wrote } = this.#deps;
     const resource: Resource<KubernetesObject> = readRef(ref).kind === "Pod" ? PODS : SERVICES;
     // With its uid a later object of that name is a conflict, and one that is gone is not made.
     const object = { metadata: { namespace, name, uid, annotations: shownAnnotations(shown) } };
     return this.#call({ what: patchOf(ref), namespace }, 1, async (signal) => {
-      await client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
+      const { metadata } = await client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
+      const now = readShown(metadata.annotations);
+      // The watch tells it, too, but later than what may come before that.
+      wrote(ref, now);
+      return shownText(now) === shownText(shown) ? "done" : "left";
     });
   }
 
-  #tell(ref: ObjectRef, object: StatusObject, { problem }: Note): Promise<boolean> {
+  #tell(ref: ObjectRef, object: StatusObject, { problem }: Note): Promise<Outcome> {
     const { client, clock } = this.#deps;
     const { namespace, name, uid } = object;
     const event: EventSpec = {
@@ -231,26 +240,29 @@ export class StatusTerm implements AsyncDisposable {
       ...{ action: "Publish", reason: reasonOf(problem.code), note: problem.message },
       ...{ instance: hostname().slice(0, MOST_INSTANCE), now: clock.now() },
     };
-    return this.#call({ what: TELL, namespace }, 2, (signal) => recordEvent(client, event, signal));
+    return this.#call({ what: TELL, namespace }, 2, async (signal) => {
+      await recordEvent(client, event, signal);
+      return "done";
+    });
   }
 
-  /** Whether that is over, done or not: false where a right is missing. Throws what may pass. */
-  async #call(right: Right, calls: number, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  /** Throws what may pass. */
+  async #call(right: Right, calls: number, work: (signal: AbortSignal) => Promise<Outcome>): Promise<Outcome> {
     const { problemChanged, logger } = this.#deps;
     this.#signal.throwIfAborted();
     this.#bucket.spend(calls);
     try {
-      await work(this.#signal);
+      const outcome = await work(this.#signal);
       if (this.#missing.had(right)) problemChanged();
-      return true;
+      return outcome;
     } catch (err) {
       if (isMissingRight(err)) {
         this.#missed(right, err);
-        return false;
+        return "missing";
       }
       if (!(err instanceof GatewayError) || !DEFINITE.has(err.code)) throw err;
       logger.debug({ err }, "status is not taken; it is left as it is");
-      return true;
+      return "left";
     }
   }
 

@@ -5,7 +5,7 @@ import { refOf, type ObjectRef } from "./status-plan.ts";
 import { StatusTerm, type StatusTermDeps } from "./status-term.ts";
 import type { ToldChange } from "./told-status.ts";
 
-export type StatusWriterDeps = Omit<StatusTermDeps, "shownOn">;
+export type StatusWriterDeps = Omit<StatusTermDeps, "shownOn" | "wrote">;
 
 /**
  * Writes on objects of a cluster what became of them, while this gate leads: where a task is reached, and what is wrong. It goes by what
@@ -41,10 +41,7 @@ export class StatusWriter implements AsyncDisposable {
 
   /** To be called with each object as it is read: whether it carries another status than it did. */
   saw(ref: ObjectRef, { annotations }: ObjectMeta): boolean {
-    const shown = readShown(annotations);
-    if (shownText(shown) === shownText(this.#shown.get(ref) ?? NOTHING_SHOWN)) return false;
-    if (shown === NOTHING_SHOWN) this.#shown.delete(ref);
-    else this.#shown.set(ref, shown);
+    if (!this.#note(ref, readShown(annotations))) return false;
     this.changed(ref);
     return true;
   }
@@ -60,6 +57,14 @@ export class StatusWriter implements AsyncDisposable {
       this.#term?.look(ref);
     }
     this.#changed.clear();
+  }
+
+  /** Whether it carried something else before. */
+  #note(ref: ObjectRef, shown: Shown): boolean {
+    if (shownText(shown) === shownText(this.#shown.get(ref) ?? NOTHING_SHOWN)) return false;
+    if (shown === NOTHING_SHOWN) this.#shown.delete(ref);
+    else this.#shown.set(ref, shown);
+    return true;
   }
 
   #heard({ isAnew, tasks, subjects }: ToldChange): void {
@@ -78,7 +83,11 @@ export class StatusWriter implements AsyncDisposable {
     const { leading } = told;
     if (leading === null) return;
     const shownOn = (ref: ObjectRef): Shown => this.#shown.get(ref) ?? NOTHING_SHOWN;
-    this.#term = new StatusTerm({ ...this.#deps, shownOn }, leading);
+    const wrote = (ref: ObjectRef, shown: Shown): void => {
+      // What is gone by now is told of no more, and would stay.
+      if (objects.find(ref) !== undefined) this.#note(ref, shown);
+    };
+    this.#term = new StatusTerm({ ...this.#deps, shownOn, wrote }, leading);
     for (const ref of objects.all()) this.#term.look(ref, "backlog");
     for (const ref of this.#shown.keys()) this.#term.look(ref, "backlog");
     for (const subject of told.subjects()) for (const ref of this.#refsOf(subject)) this.#term.look(ref, "backlog");

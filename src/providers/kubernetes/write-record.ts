@@ -17,8 +17,8 @@ export class WriteRecord implements Disposable {
   readonly #pauses: WritePauses;
   /** Of which Events have told, of what is still so. */
   #told = new Set<string>();
-  /** What came to an end: there is no other until something changes. */
-  #settled = "";
+  /** What the server did not take: there is no other until something changes. */
+  #refused = "";
   #writes = 0;
   /** Epoch ms. */
   #lastAt = 0;
@@ -44,18 +44,18 @@ export class WriteRecord implements Disposable {
     this.#told.add(text);
   }
 
-  /** The name of what would make one the other; null: they are the same, or that came to an end. */
+  /** The name of what would make one the other; null: they are the same, or the server does not take it. */
   attempt(uid: string, from: string, to: string): string | null {
     if (from === to) {
-      this.#settled = "";
+      this.#refused = "";
       return null;
     }
     const attempt = `${uid} ${from} ${to}`;
-    return attempt === this.#settled ? null : attempt;
+    return attempt === this.#refused ? null : attempt;
   }
 
-  settled(attempt: string): void {
-    this.#settled = attempt;
+  refused(attempt: string): void {
+    this.#refused = attempt;
   }
 
   wrote(now: number): void {

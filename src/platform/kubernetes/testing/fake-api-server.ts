@@ -101,7 +101,9 @@ export class FakeApiServer implements AsyncDisposable {
   /** Makes or changes an object, as one who applies nothing; `path` is that of its collection, namespace included. */
   put(path: string, object: KubernetesObject): KubernetesObject {
     const at = `${path}/${object.metadata.name}`;
-    this.#managers.get(at)?.overwritten(this.get(path, object.metadata.name), object);
+    const managers = this.#managers.get(at) ?? new AppliedAnnotations();
+    managers.overwritten(this.get(path, object.metadata.name), object);
+    this.#managers.set(at, managers);
     return this.#set(path, object);
   }
 

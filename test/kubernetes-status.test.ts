@@ -1,0 +1,219 @@
+import { readFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { parse } from "yaml";
+import { BUSYBOX_IMAGE } from "../testbed/kubernetes/images.ts";
+import { startClusterGate, WAIT } from "./support/cluster-gate.ts";
+import { NO_CLUSTER, sharedCluster, type TestCluster } from "./support/cluster.ts";
+import type { TestGate } from "./support/gate.ts";
+
+const NAMESPACE = "status";
+/** Longer than anything takes that is going to happen by itself. */
+const REST_MS = 3000;
+
+/** A real API server and kubelet, kubectl as another writer, and a gate outside of the cluster. */
+describe.skipIf(NO_CLUSTER !== null)("status on objects of a real cluster", () => {
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    cluster = await sharedCluster();
+    await cluster.kubectl(["create", "namespace", NAMESPACE]);
+  });
+  afterAll(async () => {
+    await cluster.kubectl(["delete", "namespace", NAMESPACE, "--wait=false"]);
+    await cluster.kubectl(["delete", "pods", "--all", "-n", NAMESPACE, "--force", "--grace-period=0"]);
+  });
+
+  const own = (args: readonly string[], input?: string) => cluster.kubectl([...args, "-n", NAMESPACE], input);
+
+  async function startGate(kubeconfig = cluster.kubeconfig): Promise<TestGate> {
+    const rights = [{ namespaces: [NAMESPACE], hosts: ["*"] }];
+    const gate = await startClusterGate([{ name: "prod", kubeconfig, namespaces: [NAMESPACE], rights }]);
+    onTestFinished(() => gate[Symbol.asyncDispose]());
+    return gate;
+  }
+
+  /** Annotations of ours by their names without prefix, but for what the test says itself. */
+  async function carried(object: string): Promise<Readonly<Record<string, string>>> {
+    const { metadata } = JSON.parse(await own(["get", object, "-o", "json"])) as {
+      readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+    };
+    const all = Object.entries(metadata.annotations ?? {}).map(([key, text]) => [
+      key.replace("taskgate.dev/", ""),
+      text,
+    ]);
+    return Object.fromEntries(
+      all.filter(([key]) => ["address", "addresses", "problems"].includes(key ?? "")),
+    ) as Readonly<Record<string, string>>;
+  }
+
+  const carries = (object: string, expected: object) =>
+    vi.waitFor(async () => expect(await carried(object)).toEqual(expected), WAIT);
+
+  /** Of all that could be written here, by name: the same where nothing was. */
+  const versions = () =>
+    own(["get", "pods,services,events", "-o", "custom-columns=:kind,:metadata.name,:metadata.resourceVersion"]);
+
+  async function restsAsItIs(): Promise<void> {
+    const before = await versions();
+    await setTimeout(REST_MS);
+    expect(await versions()).toBe(before);
+  }
+
+  test("kubectl shows where a task is reached and what is wrong, which goes when it is mended", async () => {
+    const gate = await startGate();
+    await cluster.apply([pod("nb"), pod("bad", { colour: "red" })]);
+    const { services } = await gate.task("nb");
+    await carries("pod/nb", { address: services[0]!.url });
+    const message = "The Pod is left out: taskgate.dev/colour is unknown";
+    await vi.waitFor(async () => {
+      const described = await own(["describe", "pod", "bad"]);
+      expect(described).toMatch(/taskgate\.dev\/problems:\s+\[\{"code":"task_invalid","message":"The Pod is left out/);
+      expect(described).toMatch(/Warning\s+TaskInvalid\s.*The Pod is left out: taskgate\.dev\/colour is unknown/);
+    }, WAIT);
+    expect((await carried("pod/bad")).problems).toContain(message);
+    await own(["annotate", "pod", "bad", "taskgate.dev/colour-"]);
+    await carries("pod/bad", { address: (await gate.task("bad")).services[0]!.url });
+
+    // The core's own: the host is another task's.
+    await own(["annotate", "pod", "bad", "taskgate.dev/host=nb"]);
+    await vi.waitFor(async () => expect((await carried("pod/bad")).problems).toContain('"code":"name_taken"'), WAIT);
+    await vi.waitFor(async () => expect(await own(["describe", "pod", "bad"])).toMatch(/Warning\s+NameTaken/), WAIT);
+    await own(["annotate", "pod", "bad", "taskgate.dev/enabled-"]);
+    await carries("pod/bad", {});
+    await restsAsItIs();
+  });
+
+  test("nobody else who writes loses anything, or has to write again", async () => {
+    const gate = await startGate();
+    const service = (annotations: object) => JSON.stringify(frontService(annotations));
+    await own(["apply", "-f", "-"], service({ "taskgate.dev/enabled": "true", mine: "1" }));
+    await vi.waitFor(async () => expect((await gate.task("front")).services[0]?.url).toBeTruthy(), WAIT);
+    const { url } = (await gate.task("front")).services[0]!;
+    await carries("service/front", { address: url });
+    await own(["apply", "-f", "-"], service({ "taskgate.dev/enabled": "true", mine: "2" }));
+    await own(
+      ["apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"],
+      service({ "taskgate.dev/enabled": "true", mine: "3" }),
+    );
+    await own(["annotate", "service", "front", "theirs=1"]);
+    await restsAsItIs();
+    await carries("service/front", { address: url });
+    expect(await own(["get", "service", "front", "-o", "jsonpath={.metadata.annotations}"])).toMatch(
+      /"mine":"3".*"theirs":"1"/,
+    );
+
+    // Written over as a whole, it is written again, once.
+    const bare = JSON.parse(await own(["get", "service", "front", "-o", "json"])) as {
+      metadata: { annotations: Record<string, string> };
+    };
+    delete bare.metadata.annotations["taskgate.dev/address"];
+    await own(["replace", "-f", "-"], JSON.stringify(bare));
+    await carries("service/front", { address: url });
+
+    // What somebody else says there in so many words stays theirs.
+    const theirs = { "taskgate.dev/enabled": "true", "taskgate.dev/address": "https://theirs.test/" };
+    await own(["apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"], service(theirs));
+    await restsAsItIs();
+    await carries("service/front", { address: "https://theirs.test/" });
+  });
+
+  test("a gate that starts again writes nothing that is there, and takes away what it is no longer about", async () => {
+    {
+      await using first = await startClusterGate([
+        { name: "prod", kubeconfig: cluster.kubeconfig, namespaces: [NAMESPACE] },
+      ]);
+      await cluster.apply([pod("stays"), pod("ends"), pod("wrong", { colour: "red" })]);
+      await vi.waitFor(async () => expect((await carried("pod/wrong")).problems).toBeDefined(), WAIT);
+      await carries("pod/ends", { address: (await first.task("ends")).services[0]!.url });
+      await carries("pod/stays", { address: (await first.task("stays")).services[0]!.url });
+    }
+    await own(["annotate", "pod", "ends", "taskgate.dev/enabled=false", "--overwrite"]);
+    await restsAsItIs();
+    const versionOf = (name: string) => own(["get", "pod", name, "-o", "jsonpath={.metadata.resourceVersion}"]);
+    const before = [await versionOf("wrong"), await own(["get", "events", "-o", "name"])];
+    await startGate();
+    await carries("pod/ends", {});
+    await setTimeout(REST_MS);
+    expect([await versionOf("wrong"), await own(["get", "events", "-o", "name"])]).toEqual(before);
+  });
+
+  test("without the right to write, one problem says so, and the tasks are served", async () => {
+    await cluster.apply(readerOf(NAMESPACE));
+    const folder = mkdtempSync(join(tmpdir(), "taskgate-status-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const path = join(folder, "reader.kubeconfig");
+    writeFileSync(path, JSON.stringify(asUser(cluster.kubeconfig, (await own(["create", "token", "reader"])).trim())));
+    await cluster.apply([pod("one"), pod("two"), pod("three", { colour: "red" })]);
+    const gate = await startGate(path);
+    await vi.waitFor(async () => {
+      const problems = await forbidden(gate);
+      expect(problems.length).toBe(1);
+      expect(problems[0]).toContain("create and update events in namespace status, nor patch pods in namespace status");
+    }, WAIT);
+    expect((await gate.task("two")).id).toBe(`prod/${NAMESPACE}.two`);
+    expect(await carried("pod/one")).toEqual({});
+  });
+});
+
+async function forbidden(gate: TestGate): Promise<readonly string[]> {
+  const { stdout } = await gate.cli("ps");
+  return stdout.split("\n").filter((line) => line.includes("status_forbidden") || line.includes("may not"));
+}
+
+/** Says nothing, and is never ready. */
+function pod(name: string, annotations: Readonly<Record<string, string>> = {}): object {
+  const own = Object.entries({ enabled: "true", ...annotations }).map(([key, text]) => [`taskgate.dev/${key}`, text]);
+  const container = { image: BUSYBOX_IMAGE, imagePullPolicy: "Never", command: ["sleep", "3600"] };
+  return {
+    ...{
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace: NAMESPACE, annotations: Object.fromEntries(own) },
+    },
+    spec: {
+      terminationGracePeriodSeconds: 0,
+      containers: [{ name: "main", ...container, ports: [{ name: "web", containerPort: 8080 }] }],
+    },
+  };
+}
+
+function frontService(annotations: object): object {
+  return {
+    ...{ apiVersion: "v1", kind: "Service", metadata: { name: "front", namespace: NAMESPACE, annotations } },
+    spec: { ports: [{ name: "http", port: 80 }] },
+  };
+}
+
+/** An account that may read what the gate reads, and no more. */
+function readerOf(namespace: string): readonly object[] {
+  const metadata = { name: "reader", namespace };
+  const group = "rbac.authorization.k8s.io";
+  return [
+    { apiVersion: "v1", kind: "ServiceAccount", metadata },
+    {
+      ...{ apiVersion: `${group}/v1`, kind: "Role", metadata },
+      rules: [
+        { apiGroups: [""], resources: ["pods", "services"], verbs: ["list", "watch"] },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+      ],
+    },
+    {
+      ...{ apiVersion: `${group}/v1`, kind: "RoleBinding", metadata },
+      roleRef: { apiGroup: group, kind: "Role", name: "reader" },
+      subjects: [{ kind: "ServiceAccount", name: "reader", namespace }],
+    },
+  ];
+}
+
+function asUser(kubeconfig: string, token: string): object {
+  const { clusters, ...rest } = parse(readFileSync(kubeconfig, "utf8")) as {
+    readonly clusters: readonly { readonly name: string }[];
+  };
+  const context = { cluster: clusters[0]!.name, user: "reader" };
+  return {
+    ...{ ...rest, clusters, users: [{ name: "reader", user: { token } }] },
+    ...{ contexts: [{ name: "reader", context }], "current-context": "reader" },
+  };
+}
