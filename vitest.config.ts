@@ -37,6 +37,7 @@ const ON_EVERY_PLANE = [
   "http1-hostile-answers",
   "slow-peers",
   "kubernetes-ways",
+  "kubernetes-port-forward",
 ].map((name) => `test/${name}.test.ts`);
 
 /** Suites that need a cluster of Kubernetes, or the programs of one. */

@@ -1,20 +1,25 @@
 import { once } from "node:events";
-import { buffer, text } from "node:stream/consumers";
+import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../src/platform/clock.ts";
 import { KubernetesClient } from "../src/platform/kubernetes/client.ts";
 import { loadKubeconfig } from "../src/platform/kubernetes/kubeconfig.ts";
 import { PYTHON_IMAGE } from "../testbed/kubernetes/images.ts";
+import { answers, startClusterGate } from "./support/cluster-gate.ts";
 import { NO_CLUSTER, sharedCluster, type TestCluster } from "./support/cluster.ts";
+import { PLANE } from "./support/gate.ts";
 
-const NAMESPACE = "port-forward";
+const NAMESPACE = `port-forward-${PLANE}`;
 const POD = { namespace: NAMESPACE, name: "servers" };
 const ECHO = 7001;
 const SOURCE = 7002;
+const WEB = 7003;
+const ANNOTATIONS = { "taskgate.dev/enabled": "true", "taskgate.dev/services": `web:${String(WEB)}` };
 const { signal } = new AbortController();
 
-/** One that gives back what it gets, and one that sends for as long as anybody reads. */
+/** One that gives back what it gets, one that sends for as long as anybody reads, and one of HTTP, for the pod itself alone. */
 const SERVERS = `
 import asyncio
 async def echo(reader, writer):
@@ -26,12 +31,27 @@ async def source(reader, writer):
         while True:
             writer.write(bytes(65536)); await writer.drain()
     except OSError: pass
+async def web(reader, writer):
+    while head := await reader.readuntil(b"\\r\\n\\r\\n"):
+        body = head.split()[1] * 100000
+        writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(body) + body); await writer.drain()
 async def main():
-    await asyncio.gather(*[asyncio.start_server(*each) for each in ((echo, "127.0.0.1", ${String(ECHO)}), (source, "0.0.0.0", ${String(SOURCE)}))])
+    await asyncio.gather(*[asyncio.start_server(*each) for each in ((echo, "127.0.0.1", ${String(ECHO)}), (source, "0.0.0.0", ${String(SOURCE)}), (web, "127.0.0.1", ${String(WEB)}))])
     print("ready", flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 `;
+
+async function readBytes(stream: Duplex, length: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes >= length) break;
+  }
+  return Buffer.concat(pieces);
+}
 
 describe.skipIf(NO_CLUSTER !== null)("connections to pods through a real API server", () => {
   let cluster: TestCluster;
@@ -41,7 +61,7 @@ describe.skipIf(NO_CLUSTER !== null)("connections to pods through a real API ser
     await cluster.apply([
       { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } },
       {
-        ...{ apiVersion: "v1", kind: "Pod", metadata: POD },
+        ...{ apiVersion: "v1", kind: "Pod", metadata: { ...POD, annotations: ANNOTATIONS } },
         spec: {
           terminationGracePeriodSeconds: 0,
           containers: [
@@ -67,9 +87,9 @@ describe.skipIf(NO_CLUSTER !== null)("connections to pods through a real API ser
   test("carry megabytes both ways at once, byte for byte, to what listens on the pod's own loopback", async () => {
     const sent = randomBytes(8 * 1024 * 1024);
     const stream = await client.forward(POD, ECHO, signal);
-    const back = buffer(stream);
     stream.end(sent);
-    expect((await back).equals(sent)).toBe(true);
+    expect((await readBytes(stream, sent.length)).equals(sent)).toBe(true);
+    stream.destroy();
   });
 
   test("are many at once, and none holds up another", async () => {
@@ -77,8 +97,11 @@ describe.skipIf(NO_CLUSTER !== null)("connections to pods through a real API ser
     const busy = await Promise.all(Array.from({ length: 20 }, () => client.forward(POD, ECHO, signal)));
     const answers = await Promise.all(
       busy.map(async (stream, at) => {
-        stream.end(`I am ${String(at)}`);
-        return await text(stream);
+        const said = `I am ${String(at)}`;
+        stream.end(said);
+        const answer = await readBytes(stream, said.length);
+        stream.destroy();
+        return answer.toString();
       }),
     );
     expect(answers).toEqual(busy.map((_, at) => `I am ${String(at)}`));
@@ -110,6 +133,17 @@ describe.skipIf(NO_CLUSTER !== null)("connections to pods through a real API ser
       clock: systemClock,
     });
     await expect(other.forward(POD, ECHO, signal)).rejects.toMatchObject({ code: "denied" });
+  });
+
+  test("are what a gate reaches pods by, which have no address for it, as long as it may", async () => {
+    const provider = { name: "far", kubeconfig: cluster.kubeconfig, namespaces: [NAMESPACE], reach: "port-forward" };
+    await using gate = await startClusterGate([provider]);
+    await answers(gate, "servers", { status: 200, body: "/".repeat(100_000) });
+    const answered = await Promise.all(
+      Array.from({ length: 30 }, async (_, at) => (await gate.ask("servers.localhost", `/${String(at)}`)).body),
+    );
+    expect(answered).toEqual(answered.map((_, at) => `/${String(at)}`.repeat(100_000)));
+    expect((await gate.ask("servers.localhost", "/", { anonymous: true })).status).toBe(401);
   });
 
   test("end with their pod", async () => {

@@ -105,7 +105,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
 
   // What moves the bytes, and the loop that tells it.
   const explain = createExplain({ state, control, clock });
-  const dialRules = { loopback: loopbackProviders(config), ownPorts };
+  const dialRules = { loopback: loopbackProviders(config), sockets: forwardedProviders(config), ownPorts };
   const isAdmin = adminsOf(owner, methods.parts.isAdmin);
   const serving = await port.serve({ secret, site, dialRules, auth, explain, isAdmin });
   const { plane, replace } = serving;
@@ -168,13 +168,18 @@ function loopbackProviders({ files }: Config): readonly string[] {
   return [GATE_PROVIDER, LOCAL_PROVIDER, ...files.filter((file) => file.allowLoopback).map((file) => file.name)];
 }
 
+/** Providers whose pods are sockets of the gate's: the core lets those through, and what they name themselves is refused where it is dialled. */
+function forwardedProviders({ providers }: Config): readonly string[] {
+  return providers.filter(({ reach }) => reach === "port-forward").map(({ name }) => name);
+}
+
 function tableOptions(config: Config, site: Site, isShared: boolean): TableOptions {
   const { domain, gateHost, pathHost } = site;
   const { tcp } = config;
   return {
     ...{ domain, gateHost, pathHost, tcp, listener: LISTENER, ...accessOptions(config), epoch: randomUUID() },
     claims: isShared ? "elsewhere" : "here",
-    loopback: loopbackProviders(config),
+    loopback: [...loopbackProviders(config), ...forwardedProviders(config)],
   };
 }
 

@@ -12,7 +12,12 @@ const LOCAL = "local";
 export function checkEnvoy(config: Partial<Config>): Finding[] {
   const { envoy } = config;
   if (envoy === undefined) return [];
-  return [...checkAddresses(envoy, config), ...checkFleets(envoy, config), ...checkServed(envoy, config)];
+  return [
+    ...checkAddresses(envoy, config),
+    ...checkFleets(envoy, config),
+    ...checkServed(envoy, config),
+    ...checkReach(envoy, config),
+  ];
 }
 
 function checkAddresses({ xds }: EnvoyConfig, config: Partial<Config>): Finding[] {
@@ -50,6 +55,19 @@ function checkAddress(
     );
   }
   return messages.map((message) => finding(["envoy", "xds", key], message));
+}
+
+/** Sockets that lead to pods are on the gate's machine. */
+function checkReach({ fleets }: EnvoyConfig, { providers = [], dataPlane }: Partial<Config>): Finding[] {
+  if (dataPlane !== "envoy") return [];
+  const isServed = (provider: string): boolean => fleets.some((fleet) => fleet.providers?.includes(provider) ?? true);
+  const message =
+    "the Envoys of fleets cannot reach pods by port-forward; expected direct, or fleets with other providers";
+  return [...providers.entries()].flatMap(([at, { name, reach }]) =>
+    reach === "port-forward" && isServed(name)
+      ? [{ path: ["providers", at, "reach"], key: `providers.${String(at)}.reach`, message }]
+      : [],
+  );
 }
 
 /** Somebody is to serve visitors, at a port that all know before. */

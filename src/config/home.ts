@@ -28,6 +28,8 @@ export interface Home {
   readonly audit: string;
   /** Folder of the gate's own Envoy. */
   readonly envoy: string;
+  /** Folder of sockets that lead to pods. Short: so are paths of sockets. */
+  readonly forwards: string;
 }
 
 /** `TASKGATE_HOME`, else `~/.taskgate`; absolute. Nothing is made. Throws `bad_request` for a user without a folder. */
@@ -47,6 +49,7 @@ export function homeAt(environment: Readonly<Record<string, string | undefined>>
     tasks: join(directory, "tasks"),
     audit: join(directory, "audit"),
     envoy: join(directory, "envoy"),
+    forwards: join(directory, "fw"),
   };
 }
 

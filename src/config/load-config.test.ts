@@ -234,6 +234,17 @@ describe("layers", () => {
   });
 });
 
+test("pods that are reached by sockets of the gate's machine are nothing for Envoys elsewhere", () => {
+  const text = (more: string) => `providers:\n  - type: kubernetes\n    reach: port-forward\n${more}`;
+  expect(loadText(text("")).problems).toEqual([]);
+  const fleet = (of: string) =>
+    `dataPlane: envoy\nenvoy:\n  xds: { address: 127.0.0.1:1, gateAddress: 127.0.0.1:2 }\n  fleets: [{ name: edge, listen: 127.0.0.1:3${of} }]\n`;
+  expect(loadText(text(fleet(", providers: [local]"))).problems).toEqual([]);
+  expect(said(loadText(text(fleet(""))))).toContain(
+    "providers.0.reach: the Envoys of fleets cannot reach pods by port-forward",
+  );
+});
+
 describe("addresses", () => {
   test.each(["127.0.0.1:0", "127.8.9.10:80", "[::1]:80", "localhost:80"])("%s is loopback", (address) => {
     expect(load({}, { "listen.address": address, "admin.enabled": "false" }).problems).toEqual([]);

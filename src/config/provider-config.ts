@@ -99,5 +99,11 @@ export const KubernetesProviderConfig = z.strictObject({
     .describe(
       "What annotations may claim, by namespace: the first that is for it counts. What is not given there is refused.",
     ),
+  reach: z
+    .enum(["direct", "port-forward"], { error: "expected direct or port-forward" })
+    .prefault("direct")
+    .describe(
+      "How pods are reached: by their addresses, or through the API server, as kubectl port-forward does, which needs the right to create pods/portforward. The latter is for a laptop outside of the cluster.",
+    ),
 });
 export type KubernetesProviderConfig = z.output<typeof KubernetesProviderConfig>;

@@ -104,6 +104,8 @@ export interface Endpoint {
   readonly address: Address;
   /** Stable within the task: "0", a pod's name, a job's id. */
   readonly replica: string;
+  /** Pod that it is in, of the task's namespace: for a reach that goes by names. */
+  readonly pod?: string;
   /** 1 and up; relative to the other endpoints of the service. */
   readonly weight: number;
   readonly health: Health;

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { OWNER_ONLY, type Address, type SourceUpdate, type Task, type Told } from "../model/index.ts";
+import { OWNER_ONLY, type Address, type Endpoint, type SourceUpdate, type Task, type Told } from "../model/index.ts";
 import type { Provider, TaskControl } from "../providers/provider.ts";
 import type { Reach, ReachContext } from "./reach.ts";
 
@@ -9,8 +9,8 @@ import type { Reach, ReachContext } from "./reach.ts";
 export interface ReachStand extends AsyncDisposable {
   readonly reach: Reach;
   readonly context: ReachContext;
-  /** Starts a TCP server that greets whoever connects with `greeting`, where tasks of this reach run; its address as a provider tells it. */
-  listen(greeting: string): Promise<Address>;
+  /** Starts a TCP server that greets whoever connects with `greeting`, where tasks of this reach run; where it is, as a provider tells it. */
+  listen(greeting: string): Promise<Pick<Endpoint, "address" | "pod">>;
 }
 
 const WAIT = { timeout: 15_000, interval: 20 };
@@ -59,7 +59,7 @@ function scriptProvider(name: string): ScriptedProvider {
   };
 }
 
-function taskAt(id: string, address: Address | null, labels: Record<string, string> = {}): Task {
+function taskAt(id: string, at: Pick<Endpoint, "address" | "pod"> | null, labels: Record<string, string> = {}): Task {
   return {
     id,
     name: id,
@@ -69,7 +69,7 @@ function taskAt(id: string, address: Address | null, labels: Record<string, stri
     labels,
     state: "running",
     services: [{ name: "web", protocol: "tcp", guard: "self", exposures: [], policy: {} }],
-    endpoints: { web: address === null ? [] : [{ address, replica: "0", weight: 1, health: "unknown" }] },
+    endpoints: { web: at === null ? [] : [{ ...at, replica: "0", weight: 1, health: "unknown" }] },
     access: OWNER_ONLY,
   };
 }

@@ -23,7 +23,7 @@ describeReach("direct", async () => {
       const server = createServer((socket) => socket.on("error", () => undefined).end(greeting)).listen(0, "127.0.0.1");
       scope.use(server);
       await once(server, "listening");
-      return { ip: "127.0.0.1", port: (server.address() as AddressInfo).port };
+      return { address: { ip: "127.0.0.1", port: (server.address() as AddressInfo).port } };
     },
     [Symbol.asyncDispose]: () => scope.disposeAsync(),
   };

@@ -4,9 +4,9 @@ import { kubeconfigPaths, loadKubeconfig } from "./kubeconfig.ts";
 
 export interface WhichCluster {
   /** Path of a kubeconfig file; absent: the cluster of the pod that this process runs in, else where kubectl looks. */
-  readonly kubeconfig?: string;
+  readonly kubeconfig?: string | undefined;
   /** A context of the kubeconfig; absent: its current one. */
-  readonly context?: string;
+  readonly context?: string | undefined;
 }
 
 /** The cluster that is meant. Throws `bad_request` or `unavailable`. */

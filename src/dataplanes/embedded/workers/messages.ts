@@ -23,6 +23,8 @@ export interface WorkerSettings {
   readonly site: Site;
   /** Of the dial rules. */
   readonly loopback: readonly string[];
+  /** Providers that are reached by sockets. */
+  readonly sockets?: readonly string[];
   readonly ownPorts: readonly number[];
   readonly secret: string;
   readonly via: string;

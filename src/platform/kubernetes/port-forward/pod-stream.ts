@@ -11,7 +11,8 @@ const HIGH_WATER_MARK = 64 * 1024;
 
 /**
  * A connection to a port of a pod, through its API server and kubelet: what kubectl port-forward has for each, alone on a WebSocket, as streams
- * that share one hold each other up. The pod is not told that this side ended: container runtimes end the whole connection a second later. Emits
+ * that share one hold each other up. That this side ended the pod hears when the stream is destroyed: container runtimes take the end of one direction
+ * for that of both, and cut the answer off a second later. Emits
  * `unavailable` with what the kubelet says where nobody listens. Destroying it ends the WebSocket.
  */
 export class PodStream extends Duplex {
@@ -45,11 +46,6 @@ export class PodStream extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.#socket.send(dataFrame(DATA_STREAM, chunk), done);
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) done();
-    else this.#socket.send(dataFrame(DATA_STREAM, Buffer.alloc(0), true), done);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
