@@ -103,7 +103,7 @@ export const KubernetesProviderConfig = z.strictObject({
     .enum(["direct", "port-forward"], { error: "expected direct or port-forward" })
     .prefault("direct")
     .describe(
-      "How pods are reached: by their addresses, or through the API server, as kubectl port-forward does, which needs the right to create pods/portforward. The latter is for a laptop outside of the cluster.",
+      "How pods are reached: by their addresses, or through the API server, as kubectl port-forward does, which needs the rights get and create for pods/portforward. The latter is for a laptop outside of the cluster.",
     ),
 });
 export type KubernetesProviderConfig = z.output<typeof KubernetesProviderConfig>;

@@ -209,7 +209,7 @@ export class KubernetesClient implements Disposable {
 
   /**
    * A connection to a port of a pod, through the API server; whoever gets it destroys it. Nothing is tried again. Throws `not_found` where there is
-   * no such pod, `denied` without the right to create `pods/portforward`; that nobody listens comes later, by the stream.
+   * no such pod, `denied` without the rights `get` and `create` for `pods/portforward`; that nobody listens comes later, by the stream.
    */
   async forward(pod: ObjectName, port: number, signal: AbortSignal): Promise<PodStream> {
     const asked: Asked = { method: "GET", path: `${objectPath(PODS, pod)}/portforward` };

@@ -130,7 +130,7 @@ class ReachedTasks implements Disposable {
     const denied = Array.from(this.#denied, ([namespace, why]) => ({
       subject: this.#provider,
       code: "forward_denied",
-      message: `Pods of ${namespace} cannot be reached: ${why}. Give the gate's user the right to create pods/portforward there.`,
+      message: `Pods of ${namespace} cannot be reached: ${why}. Give the gate's user get and create of pods/portforward there.`,
     }));
     const beyond = Array.from(this.#beyond, (id) => ({
       subject: `${this.#provider}/${id}`,
