@@ -1,6 +1,7 @@
 import { GatewayError, type Identity, isCode, type Principal, sameIdentity } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { pause } from "../platform/pause.ts";
 import type { Store, Versioned } from "../store/store.ts";
 import { abortable } from "./answers.ts";
 import type { Authenticator, LoggedIn } from "./authenticators/authenticator.ts";
@@ -14,6 +15,8 @@ const LOGIN_OF = "login-of";
 const PEOPLE = "people";
 
 const RECHECK_MS = 30_000;
+/** Between two looks whether another gate was answered. */
+const LOOK_MS = 50;
 
 /** Somebody's login by one of the methods, on which a browser's token stands and those of command lines that it let in. */
 interface LoginRecord {
@@ -25,6 +28,8 @@ interface LoginRecord {
   readonly upstream: NonNullable<LoggedIn["upstream"]>;
   /** Epoch ms. */
   readonly checkedAt: number;
+  /** Epoch ms until which some gate asks again; absent: none does. */
+  readonly askingUntil?: number;
   /** null: never asked again. */
   readonly recheckMs: number | null;
   /** Epoch ms. */
@@ -75,7 +80,7 @@ export function startLogins(deps: LoginsDeps): Logins {
 
 class StoredLogins implements Logins {
   readonly #deps: LoginsDeps;
-  /** A refresh token may be good for one answer only: nobody asks twice at once. */
+  /** A refresh token may be good for one answer only: nobody asks twice at once, and of several gates one asks (`#reserve`). */
   readonly #rechecks = new Map<string, Promise<LoginRecord | null>>();
   readonly #observing: Disposable;
 
@@ -170,6 +175,7 @@ class StoredLogins implements Logins {
   }
 
   async #recheck(login: string, record: LoginRecord): Promise<LoginRecord | null> {
+    if (!(await this.#reserve(login, record))) return this.#othersAnswer(login, record);
     try {
       const found = await this.#ask(login, record);
       await this.#heard(found.principal, false);
@@ -178,13 +184,45 @@ class StoredLogins implements Logins {
       return await this.#change(login, (now) => ({
         ...now,
         ...this.#sealed(login, found),
-        ...{ principal, upstream: { ...record.upstream, ...upstream }, checkedAt },
+        ...{ principal, upstream: { ...record.upstream, ...upstream }, checkedAt, askingUntil: 0 },
       }));
     } catch (error) {
-      if (!isCode(error, "unauthenticated") && !isCode(error, "denied")) throw error;
+      if (!isCode(error, "unauthenticated") && !isCode(error, "denied")) {
+        await this.#change(login, (now) => ({ ...now, askingUntil: 0 }));
+        throw error;
+      }
       if (error.code === "denied") await this.#heard(record.principal, true);
       await this.#end(login, error.message);
       return null;
+    }
+  }
+
+  /** Whether this gate is to ask: false where another one does, or has by now. */
+  async #reserve(login: string, { checkedAt }: LoginRecord): Promise<boolean> {
+    const { clock, store } = this.#deps;
+    for (;;) {
+      const entry = await store.get<LoginRecord>(LOGINS, login);
+      if (entry === null) return false;
+      const { value, version } = entry;
+      if (value.checkedAt !== checkedAt || (value.askingUntil ?? 0) > clock.now()) return false;
+      const asking = { ...value, askingUntil: clock.now() + RECHECK_MS };
+      try {
+        await store.put(LOGINS, login, asking, { version, expiresAt: value.expiresAt });
+        return true;
+      } catch (error) {
+        if (!isCode(error, "conflict")) throw error;
+      }
+    }
+  }
+
+  /** What the login is once another gate was answered; where that was not, or is gone, this one asks. */
+  async #othersAnswer(login: string, { checkedAt }: LoginRecord): Promise<LoginRecord | null> {
+    const { clock } = this.#deps;
+    for (;;) {
+      const record = await this.#read(login);
+      if (record?.checkedAt !== checkedAt) return record;
+      if ((record.askingUntil ?? 0) <= clock.now()) return this.#recheck(login, record);
+      await pause(clock, LOOK_MS, new AbortController().signal);
     }
   }
 
