@@ -196,6 +196,7 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("Envoys in a cluster", () => {
     const dryRun = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"];
     const said = await cluster.kubectl(["-n", NAMESPACE, ...dryRun], objects.join("\n---\n"));
     expect(said.match(/serverside-applied/g)).toHaveLength(objects.length);
+    await inNamespace(...dryRun.slice(0, -1), join(ROOT, "examples/kubernetes/only-the-gate.yaml"));
     for (const kind of ["networkpolicy", "servicemonitor", "prometheusrule"]) expect(said).toContain(kind);
   });
 
