@@ -337,6 +337,15 @@ describe("known kinds", () => {
     expect(record.problems).toEqual([]);
   });
 
+  test("with ports or pages that are none are a Problem that says where these come from", async () => {
+    const { put, problem, record } = await stand({ kinds: ["jupyter"] });
+    const ports = [{ name: "notebook-port", containerPort: 0 }];
+    put({ ...hubPod("alice"), ports }, hubPod("x".repeat(3000), { name: "long" }), hubPod("bob", { name: "good" }));
+    await problem("taskgate.dev/services at 0.targetPort: ");
+    await problem("taskgate.dev/landing-path: expected a path such as /lab (its labels say jupyter)");
+    expect(record.names()).toEqual(["jupyter-bob"]);
+  });
+
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.constantFrom("", "\ud800", "head", "driver", "NOTEBOOK", "true", "__proto__"),

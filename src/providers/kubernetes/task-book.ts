@@ -285,7 +285,10 @@ function unitOf(key: string, pod: KeptPod): Unit | null {
 
 /** Why nothing can be made of the pod; null: something can. */
 function refusalOf({ annotations, known }: KeptPod): string | null {
-  if (annotations.kind === "bad") return annotations.message;
+  if (annotations.kind === "bad") {
+    // Nobody wrote what the kind says as annotations: whoever reads this has to know where it comes from.
+    return known === null ? annotations.message : `${annotations.message} (its labels say ${known.kind})`;
+  }
   return annotations.kind === "task" && annotations.annotated.name === undefined ? (known?.refusal ?? null) : null;
 }
 

@@ -15,7 +15,13 @@ export const jupyter: PodKind = ({ name, labels, annotations, ports }) => {
     group: name,
     // Pods' names hold hashes, which keep users apart whose names are alike.
     name: ["jupyter", user, server]
-      .flatMap((text) => text.toLowerCase().match(/[a-z0-9]+/g) ?? [])
+      .flatMap(
+        (text) =>
+          text
+            .slice(0, 63)
+            .toLowerCase()
+            .match(/[a-z0-9]+/g) ?? [],
+      )
       .join("-")
       .slice(0, 63)
       .replace(/-$/, ""),
