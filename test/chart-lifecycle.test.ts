@@ -116,7 +116,8 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("taskgate in a cluster, by Helm", () =>
   let token: string;
 
   beforeAll(async () => {
-    cluster = await ownCluster("", { with: ["dns"] });
+    // Its gates look at all namespaces, and write on what they find: other tests' pods are none of theirs.
+    cluster = await ownCluster("k", { with: ["dns"] });
     release = new Release(cluster, { name: "taskgate", namespace: NAMESPACE });
     await cluster.apply([
       namespace(NAMESPACE, { "pod-security.kubernetes.io/enforce": "restricted" }),
@@ -126,7 +127,7 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("taskgate in a cluster, by Helm", () =>
     before = await objects();
   });
   afterAll(async () => {
-    await cluster.kubectl(["delete", "namespace", NAMESPACE, TEAM, "--ignore-not-found", "--wait=false"]);
+    await cluster[Symbol.asyncDispose]();
   });
 
   /** What is in the namespace, but for what is told of it, and what is of this chart in the whole cluster. */
