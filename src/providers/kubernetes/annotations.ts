@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { z } from "zod";
 import { STATUS_ANNOTATIONS } from "./status-annotations.ts";
 import { AccessEntry, checkService, checkServiceNames, label, Name, serviceFields } from "../service-entry.ts";
@@ -5,10 +6,15 @@ import { AccessEntry, checkService, checkServiceNames, label, Name, serviceField
 /** What all annotations of ours begin with. */
 export const PREFIX = "taskgate.dev/";
 
-/** An object may carry 256 KiB of them. */
+/** Characters of one, and of all that one object has: it may carry 256 KiB, and what is read stays in memory. */
 const MOST_TEXT = 16 * 1024;
+const MOST_ALL = 32 * 1024;
+/** In the place of what goes beyond that. No annotation has a name like this. */
+const OVERFLOW = "";
 /** What is read is kept: most objects say what others say, and all of them the same whenever their state changes. */
 const MOST_KEPT = 2000;
+/** Characters beyond which a text is known again by its hash. */
+const MOST_KEY = 512;
 const MOST_SERVICES = 64;
 
 /** A port of the pod or Service, by number or by name. */
@@ -76,6 +82,8 @@ export const NO_TEXTS: Texts = Object.freeze({});
 export function ownTexts(all: Readonly<Record<string, string>> | undefined): Texts {
   const own = Object.entries(all ?? {}).filter(([key]) => key.startsWith(PREFIX) && !STATUS_ANNOTATIONS.has(key));
   if (own.length === 0) return NO_TEXTS;
+  const size = own.reduce((sum, [key, text]) => sum + key.length + text.length, 0);
+  if (size > MOST_ALL) return { enabled: all?.[`${PREFIX}enabled`] === "false" ? "false" : "true", [OVERFLOW]: "" };
   return Object.fromEntries(own.map(([key, text]) => [key.slice(PREFIX.length), text]));
 }
 
@@ -87,7 +95,8 @@ export class AnnotationReader {
   read(texts: Texts): ReadAnnotations {
     if (texts.enabled === undefined || texts.enabled === "false") return NONE;
     const own = Object.entries(texts);
-    const text = JSON.stringify(own.sort());
+    const all = JSON.stringify(own.sort());
+    const text = all.length > MOST_KEY ? hash("sha256", all, "base64") : all;
     const known = this.#kept.get(text);
     if (known !== undefined) return known;
     const read = readOwn(own);
@@ -98,6 +107,7 @@ export class AnnotationReader {
 }
 
 function readOwn(own: readonly (readonly [name: string, text: string])[]): ReadAnnotations {
+  if (own.some(([name]) => name === OVERFLOW)) return bad("*", `is more than ${String(MOST_ALL)} characters in all`);
   const long = own.find(([, text]) => text.length > MOST_TEXT);
   if (long !== undefined) return bad(long[0], `is longer than ${String(MOST_TEXT)} characters`);
   const plain = Plain.safeParse(Object.fromEntries(own));
