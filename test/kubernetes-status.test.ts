@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { BUSYBOX_IMAGE } from "../testbed/kubernetes/images.ts";
 import { startClusterGate, WAIT } from "./support/cluster-gate.ts";
 import { NO_CLUSTER, sharedCluster, type TestCluster } from "./support/cluster.ts";
-import type { TestGate } from "./support/gate.ts";
+import { ROOT, type TestGate } from "./support/gate.ts";
 
 const NAMESPACE = "status";
 /** Longer than anything takes that is going to happen by itself. */
@@ -27,9 +27,9 @@ describe.skipIf(NO_CLUSTER !== null)("status on objects of a real cluster", () =
 
   const own = (args: readonly string[], input?: string) => cluster.kubectl([...args, "-n", NAMESPACE], input);
 
-  async function startGate(kubeconfig = cluster.kubeconfig): Promise<TestGate> {
+  async function startGate(kubeconfig = cluster.kubeconfig, more = {}): Promise<TestGate> {
     const rights = [{ namespaces: [NAMESPACE], hosts: ["*"] }];
-    const gate = await startClusterGate([{ name: "prod", kubeconfig, namespaces: [NAMESPACE], rights }]);
+    const gate = await startClusterGate([{ name: "prod", kubeconfig, namespaces: [NAMESPACE], rights, ...more }]);
     onTestFinished(() => gate[Symbol.asyncDispose]());
     return gate;
   }
@@ -62,7 +62,7 @@ describe.skipIf(NO_CLUSTER !== null)("status on objects of a real cluster", () =
   }
 
   test("kubectl shows where a task is reached and what is wrong, which goes when it is mended", async () => {
-    const gate = await startGate();
+    const gate = await startGate(await startAccount(cluster, "gate", documentedRules()));
     await cluster.apply([pod("nb"), pod("bad", { colour: "red" })]);
     const { services } = await gate.task("nb");
     await carries("pod/nb", { address: services[0]!.url });
@@ -117,6 +117,11 @@ describe.skipIf(NO_CLUSTER !== null)("status on objects of a real cluster", () =
     await own(["apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"], service(theirs));
     await restsAsItIs();
     await carries("service/front", { address: "https://theirs.test/" });
+    await own(["annotate", "service", "front", "taskgate.dev/path=/not-given/"]);
+    await vi.waitFor(async () => {
+      const { address, problems } = await carried("service/front");
+      expect([address, problems]).toEqual(["https://theirs.test/", expect.stringContaining("claim_refused")]);
+    }, WAIT);
   });
 
   test("a gate that starts again writes nothing that is there, and takes away what it is no longer about", async () => {
@@ -140,11 +145,8 @@ describe.skipIf(NO_CLUSTER !== null)("status on objects of a real cluster", () =
   });
 
   test("without the right to write, one problem says so, and the tasks are served", async () => {
-    await cluster.apply(readerOf(NAMESPACE));
-    const folder = mkdtempSync(join(tmpdir(), "taskgate-status-"));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const path = join(folder, "reader.kubeconfig");
-    writeFileSync(path, JSON.stringify(asUser(cluster.kubeconfig, (await own(["create", "token", "reader"])).trim())));
+    const reading = documentedRules().filter(({ verbs }) => verbs.join() === "list,watch");
+    const path = await startAccount(cluster, "reader", reading);
     await cluster.apply([pod("one"), pod("two"), pod("three", { colour: "red" })]);
     const gate = await startGate(path);
     await vi.waitFor(async () => {
@@ -155,6 +157,22 @@ describe.skipIf(NO_CLUSTER !== null)("status on objects of a real cluster", () =
     expect((await gate.task("two")).id).toBe(`prod/${NAMESPACE}.two`);
     expect(await carried("pod/one")).toEqual({});
   });
+
+  test("a Namespace gives rights, at once and as long as it says so, by the rights that are documented", async () => {
+    const path = await startAccount(cluster, "giver", documentedRules());
+    const gate = await startGate(path, { rightsFromNamespaces: true });
+    await cluster.apply([pod("given", { owner: "corp/ann" })]);
+    const problems = async (): Promise<string> => (await carried("pod/given")).problems ?? "";
+    const give = (text: string) => cluster.kubectl(["annotate", "namespace", NAMESPACE, "--overwrite", text]);
+    await vi.waitFor(async () => expect(await problems()).toContain("has no right to owner corp/ann"), WAIT);
+    await give('taskgate.dev/rights={"owners": ["corp/*"]}');
+    await vi.waitFor(async () => expect((await gate.task("given")).owner).toBe("ann"), WAIT);
+    await carries("pod/given", { address: (await gate.task("given")).services[0]!.url });
+    await give("taskgate.dev/rights=owners");
+    await vi.waitFor(async () => expect(await problems()).toContain("has no right to owner corp/ann"), WAIT);
+    expect((await gate.cli("ps")).stdout).toContain("taskgate.dev/rights: expected JSON");
+    await give("taskgate.dev/rights-");
+  });
 });
 
 async function forbidden(gate: TestGate): Promise<readonly string[]> {
@@ -164,13 +182,15 @@ async function forbidden(gate: TestGate): Promise<readonly string[]> {
 
 /** Says nothing, and is never ready. */
 function pod(name: string, annotations: Readonly<Record<string, string>> = {}): object {
-  const own = Object.entries({ enabled: "true", ...annotations }).map(([key, text]) => [`taskgate.dev/${key}`, text]);
+  const own = Object.fromEntries(
+    Object.entries({ enabled: "true", ...annotations }).map(([key, text]) => [`taskgate.dev/${key}`, text] as const),
+  );
   const container = { image: BUSYBOX_IMAGE, imagePullPolicy: "Never", command: ["sleep", "3600"] };
   return {
     ...{
       apiVersion: "v1",
       kind: "Pod",
-      metadata: { name, namespace: NAMESPACE, annotations: Object.fromEntries(own) },
+      metadata: { name, namespace: NAMESPACE, annotations: own },
     },
     spec: {
       terminationGracePeriodSeconds: 0,
@@ -186,34 +206,48 @@ function frontService(annotations: object): object {
   };
 }
 
-/** An account that may read what the gate reads, and no more. */
-function readerOf(namespace: string): readonly object[] {
-  const metadata = { name: "reader", namespace };
+interface Rule {
+  readonly verbs: readonly string[];
+}
+
+/** What docs/kubernetes.md says that the gate must be allowed to. */
+function documentedRules(): readonly Rule[] {
+  const docs = readFileSync(join(ROOT, "docs/kubernetes.md"), "utf8");
+  const [, yaml = ""] = /## What the gate must be allowed to do\n[^]*?```yaml\n([^]*?)```/.exec(docs) ?? [];
+  return (parse(yaml) as { readonly rules: readonly Rule[] }).rules;
+}
+
+/** Makes an account that may do that in all of the cluster, and a kubeconfig of it; both end with the test. */
+async function startAccount(cluster: TestCluster, name: string, rules: readonly Rule[]): Promise<string> {
+  const metadata = { name: `${NAMESPACE}-${name}`, namespace: NAMESPACE };
   const group = "rbac.authorization.k8s.io";
-  return [
+  await cluster.apply([
     { apiVersion: "v1", kind: "ServiceAccount", metadata },
+    { apiVersion: `${group}/v1`, kind: "ClusterRole", metadata: { name: metadata.name }, rules },
     {
-      ...{ apiVersion: `${group}/v1`, kind: "Role", metadata },
-      rules: [
-        { apiGroups: [""], resources: ["pods", "services"], verbs: ["list", "watch"] },
-        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
-      ],
+      ...{ apiVersion: `${group}/v1`, kind: "ClusterRoleBinding", metadata: { name: metadata.name } },
+      roleRef: { apiGroup: group, kind: "ClusterRole", name: metadata.name },
+      subjects: [{ kind: "ServiceAccount", ...metadata }],
     },
-    {
-      ...{ apiVersion: `${group}/v1`, kind: "RoleBinding", metadata },
-      roleRef: { apiGroup: group, kind: "Role", name: "reader" },
-      subjects: [{ kind: "ServiceAccount", name: "reader", namespace }],
-    },
-  ];
+  ]);
+  const token = (await cluster.kubectl(["create", "token", metadata.name, "-n", NAMESPACE])).trim();
+  const folder = mkdtempSync(join(tmpdir(), "taskgate-status-"));
+  onTestFinished(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await cluster.kubectl(["delete", "clusterrole,clusterrolebinding", metadata.name]);
+  });
+  const path = join(folder, "kubeconfig");
+  writeFileSync(path, JSON.stringify(asUser(cluster.kubeconfig, token)));
+  return path;
 }
 
 function asUser(kubeconfig: string, token: string): object {
   const { clusters, ...rest } = parse(readFileSync(kubeconfig, "utf8")) as {
     readonly clusters: readonly { readonly name: string }[];
   };
-  const context = { cluster: clusters[0]!.name, user: "reader" };
+  const context = { cluster: clusters[0]!.name, user: "account" };
   return {
-    ...{ ...rest, clusters, users: [{ name: "reader", user: { token } }] },
-    ...{ contexts: [{ name: "reader", context }], "current-context": "reader" },
+    ...{ ...rest, clusters, users: [{ name: "account", user: { token } }] },
+    ...{ contexts: [{ name: "account", context }], "current-context": "account" },
   };
 }

@@ -20,10 +20,8 @@ import { recognizer } from "./known-kinds.ts";
 import { keepNamespace, type KeptNamespace } from "./namespace-rights.ts";
 import { keepOwner, ownerKey, OWNERS, type KeptOwner } from "./owners.ts";
 import { refOf, type StatusKind } from "./status-plan.ts";
-import type { StatusBounds } from "./status-term.ts";
-import { StatusWriter } from "./status-writer.ts";
+import { StatusWriter, type StatusWriterDeps } from "./status-writer.ts";
 import { TaskBook, type Changes } from "./task-book.ts";
-import type { ToldStatus } from "./told-status.ts";
 
 export interface ClusterWatchDeps {
   readonly client: KubernetesClient;
@@ -38,10 +36,8 @@ export interface ClusterWatchDeps {
   /** Whether annotations of Namespaces give rights. */
   readonly rightsFromNamespaces: boolean;
   readonly context: BuildContext;
-  /** What the gate tells of tasks, to be written on their objects; null: nothing is written. */
-  readonly told: ToldStatus | null;
-  /** Default: those of the writer. */
-  readonly statusBounds?: Partial<StatusBounds>;
+  /** null: nothing is written. */
+  readonly status: Pick<StatusWriterDeps, "client" | "told" | "bounds"> | null;
   readonly publish: (update: SourceUpdate) => void;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -128,12 +124,11 @@ export class ClusterWatch implements AsyncDisposable {
   }
 
   #startStatus(): StatusWriter | null {
-    const { client, context, told, statusBounds, clock, logger } = this.#deps;
-    if (told === null) return null;
+    const { context, status, clock, logger } = this.#deps;
+    if (status === null) return null;
     const problemChanged = () => this.#flush(true);
-    const bounds = statusBounds ?? {};
     return new StatusWriter({
-      ...{ client, provider: context.provider, objects: this.#book, told, problemChanged, bounds, clock, logger },
+      ...{ ...status, provider: context.provider, objects: this.#book, problemChanged, clock, logger },
     });
   }
 

@@ -35,6 +35,8 @@ export interface KubernetesProviderDeps {
   readonly logger: Logger;
 }
 
+const WRITING: Partial<KubernetesBounds> = { tries: 1, callMs: 10_000, connections: 4 };
+
 /**
  * Tasks from annotated pods and Services of one cluster. A bad object is a Problem and its neighbours stay; a cluster that cannot be read is
  * stale and keeps what was last known of it.
@@ -92,14 +94,21 @@ class KubernetesSource implements AsyncDisposable {
       rightsFromNamespaces: this.#deps.config.rightsFromNamespaces,
       ...(this.#deps.config.selector === undefined ? {} : { selector: this.#deps.config.selector }),
       context: this.#context(),
-      told: this.#deps.told,
-      ...(this.#deps.statusBounds === undefined ? {} : { statusBounds: this.#deps.statusBounds }),
+      status: this.#status(cluster, scope),
       publish: this.#publish,
       clock,
       logger,
     };
     scope.use(new ClusterWatch(watching));
     if (!signal.aborted) await once(signal, "abort");
+  }
+
+  /** By a client of its own, which waits for nothing that others wait for, and tries again as the writer says. */
+  #status(cluster: Cluster, scope: AsyncDisposableStack) {
+    const { told, bounds, statusBounds, clock } = this.#deps;
+    if (told === null) return null;
+    const client = new KubernetesClient({ cluster, clock, bounds: { ...bounds, ...WRITING } });
+    return { client: scope.use(client), told, ...(statusBounds === undefined ? {} : { bounds: statusBounds }) };
   }
 
   /** Tries until there is one: a kubeconfig may be written later. null: stopped before. */

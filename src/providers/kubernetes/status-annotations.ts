@@ -44,6 +44,13 @@ export function shownAnnotations(shown: Shown): Readonly<Record<string, string>>
   );
 }
 
+/** What is left without those that somebody else has, as a conflict of the API server names them; null: it names none of them. */
+export function withoutConflicts(shown: Shown, conflict: string): Shown | null {
+  const taken = new Set([...conflict.matchAll(/\.metadata\.annotations\.([\w./-]+)/g)].map(([, name]) => name));
+  const rest = Object.entries(shown).filter(([name]) => !taken.has(NAMES[name as keyof typeof NAMES]));
+  return rest.length === Object.keys(shown).length ? null : Object.fromEntries(rest);
+}
+
 /** The address of the first service that has one; and where several have, those of all by name. */
 export function buildAddresses({ services }: TaskStatus): Addresses {
   const all = Object.entries(services).flatMap(([name, { urls }]) => (urls[0] === undefined ? [] : [[name, urls[0]]]));

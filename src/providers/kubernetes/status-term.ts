@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { GatewayError, type Problem } from "../../model/index.ts";
+import { GatewayError, isCode, type Problem } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { FairQueue } from "../../platform/fair-queue.ts";
 import { pauseMs } from "../../platform/kubernetes/bounds.ts";
@@ -12,7 +12,7 @@ import type { Logger } from "../../platform/logger.ts";
 import { pause } from "../../platform/pause.ts";
 import { TokenBucket } from "../../platform/token-bucket.ts";
 import { isMissingRight, MissingRights, type Right } from "./missing-rights.ts";
-import { readShown, shownAnnotations, shownText, type Shown } from "./status-annotations.ts";
+import { readShown, shownAnnotations, shownText, withoutConflicts, type Shown } from "./status-annotations.ts";
 import {
   planStatus,
   readRef,
@@ -67,6 +67,7 @@ const DEFINITE: ReadonlySet<string> = new Set([
 ]);
 
 export interface StatusTermDeps {
+  /** One that tries nothing again by itself. */
   readonly client: KubernetesClient;
   /** Name of the provider. */
   readonly provider: string;
@@ -110,7 +111,10 @@ export class StatusTerm implements AsyncDisposable {
   readonly #working: Promise<unknown>;
   /** Of workers that have nothing to do. */
   #idle: PromiseWithResolvers<undefined> | null = null;
+  /** In a row, wherever. */
   #failures = 0;
+  /** Namespaces in which it failed last, and until when nothing is tried there: what fails may be theirs alone, such as a webhook. */
+  readonly #troubled = new Map<string, { readonly failures: number; readonly until: number }>();
   /** Settles when the server may be asked again. */
   #held: Promise<void>;
   #again: Disposable | null = null;
@@ -178,7 +182,8 @@ export class StatusTerm implements AsyncDisposable {
     const job = record.isBusy ? null : this.#difference(ref, object, record);
     if (job === null) return null;
     this.#records.set(ref, record);
-    const waitMs = record.waitMs(clock.now());
+    const now = clock.now();
+    const waitMs = Math.max(record.waitMs(now), (this.#troubled.get(object.namespace)?.until ?? now) - now);
     if (waitMs <= 0) return job;
     record.wakeAfter(clock, waitMs, () => this.look(ref));
     return null;
@@ -199,31 +204,50 @@ export class StatusTerm implements AsyncDisposable {
   }
 
   async #do({ ref, object, record, events, write }: Job): Promise<void> {
-    const { clock, logger } = this.#deps;
+    const { clock } = this.#deps;
     record.isBusy = true;
     try {
       for (const note of events) if ((await this.#tell(ref, object, note)) !== "missing") record.told(note);
       if (write !== null && (await this.#write(ref, object, write.shown)) === "left") record.refused(write.attempt);
       record.wrote(clock.now());
       this.#failures = 0;
+      this.#troubled.delete(object.namespace);
     } catch (err) {
-      if (this.#signal.aborted) return;
-      this.#failures += 1;
-      if (this.#failures === 1) logger.warn({ err }, "status cannot be written; it is tried again");
-      this.#held = pause(clock, pauseMs(this.#failures, FAILURES), this.#signal);
+      if (!this.#signal.aborted) this.#failed(object.namespace, err);
     } finally {
       record.isBusy = false;
       this.look(ref);
     }
   }
 
+  #failed(namespace: string, err: unknown): void {
+    const { clock, logger } = this.#deps;
+    const failures = (this.#troubled.get(namespace)?.failures ?? 0) + 1;
+    if (failures === 1) logger.warn({ err, namespace }, "status cannot be written; it is tried again");
+    this.#troubled.set(namespace, { failures, until: clock.now() + pauseMs(failures, FAILURES) });
+    this.#failures += 1;
+    const toldMs = err instanceof GatewayError ? (err.retryAfterS ?? 0) * 1000 : 0;
+    if (toldMs === 0 && this.#failures <= this.#bounds.workers) return;
+    const waitMs = Math.max(toldMs, pauseMs(Math.max(1, this.#failures - this.#bounds.workers), FAILURES));
+    this.#held = pause(clock, Math.min(waitMs, FAILURES.mostPauseMs), this.#signal);
+  }
+
   #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, shown: Shown): Promise<Outcome> {
     const { client, wrote } = this.#deps;
     const resource: Resource<KubernetesObject> = readRef(ref).kind === "Pod" ? PODS : SERVICES;
-    // With its uid a later object of that name is a conflict, and one that is gone is not made.
-    const object = { metadata: { namespace, name, uid, annotations: shownAnnotations(shown) } };
+    const apply = (annotations: Readonly<Record<string, string>>, signal: AbortSignal): Promise<KubernetesObject> => {
+      // With its uid a later object of that name is a conflict, and one that is gone is not made.
+      const object = { metadata: { namespace, name, uid, annotations } };
+      return client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
+    };
     return this.#call({ what: patchOf(ref), namespace }, 1, async (signal) => {
-      const { metadata } = await client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
+      const { metadata } = await apply(shownAnnotations(shown), signal).catch((err: unknown) => {
+        // What somebody else says in place of one is theirs, and no reason to keep the others back.
+        const rest = isCode(err, "conflict") ? withoutConflicts(shown, err.message) : null;
+        if (rest === null) throw err;
+        this.#bucket.spend();
+        return apply(shownAnnotations(rest), signal);
+      });
       const now = readShown(metadata.annotations);
       // The watch tells it, too, but later than what may come before that.
       wrote(ref, now);

@@ -270,8 +270,9 @@ export class FakeApiServer implements AsyncDisposable {
       manager: query.get("fieldManager") ?? "",
       force: query.get("force") === "true",
     });
-    if (annotations === null) {
-      refuse(response, 409, "Conflict");
+    if (typeof annotations === "string") {
+      const message = `Apply failed with 1 conflict: conflict with "other" using v1: .metadata.annotations.${annotations}`;
+      answer(response, 409, { kind: "Status", status: "Failure", code: 409, reason: "Conflict", message });
       return;
     }
     this.#managers.set(at, managers);
@@ -287,16 +288,17 @@ class AppliedAnnotations {
   /** Changed by who applies nothing: theirs. */
   readonly #others = new Set<string>();
 
-  /** What they are then; null: somebody else has one that is to be another. */
+  /** What they are then; or the name of one that is to be another and is somebody else's. */
   apply(
     before: KubernetesObject | undefined,
     { metadata }: KubernetesObject,
     { manager, force }: { readonly manager: string; readonly force: boolean },
-  ): Readonly<Record<string, string>> | null {
+  ): Readonly<Record<string, string>> | string {
     const old = before?.metadata.annotations ?? {};
     const wanted = metadata.annotations ?? {};
     const differing = Object.keys(wanted).filter((key) => key in old && old[key] !== wanted[key]);
-    if (!force && differing.some((key) => this.#others.has(key) || this.#ofOthers(manager).has(key))) return null;
+    const conflict = differing.find((key) => this.#others.has(key) || this.#ofOthers(manager).has(key));
+    if (conflict !== undefined && !force) return conflict;
     const dropped = [...(this.#owned.get(manager) ?? [])].filter((key) => !(key in wanted));
     const kept = Object.entries(old).filter(([key]) => !dropped.includes(key) || this.#ofOthers(manager).has(key));
     this.#owned.set(manager, new Set(Object.keys(wanted)));
