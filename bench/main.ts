@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchBody } from "./body.ts";
+import { benchClaims } from "./claims.ts";
 import { benchConnections } from "./connections.ts";
 import { benchEnvoyLogin } from "./envoy-login.ts";
 import { benchGrpc } from "./grpc.ts";
@@ -22,7 +23,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
   ...{ connections: benchConnections, "envoy-login": benchEnvoyLogin },
   ...{ start: benchStart, table: benchTable, xds: benchXds, messages: benchMessages },
-  kubernetes: benchKubernetes,
+  ...{ kubernetes: benchKubernetes, claims: benchClaims },
 };
 
 const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]
