@@ -124,7 +124,7 @@ export function describeProvider(
         const key = `${stand.provider.name}/${task.id}`;
         const read = readTask(task, { provider: stand.provider.name, id: task.id, key, ...options, previous: null });
         expect(read.problems).toEqual([]);
-        expect(read.task).toEqual(task);
+        expect(read.task).toEqual({ ...task, endpoints: withoutPods(task.endpoints) });
       }
       for (const update of record.updates) {
         const ids = (update.kind === "whole" ? update.tasks : update.kind === "change" ? update.set : []).map(
@@ -198,4 +198,11 @@ export function describeProvider(
       expect(record.updates).toEqual([]);
     });
   });
+}
+
+/** As the core has them: where a reach goes by pods' names, it is before the core. */
+function withoutPods(endpoints: Task["endpoints"]): Task["endpoints"] {
+  const dropPod = (key: string, value: unknown): unknown =>
+    key === "pod" && typeof value === "string" ? undefined : value;
+  return JSON.parse(JSON.stringify(endpoints, dropPod)) as Task["endpoints"];
 }
