@@ -1,9 +1,20 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildBootstrap, secretFiles } from "../src/dataplanes/envoy/bootstrap.ts";
 import { envoyFiles } from "../src/dataplanes/envoy/local/envoy-files.ts";
 import { readRecord } from "../src/dataplanes/envoy/local/record.ts";
 import { type App, freePort, startHttpApp } from "../src/dataplanes/testing/apps.ts";
@@ -266,6 +277,46 @@ test("a gate without an Envoy of its own is served by its fleets alone, and answ
 test("one that shows another fleet's certificate gets nothing, and is told why", async () => {
   const said = await startEnvoy("edge", "stranger", "stranger-1");
   await waitFor(() => said().includes("names%20none%20of%20the%20clients%20of%20fleet%20edge"), "a refusal");
+});
+
+test("an Envoy that has its certificates as pods do reads them again when they change", async () => {
+  const mounted = mkdtempSync(join(folder, "mounted-"));
+  const admin = await freePort();
+  /** As a kubelet does it: another folder, and a link that leads there at once. */
+  const mount = async (name: string): Promise<void> => {
+    mkdirSync(join(mounted, name));
+    const { certificate, key } = await authority.issue(["URI:spiffe://example.com/edge", `DNS:${name}`]);
+    const files = { "tls.crt": certificate, "tls.key": key, "ca.crt": authority.certificate };
+    for (const [at, content] of Object.entries(files)) writeFileSync(join(mounted, name, at), content);
+    symlinkSync(name, join(mounted, "..next"));
+    renameSync(join(mounted, "..next"), join(mounted, "..data"));
+  };
+  await mount("first");
+  for (const at of ["tls.crt", "tls.key", "ca.crt"]) symlinkSync(`..data/${at}`, join(mounted, at));
+  const secrets = secretFiles(mounted);
+  for (const [name, content] of Object.entries(secrets)) writeFileSync(file(`${name}.json`), JSON.stringify(content));
+  const at = (port: number) => ({ host: "localhost", port });
+  const bootstrap = buildBootstrap({
+    ...{ fleet: "edge", admin: { host: "127.0.0.1", port: admin }, connections: 100 },
+    ...({ control: [at(ports.xds)], gate: at(ports.gate) } as const),
+    tls: { client: file("client.json"), authority: file("authority.json") },
+  });
+  writeFileSync(file("mounted.json"), JSON.stringify(bootstrap));
+  const words = [
+    "-c",
+    file("mounted.json"),
+    "--service-node",
+    "edge-pod",
+    "--concurrency",
+    "1",
+    "--disable-hot-restart",
+  ];
+  running.push(spawn(program, words, { stdio: "ignore" }));
+  await waitFor(async () => (await stateOf("edge-pod")) !== undefined, "it to be known by its first certificate");
+  const shown = async (): Promise<string> => (await fetch(`http://127.0.0.1:${String(admin)}/certs`)).text();
+  expect(await shown()).toContain('"dns": "first"');
+  await mount("second");
+  await waitFor(async () => (await shown()).includes('"dns": "second"'), "the second to be read");
 });
 
 test("other authorities, and a new certificate of the gate, count without a restart", async () => {
