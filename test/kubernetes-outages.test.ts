@@ -2,11 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { TaskView } from "../src/api/wire.ts";
 import type { Cluster } from "../testbed/kubernetes/cluster.ts";
 import { kubectlProgram } from "../testbed/kubernetes/programs.ts";
 import { PodWriter } from "../testbed/kubernetes/written-pods.ts";
+import { startBrowser } from "./support/browser.ts";
 import { ApiRelay } from "./support/api-relay.ts";
 import { answers, startClusterGate, WAIT } from "./support/cluster-gate.ts";
 import { NO_OWN_CLUSTER, ownCluster } from "./support/cluster.ts";
@@ -103,6 +105,12 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("clusters that are away", () => {
     expect(stdout).toMatch(/^four .* running {2}/m);
     expect(stdout).toMatch(/^problem near \(for [1-9]\d*s\): It has failed since .*ECONNREFUSED/m);
 
+    const page = await openPage();
+    const card = page.locator('[data-id="near/team.one"]');
+    await card.getByText(/^Stale since .+ ago: its provider does not answer/).waitFor();
+    await page.locator("#problems").getByText("ECONNREFUSED").first().waitFor();
+    expect(await page.locator('[data-id="far/team.four"]').getByText("Stale").count()).toBe(0);
+
     await near.startPart("kube-apiserver");
     await ready(near);
     await job.create(nearPods, "late");
@@ -116,6 +124,7 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("clusters that are away", () => {
     await answers(gate, "gone", { status: 404 });
     expect(readFileSync(join(gate.home, "gate.log"), "utf8")).toContain("watch was left behind; listing anew");
     expect(await stale()).toEqual([]);
+    await card.getByText("Stale").waitFor({ state: "detached" });
     expect((await gate.cli("ps")).stdout).not.toContain("problem near ");
 
     near.pausePart("kube-apiserver");
@@ -150,6 +159,15 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("clusters that are away", () => {
     expect(load.faults.filter((fault) => !fault.startsWith("five: 404"))).toEqual([]);
     expect(socket.open).toBe(true);
   });
+
+  /** The gate's own, by its owner. */
+  async function openPage(): Promise<Page> {
+    const browser = await startBrowser();
+    onTestFinished(() => browser.close());
+    const page = await browser.newPage();
+    await page.goto((await gate.json<{ url: string }>("open", "--print")).url);
+    return page;
+  }
 
   function rmFolder(folder: string): void {
     rmSync(folder, { recursive: true });
