@@ -77,6 +77,16 @@ describe("what Helm makes of the chart", () => {
     await expect(template(said)).rejects.toThrow(message);
   });
 
+  test("keeps state where the configuration says, and what it belongs to beside it", async () => {
+    const elsewhere = await template({ "config.store.namespace": "kept" });
+    expect(elsewhere).toMatch(/kind: ConfigMap\nmetadata:\n {2}name: gate-taskgate-state\n {2}namespace: kept\n/);
+    expect(elsewhere).toMatch(/kind: Role\nmetadata:\n {2}name: gate-taskgate-store\n {2}namespace: kept\n/);
+    expect(elsewhere).toContain("resourceNames: [gate-taskgate-state]");
+    const far = await template({ "config.store.kubeconfig": "/etc/far" });
+    expect(far).not.toMatch(/gate-taskgate-(state|store)$/m);
+    expect(far).not.toContain("anchor:");
+  });
+
   test("gives each provider the rights that its configuration needs, where it needs them", async () => {
     const providers = [
       { type: "kubernetes", name: "teams", namespaces: ["team-a", "team-b"] },

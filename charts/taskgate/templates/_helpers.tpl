@@ -120,8 +120,10 @@ capabilities:
 {{- $config = mergeOverwrite $config (include $part $ | fromYaml) -}}
 {{- end -}}
 {{- $said := deepCopy .Values.config -}}
-{{- if and $said.store (ne (default "kubernetes" $said.store.type) "kubernetes") -}}
-{{- $_ := unset $config "store" -}}
+{{- with $said.store -}}
+{{- if ne (default "kubernetes" .type) "kubernetes" -}}{{- $_ := unset $config "store" -}}{{- end -}}
+{{- /* The object that a store belongs to is in the chart's own cluster. */ -}}
+{{- if or .kubeconfig .context -}}{{- $_ := unset $config.store "anchor" -}}{{- end -}}
 {{- end -}}
 {{- toYaml (mergeOverwrite $config $said) -}}
 {{- end -}}
