@@ -1,11 +1,15 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { EnvoysView } from "../src/api/wire-envoys.ts";
 import { METRICS } from "../src/app/metric-table.ts";
+import { makeAuthority } from "../src/dataplanes/testing/make-authority.ts";
 import type { Cluster } from "../testbed/kubernetes/cluster.ts";
 import { TASKGATE_IMAGE } from "../testbed/kubernetes/images.ts";
 import { NO_OWN_CLUSTER, ownCluster } from "./support/cluster.ts";
@@ -201,19 +205,25 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("Envoys in a cluster", () => {
   });
 
   // Ports of nodes are beyond what the standards `baseline` and `restricted` let pods have.
-  test("on each node, Envoys listen at its own address", async () => {
-    await cluster.kubectl([
-      "label",
-      "--overwrite",
-      "namespace",
-      NAMESPACE,
-      "pod-security.kubernetes.io/enforce=privileged",
-    ]);
-    const settings = ["--set", "envoy.kind=DaemonSet,envoy.hostPort=true", "--wait", "--timeout", "90s"];
-    await cluster.helm(["upgrade", "tg", CHART, ...VALUES, ...settings]);
+  test("on each node, Envoys listen at its own address, by TLS with the certificate that the gates have", async () => {
+    const label = "pod-security.kubernetes.io/enforce=privileged";
+    await cluster.kubectl(["label", "--overwrite", "namespace", NAMESPACE, label]);
+    const authority = await makeAuthority();
+    const { certificate, key } = await authority.issue(["DNS:*.apps.example.com"]);
+    const data = { "tls.crt": certificate, "tls.key": key };
+    const metadata = { name: "apps", namespace: NAMESPACE };
+    await cluster.apply([{ apiVersion: "v1", kind: "Secret", type: "kubernetes.io/tls", metadata, stringData: data }]);
+    const settings = "envoy.kind=DaemonSet,envoy.hostPort=true,domain=apps.example.com,tls.secretName=apps";
+    await cluster.helm(["upgrade", "tg", CHART, ...VALUES, "--set", settings, "--wait", "--timeout", "90s"]);
     const [node = ""] = await valuesOf("pods", "envoy", ".status.hostIP");
-    const onNode = new InstalledGate(node, VISITORS, gate.token());
-    await vi.waitFor(async () => expect((await onNode.ask("job.localhost", "/who")).body).toBe("job"), WAIT);
+    await vi.waitFor(async () => {
+      const host = "job.apps.example.com";
+      const headers = { host, "x-taskgate-authorization": `Bearer ${gate.token()}` };
+      const secure = { host: node, port: 443, servername: host, ca: authority.certificate, agent: false };
+      const asked = request({ ...secure, path: "/who", headers, signal: AbortSignal.timeout(5000) });
+      const [answer] = (await once(asked.end(), "response")) as [IncomingMessage];
+      expect(await text(answer)).toBe("job");
+    }, WAIT);
     expect(await inNamespace("get", "deployments", "-o", "name")).toBe("deployment.apps/tg-taskgate\n");
   });
 });
