@@ -15,9 +15,8 @@ Kubernetes](../install-kubernetes.md).
 
 /** The reference of the chart's values, Markdown, from their comments: what begins with \`# --\` right above a key is about it. */
 export function chartReference(text = readFileSync(VALUES, "utf8")): string {
-  const { contents, commentBefore } = parseDocument(text);
+  const { contents } = parseDocument(text);
   if (!isMap(contents)) throw new Error(`${VALUES} is no map`);
-  contents.commentBefore ??= commentBefore;
   return HEAD + rowsOf(contents, "").join("");
 }
 
@@ -26,7 +25,7 @@ function rowsOf(map: YAMLMap, prefix: string): readonly string[] {
     if (!isScalar(key)) throw new Error("a key of values.yaml is no text");
     const name = `${prefix}${String(key.value)}`;
     // What is above the first key of a map is its map's.
-    const about = aboutOf((index === 0 ? map.commentBefore : key.commentBefore) ?? "");
+    const about = aboutOf(key.commentBefore ?? (index === 0 ? map.commentBefore : null) ?? "");
     if (!isMap(value) || value.items.length === 0) return [row(name, code(value), about)];
     return [...(about === "" ? [] : [row(name, "", about)]), ...rowsOf(value, `${name}.`)];
   });
