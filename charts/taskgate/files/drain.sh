@@ -1,7 +1,7 @@
 # What an Envoy does before it ends, as its pod's preStop hook: ends at once nobody's connection. Arguments: seconds until everybody has heard
 # that the pod goes, and seconds that what is then open gets.
 set -u
-admin=127.0.0.1:9901
+admin=${ADMIN:-127.0.0.1:9901}
 
 # Asks the admin. Images of Envoy have wget, or bash, or both.
 ask() {
