@@ -20,7 +20,8 @@ test("an event that is told again is counted, and another is an Event of its own
     now: 1_800_000_000_000,
   } as const;
   for (let time = 0; time < 3; time += 1) await recordEvent(client, { ...spec, note: "it is bad" }, signal);
-  await recordEvent(client, { ...spec, note: "x".repeat(5000) }, signal);
+  await recordEvent(client, { ...spec, note: "it is bad", once: true }, signal);
+  await recordEvent(client, { ...spec, note: "x".repeat(5000), once: true }, signal);
   const names = [...new Set(server.requests.filter(({ method }) => method === "GET").map(({ path }) => path))];
   expect(names.length).toBe(2);
   const [first, second] = names.map((path) => server.get(PATH, path.slice(PATH.length + 1)));

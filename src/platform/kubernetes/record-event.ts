@@ -21,6 +21,8 @@ export interface EventSpec {
   readonly instance: string;
   /** Epoch ms. */
   readonly now: number;
+  /** One that is there already says it, and is left as it is. Default: false. */
+  readonly once?: boolean;
 }
 
 /** Tells of an object by an Event beside it. The same said again is counted in the Event that is there, so that nothing fills up. */
@@ -29,7 +31,7 @@ export async function recordEvent(client: KubernetesClient, spec: EventSpec, sig
   const seen = await client.get(EVENTS, event.metadata, signal);
   try {
     if (seen === null) await client.create(EVENTS, event, signal);
-    else {
+    else if (spec.once !== true) {
       const count = (seen.series?.count ?? 1) + 1;
       await client.replace(EVENTS, { ...seen, series: { count, lastObservedTime: event.eventTime } }, signal);
     }

@@ -19,7 +19,7 @@ import { keepPod, keepService, keepSlice, type KeptPod, type KeptService, type K
 import { recognizer } from "./known-kinds.ts";
 import { keepNamespace, type KeptNamespace } from "./namespace-rights.ts";
 import { keepOwner, ownerKey, OWNERS, type KeptOwner } from "./owners.ts";
-import { refOf, type StatusKind } from "./status-plan.ts";
+import { refOf } from "./status-plan.ts";
 import { StatusWriter, type StatusWriterDeps } from "./status-writer.ts";
 import { TaskBook, type Changes } from "./task-book.ts";
 
@@ -133,7 +133,7 @@ export class ClusterWatch implements AsyncDisposable {
   }
 
   /** An object as it is read: it may be that nothing changed but what we wrote ourselves. */
-  #saw(kind: StatusKind, object: KubernetesObject): void {
+  #saw(kind: string, object: KubernetesObject): void {
     if (this.#status?.saw(refOf(kind, objectKey(object)), object.metadata) === true) this.#flushSoon();
   }
 

@@ -11,37 +11,43 @@ export interface Right {
   readonly namespace: string;
 }
 
-/** Rights that writing would take and the gate does not have, by namespace: each is asked for again after a while. */
+/** Rights that writing would take and the gate does not have, by namespace. What is missing is not asked for, until all is tried again. */
 export class MissingRights {
-  /** By `what`, then namespace: epoch ms until which it is not asked for again. */
-  readonly #until = new Map<string, Map<string, number>>();
+  /** By `what`, then namespace: whether it may be asked for. */
+  readonly #missing = new Map<string, Map<string, { isAllowed: boolean }>>();
 
-  isMissing({ what, namespace }: Right, now: number): boolean {
-    const until = this.#until.get(what)?.get(namespace);
-    return until !== undefined && until > now;
+  mayAsk({ what, namespace }: Right): boolean {
+    return this.#missing.get(what)?.get(namespace)?.isAllowed ?? true;
   }
 
   /** Whether that is news. */
-  missed({ what, namespace }: Right, until: number): boolean {
-    const namespaces = this.#until.get(what) ?? new Map<string, number>();
-    this.#until.set(what, namespaces);
+  missed({ what, namespace }: Right): boolean {
+    const namespaces = this.#missing.get(what) ?? new Map<string, { isAllowed: boolean }>();
+    this.#missing.set(what, namespaces);
     const isNews = !namespaces.has(namespace);
-    namespaces.set(namespace, until);
+    namespaces.set(namespace, { isAllowed: false });
     return isNews;
+  }
+
+  /** From now on each may be asked for, until it is missed again. */
+  tryAll(): void {
+    for (const namespaces of this.#missing.values()) for (const right of namespaces.values()) right.isAllowed = true;
   }
 
   /** Whether that is news. */
   had({ what, namespace }: Right): boolean {
-    const namespaces = this.#until.get(what);
+    const namespaces = this.#missing.get(what);
     if (namespaces?.delete(namespace) !== true) return false;
-    if (namespaces.size === 0) this.#until.delete(what);
+    if (namespaces.size === 0) this.#missing.delete(what);
     return true;
   }
 
   /** What all that is missing comes to: one, however much that is; null: nothing is. */
   problem(provider: string): Problem | null {
-    if (this.#until.size === 0) return null;
-    const missing = [...this.#until].sort().map(([what, namespaces]) => `${what} in ${named([...namespaces.keys()])}`);
+    if (this.#missing.size === 0) return null;
+    const missing = [...this.#missing]
+      .sort()
+      .map(([what, namespaces]) => `${what} in ${named([...namespaces.keys()])}`);
     const remedy = `Give it the right (docs/kubernetes.md, "What the gate must be allowed to do") or set writeStatus: false`;
     const message = `What becomes of tasks is not written on their objects: the gate may not ${missing.join(", nor ")}. ${remedy}.`;
     return { subject: provider, code: "status_forbidden", message };

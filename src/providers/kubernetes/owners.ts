@@ -33,7 +33,7 @@ export interface KeptOwner {
 }
 
 /** Which controller, as its pods name it: `KIND NAMESPACE/NAME`. */
-export function ownerKey(kind: string, key: string): string {
+export function ownerKey(kind: string, key: string): `${string} ${string}` {
   return `${kind} ${key}`;
 }
 

@@ -3,20 +3,17 @@ import { subjectOf } from "./build-task.ts";
 import { buildShown, NOTHING_SHOWN, problemText, type Addresses, type Shown } from "./status-annotations.ts";
 import type { ToldStatus } from "./told-status.ts";
 
-/** Kinds of objects that carry a status. */
-export type StatusKind = "Pod" | "Service";
-
 /** Which object: `KIND NAMESPACE/NAME`. */
-export type ObjectRef = `${StatusKind} ${string}`;
+export type ObjectRef = `${string} ${string}`;
 
-export function refOf(kind: StatusKind, key: string): ObjectRef {
+export function refOf(kind: string, key: string): ObjectRef {
   return `${kind} ${key}`;
 }
 
 /** `key`: `NAMESPACE/NAME`. */
-export function readRef(ref: ObjectRef): { readonly kind: StatusKind; readonly key: string } {
+export function readRef(ref: ObjectRef): { readonly kind: string; readonly key: string } {
   const at = ref.indexOf(" ");
-  return { kind: ref.startsWith("Pod ") ? "Pod" : "Service", key: ref.slice(at + 1) };
+  return { kind: ref.slice(0, at), key: ref.slice(at + 1) };
 }
 
 /** An object as it is now. */

@@ -11,6 +11,7 @@ import { PODS, SERVICES, type Resource } from "../../platform/kubernetes/resourc
 import type { Logger } from "../../platform/logger.ts";
 import { pause } from "../../platform/pause.ts";
 import { TokenBucket } from "../../platform/token-bucket.ts";
+import { OWNERS } from "./owners.ts";
 import { isMissingRight, MissingRights, type Right } from "./missing-rights.ts";
 import { readShown, shownAnnotations, shownText, withoutConflicts, type Shown } from "./status-annotations.ts";
 import {
@@ -26,6 +27,9 @@ import { WriteRecord } from "./write-record.ts";
 
 /** Who owns the annotations, as the API server keeps it. All gates are the same: the next one goes on. */
 export const FIELD_MANAGER = "taskgate";
+
+/** Kinds that carry a status; of what is wrong with others Events tell alone: nobody gives the right to change a Deployment for that. */
+const RESOURCES = new Map<string, Resource<KubernetesObject>>([PODS, SERVICES].map((each) => [each.kind, each]));
 
 /** How much is asked of an API server: a small part of what one does, however much there is to write. */
 export interface StatusBounds {
@@ -73,6 +77,8 @@ export interface StatusTermDeps {
   readonly provider: string;
   readonly objects: StatusObjects;
   readonly told: ToldStatus;
+  /** All objects that carry something or should. */
+  readonly all: () => Iterable<ObjectRef>;
   /** What an object carries. */
   readonly shownOn: (ref: ObjectRef) => Shown;
   /** What an object carries since it was written. */
@@ -88,6 +94,12 @@ export interface StatusTermDeps {
 /** `left`: the server does not take it, now and later. `missing`: the gate has no right to it. */
 type Outcome = "done" | "left" | "missing";
 
+interface Write {
+  readonly resource: Resource<KubernetesObject>;
+  readonly shown: Shown;
+  readonly attempt: string;
+}
+
 /** What is to be done about one object. */
 interface Job {
   readonly ref: ObjectRef;
@@ -95,7 +107,7 @@ interface Job {
   readonly record: WriteRecord;
   readonly events: readonly Note[];
   /** null: the annotations are as they should be, or cannot be helped. */
-  readonly write: { readonly shown: Shown; readonly attempt: string } | null;
+  readonly write: Write | null;
 }
 
 /** One time of leading: looks at objects in turn, and writes on those that differ from what they should carry. */
@@ -126,6 +138,7 @@ export class StatusTerm implements AsyncDisposable {
     this.#signal.addEventListener("abort", () => this.#wake(), { once: true });
     this.#bucket = new TokenBucket(deps.clock, this.#bounds);
     this.#held = pause(deps.clock, this.#bounds.settleMs, this.#signal);
+    this.#lookAtAll();
     this.#working = Promise.all(Array.from({ length: this.#bounds.workers }, () => this.#work()));
   }
 
@@ -145,6 +158,10 @@ export class StatusTerm implements AsyncDisposable {
     const { key } = readRef(ref);
     this.#queue.add(`${as} ${key.slice(0, key.indexOf("/"))}`, ref);
     this.#wake();
+  }
+
+  #lookAtAll(): void {
+    for (const ref of this.#deps.all()) this.look(ref, "backlog");
   }
 
   #wake(): void {
@@ -191,15 +208,17 @@ export class StatusTerm implements AsyncDisposable {
 
   /** null: there is none, or none that the gate has the right to mend. */
   #difference(ref: ObjectRef, object: StatusObject, record: WriteRecord): Job | null {
-    const { clock, shownOn } = this.#deps;
+    const { shownOn } = this.#deps;
     const wanted = planStatus(ref, object, this.#deps);
     if (wanted === null) return null;
     const { namespace, uid } = object;
-    const may = (what: string): boolean => !this.#missing.isMissing({ what, namespace }, clock.now());
+    const may = (what: string): boolean => this.#missing.mayAsk({ what, namespace });
     const shown = shownOn(ref);
     const events = may(TELL) ? record.untold(wanted.events, shown.problems ?? "") : [];
     const attempt = record.attempt(uid, shownText(shown), shownText(wanted.shown));
-    const write = attempt !== null && may(patchOf(ref)) ? { shown: wanted.shown, attempt } : null;
+    const resource = RESOURCES.get(readRef(ref).kind);
+    const isDue = attempt !== null && resource !== undefined && may(`patch ${resource.plural}`);
+    const write = isDue ? { resource, shown: wanted.shown, attempt } : null;
     return events.length === 0 && write === null ? null : { ref, object, record, events, write };
   }
 
@@ -208,7 +227,7 @@ export class StatusTerm implements AsyncDisposable {
     record.isBusy = true;
     try {
       for (const note of events) if ((await this.#tell(ref, object, note)) !== "missing") record.told(note);
-      if (write !== null && (await this.#write(ref, object, write.shown)) === "left") record.refused(write.attempt);
+      if (write !== null && (await this.#write(ref, object, write)) === "left") record.refused(write.attempt);
       record.wrote(clock.now());
       this.#failures = 0;
       this.#troubled.delete(object.namespace);
@@ -232,15 +251,14 @@ export class StatusTerm implements AsyncDisposable {
     this.#held = pause(clock, Math.min(waitMs, FAILURES.mostPauseMs), this.#signal);
   }
 
-  #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, shown: Shown): Promise<Outcome> {
+  #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, { resource, shown }: Write): Promise<Outcome> {
     const { client, wrote } = this.#deps;
-    const resource: Resource<KubernetesObject> = readRef(ref).kind === "Pod" ? PODS : SERVICES;
     const apply = (annotations: Readonly<Record<string, string>>, signal: AbortSignal): Promise<KubernetesObject> => {
       // With its uid a later object of that name is a conflict, and one that is gone is not made.
       const object = { metadata: { namespace, name, uid, annotations } };
       return client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
     };
-    return this.#call({ what: patchOf(ref), namespace }, 1, async (signal) => {
+    return this.#call({ what: `patch ${resource.plural}`, namespace }, 1, async (signal) => {
       const { metadata } = await apply(shownAnnotations(shown), signal).catch((err: unknown) => {
         // What somebody else says in place of one is theirs, and no reason to keep the others back.
         const rest = isCode(err, "conflict") ? withoutConflicts(shown, err.message) : null;
@@ -258,9 +276,13 @@ export class StatusTerm implements AsyncDisposable {
   #tell(ref: ObjectRef, object: StatusObject, { problem }: Note): Promise<Outcome> {
     const { client, clock } = this.#deps;
     const { namespace, name, uid } = object;
+    const { kind } = readRef(ref);
+    const { apiVersion } = OWNERS.find((each) => each.kind === kind) ?? PODS;
     const event: EventSpec = {
-      regarding: { apiVersion: "v1", kind: readRef(ref).kind, namespace, name, uid },
+      regarding: { apiVersion, kind, namespace, name, uid },
       type: "Warning",
+      // Nothing on the object says whether that was told before this gate led.
+      once: !RESOURCES.has(kind),
       ...{ action: "Publish", reason: reasonOf(problem.code), note: problem.message },
       ...{ instance: hostname().slice(0, MOST_INSTANCE), now: clock.now() },
     };
@@ -285,27 +307,25 @@ export class StatusTerm implements AsyncDisposable {
         return "missing";
       }
       if (!(err instanceof GatewayError) || !DEFINITE.has(err.code)) throw err;
+      if (this.#missing.had(right)) problemChanged();
       logger.debug({ err }, "status is not taken; it is left as it is");
       return "left";
     }
   }
 
   #missed(right: Right, err: unknown): void {
-    const { clock, objects, problemChanged, logger } = this.#deps;
+    const { clock, problemChanged, logger } = this.#deps;
     const { rightsMs } = this.#bounds;
-    if (this.#missing.missed(right, clock.now() + rightsMs)) {
+    if (this.#missing.missed(right)) {
       logger.warn({ err, namespace: right.namespace }, "status cannot be written: a right is missing");
       problemChanged();
     }
     this.#again ??= clock.after(rightsMs * (1 + Math.random() / 5), () => {
       this.#again = null;
-      for (const ref of objects.all()) this.look(ref, "backlog");
+      this.#missing.tryAll();
+      this.#lookAtAll();
     });
   }
-}
-
-function patchOf(ref: ObjectRef): string {
-  return ref.startsWith("Pod ") ? "patch pods" : "patch services";
 }
 
 /** A code as Events have reasons: `name_taken` is NameTaken. */

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { describe, expect, test, vi } from "vitest";
 import { answer, refuse } from "../../platform/kubernetes/testing/fake-api-server.ts";
-import { podOf, podsOf, serviceOf, servicesOf } from "./testing/objects.ts";
+import { makerOf, makersOf, podOf, podsOf, serviceOf, servicesOf } from "./testing/objects.ts";
 import { WAIT } from "./testing/stand.ts";
 import { carriedBy, rest, statusOf, statusStand, type StatusStand } from "./testing/status-stand.ts";
 
@@ -225,6 +225,33 @@ describe("what was written", () => {
       await carries(name, {}, path);
       expect(server.get(path, name)?.metadata.annotations).toEqual({ "taskgate.dev/enabled": "false" });
     }
+  });
+
+  test("because of what makes a pod is taken away with that, and what is wrong there is told there", async () => {
+    const { server, put, say, record, tasks, carries, events, elect, writes } = await statusStand({ owners: true });
+    const make = (annotations: Readonly<Record<string, string>>): void => {
+      server.put(makersOf("statefulsets"), makerOf("nb", annotations));
+    };
+    make({ enabled: "true" });
+    put({ name: "nb-0", annotations: null, controller: { kind: "StatefulSet", name: "nb" } });
+    await tasks(1);
+    say({ "team.nb": NB });
+    await carries("nb-0", { address: "https://nb.gate.test/lab" });
+    make({ enabled: "true", colour: "red" });
+    await tasks(0);
+    say({ "team.nb": null });
+    await carries("nb-0", {});
+    await vi.waitFor(() => expect(events().length).toBe(1), WAIT);
+    const regarding = { apiVersion: "apps/v1", kind: "StatefulSet", namespace: "team", name: "nb" };
+    expect(events()[0]).toMatchObject({ reason: "TaskInvalid", regarding });
+    expect(server.get(makersOf("statefulsets"), "nb")?.metadata.annotations).not.toHaveProperty(
+      "taskgate.dev/problems",
+    );
+    const calls = writes().length;
+    elect();
+    say({}, record.problems);
+    await rest();
+    expect(writes().length).toBe(calls);
   });
 
   test("is written again when it was lost, and ever more seldom for who takes it away each time", async () => {

@@ -5,7 +5,7 @@ import { refOf, type ObjectRef } from "./status-plan.ts";
 import { StatusTerm, type StatusTermDeps } from "./status-term.ts";
 import type { ToldChange } from "./told-status.ts";
 
-export type StatusWriterDeps = Omit<StatusTermDeps, "shownOn" | "wrote">;
+export type StatusWriterDeps = Omit<StatusTermDeps, "all" | "shownOn" | "wrote">;
 
 /**
  * Writes on objects of a cluster what became of them, while this gate leads: where a task is reached, and what is wrong. It goes by what
@@ -87,10 +87,14 @@ export class StatusWriter implements AsyncDisposable {
       // What is gone by now is told of no more, and would stay.
       if (objects.find(ref) !== undefined) this.#note(ref, shown);
     };
-    this.#term = new StatusTerm({ ...this.#deps, shownOn, wrote }, leading);
-    for (const ref of objects.all()) this.#term.look(ref, "backlog");
-    for (const ref of this.#shown.keys()) this.#term.look(ref, "backlog");
-    for (const subject of told.subjects()) for (const ref of this.#refsOf(subject)) this.#term.look(ref, "backlog");
+    this.#term = new StatusTerm({ ...this.#deps, all: () => this.#all(), shownOn, wrote }, leading);
+  }
+
+  *#all(): Iterable<ObjectRef> {
+    const { told, objects } = this.#deps;
+    yield* objects.all();
+    yield* this.#shown.keys();
+    for (const subject of told.subjects()) yield* this.#refsOf(subject);
   }
 
   #end(): void {
@@ -103,6 +107,6 @@ export class StatusWriter implements AsyncDisposable {
   #refsOf(subject: string): Iterable<ObjectRef> {
     const [, namespace, kind, name] = subject.split("/");
     if (name === undefined) return this.#deps.objects.objectsOf(subject.slice(subject.indexOf("/") + 1));
-    return kind === "Pod" || kind === "Service" ? [refOf(kind, `${String(namespace)}/${name}`)] : [];
+    return [refOf(String(kind), `${String(namespace)}/${name}`)];
   }
 }

@@ -91,11 +91,12 @@ export class TaskBook implements StatusObjects {
   }
 
   /** `key`: an `ownerKey`. */
-  ownerChanged(key: string): void {
+  ownerChanged(key: ObjectRef): void {
     const below = this.#owners.below(key);
     this.#owners.place(key, aboveOf(this.#objects.owner?.(key)));
     const id = `owner ${key}`;
     this.#dirty.set(id, { kind: "owner", id, key });
+    this.#touched.add(key);
     for (const each of below) if (each.startsWith("Pod ")) this.podChanged(each.slice("Pod ".length));
   }
 
@@ -156,15 +157,16 @@ export class TaskBook implements StatusObjects {
     return { set, removed, problems: this.#allProblems, isNews, touched };
   }
 
-  find(ref: ObjectRef): KeptPod | KeptService | undefined {
+  find(ref: ObjectRef): KeptPod | KeptService | KeptOwner | undefined {
     const { kind, key } = readRef(ref);
-    return kind === "Pod" ? this.#objects.pod(key) : this.#objects.service(key);
+    if (kind === "Pod") return this.#objects.pod(key);
+    return kind === "Service" ? this.#objects.service(key) : this.#objects.owner?.(ownerKey(kind, key));
   }
 
   partOf(ref: ObjectRef): Part | null {
     const { kind, key } = readRef(ref);
     const id = kind === "Pod" ? this.#unitOfPod.get(key)?.id : serviceId(key);
-    if (id === undefined) return null;
+    if (id === undefined || (kind !== "Pod" && kind !== "Service")) return null;
     if (!this.#told.has(id) || this.#leftOut.get(id)?.has(key) === true) {
       return this.#problems.has(id) ? { id, is: "refused", isFirst: true } : null;
     }
