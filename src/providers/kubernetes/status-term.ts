@@ -252,21 +252,27 @@ export class StatusTerm implements AsyncDisposable {
   }
 
   #write(ref: ObjectRef, { namespace, name, uid }: StatusObject, { resource, shown }: Write): Promise<Outcome> {
-    const { client, wrote } = this.#deps;
+    const { client, shownOn, wrote } = this.#deps;
     const apply = (annotations: Readonly<Record<string, string>>, signal: AbortSignal): Promise<KubernetesObject> => {
       // With its uid a later object of that name is a conflict, and one that is gone is not made.
       const object = { metadata: { namespace, name, uid, annotations } };
       return client.apply(resource, object, { fieldManager: FIELD_MANAGER, signal });
     };
     return this.#call({ what: `patch ${resource.plural}`, namespace }, 1, async (signal) => {
-      const { metadata } = await apply(shownAnnotations(shown), signal).catch((err: unknown) => {
-        // What somebody else says in place of one is theirs, and no reason to keep the others back.
-        const rest = isCode(err, "conflict") ? withoutConflicts(shown, err.message) : null;
+      let after: KubernetesObject;
+      try {
+        after = await apply(shownAnnotations(shown), signal);
+      } catch (err) {
+        if (!isCode(err, "conflict")) throw err;
+        const rest = withoutConflicts(shown, err.message);
         if (rest === null) throw err;
+        // What somebody else says in place of one is theirs, and no reason to keep the others back.
+        const carried = shownOn(ref);
+        if (shownText(rest) === shownText(withoutConflicts(carried, err.message) ?? carried)) return "left";
         this.#bucket.spend();
-        return apply(shownAnnotations(rest), signal);
-      });
-      const now = readShown(metadata.annotations);
+        after = await apply(shownAnnotations(rest), signal);
+      }
+      const now = readShown(after.metadata.annotations);
       // The watch tells it, too, but later than what may come before that.
       wrote(ref, now);
       return shownText(now) === shownText(shown) ? "done" : "left";
