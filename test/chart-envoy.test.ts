@@ -78,7 +78,6 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("Envoys in a cluster", () => {
     );
   });
   afterAll(async () => {
-    await cluster.helm(["uninstall", "tg", "--namespace", NAMESPACE]);
     await cluster.kubectl(["delete", "namespace", NAMESPACE, "--wait=false"]);
     await inNamespace("delete", "pods", "--all", "--force", "--grace-period=0");
   });
@@ -213,6 +212,17 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("Envoys in a cluster", () => {
     const data = { "tls.crt": certificate, "tls.key": key };
     const metadata = { name: "apps", namespace: NAMESPACE };
     await cluster.apply([{ apiVersion: "v1", kind: "Secret", type: "kubernetes.io/tls", metadata, stringData: data }]);
+    const known = (): Promise<string> =>
+      inNamespace(
+        "get",
+        "secrets",
+        "tg-taskgate-gate-tls",
+        "tg-taskgate-envoy-tls",
+        "tg-taskgate-metrics",
+        "-o",
+        "jsonpath={.items[*].data}",
+      );
+    const before = await known();
     const settings = "envoy.kind=DaemonSet,envoy.hostPort=true,domain=apps.example.com,tls.secretName=apps";
     await cluster.helm(["upgrade", "tg", CHART, ...VALUES, "--set", settings, "--wait", "--timeout", "90s"]);
     const [node = ""] = await valuesOf("pods", "envoy", ".status.hostIP");
@@ -225,6 +235,15 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("Envoys in a cluster", () => {
       expect(await text(answer)).toBe("job");
     }, WAIT);
     expect(await inNamespace("get", "deployments", "-o", "name")).toBe("deployment.apps/tg-taskgate\n");
+    expect(await known(), "an upgrade keeps what was made once").toBe(before);
+  });
+
+  test("nothing is left of what was installed", async () => {
+    await cluster.helm(["uninstall", "tg", "--namespace", NAMESPACE]);
+    const kinds =
+      "deployments,daemonsets,services,secrets,configmaps,poddisruptionbudgets,roles,rolebindings,serviceaccounts";
+    const left = () => inNamespace("get", kinds, "-l", "app.kubernetes.io/part-of=taskgate", "-o", "name");
+    await vi.waitFor(async () => expect(await left()).toBe(""), WAIT);
   });
 });
 
