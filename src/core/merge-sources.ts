@@ -37,6 +37,8 @@ export class Source {
   #tasks: NotedTasks = new Map();
   #whole = false;
   #said: readonly Problem[] = [];
+  /** Of problems that cannot change, as a source gave them. */
+  readonly #problemsRead = new WeakMap<object, Problem>();
   /** What `#said` was read from, without a finding. */
   #readFrom: unknown = null;
   #findings: readonly Problem[] = [];
@@ -147,12 +149,21 @@ export class Source {
       findings.push(this.#problem("update_invalid", `There are ${String(more)} more problems than are told.`));
     for (const one of all.slice(0, LIMITS.problemsPerSource)) {
       try {
-        problems.push(readProblem(readFields(one, "problem")));
+        problems.push(this.#readProblem(one));
       } catch (error) {
         findings.push(this.#problem("update_invalid", whyUnusable(error)));
       }
     }
     return problems;
+  }
+
+  #readProblem(raw: unknown): Problem {
+    const isLasting = typeof raw === "object" && raw !== null && Object.isFrozen(raw);
+    const known = isLasting ? this.#problemsRead.get(raw) : undefined;
+    if (known !== undefined) return known;
+    const read = readProblem(readFields(raw, "problem"));
+    if (isLasting) this.#problemsRead.set(raw, read);
+    return read;
   }
 
   #problem(code: string, message: string): Problem {

@@ -193,7 +193,11 @@ export class TaskBook implements StatusObjects {
     const before = this.#problems.get(id) ?? [];
     if (JSON.stringify(before) === JSON.stringify(problems)) return false;
     if (problems.length === 0) this.#problems.delete(id);
-    else this.#problems.set(id, problems);
+    else
+      this.#problems.set(
+        id,
+        problems.map((problem) => Object.freeze(problem)),
+      );
     return true;
   }
 
