@@ -17,6 +17,9 @@ const hasAddOns =
   (process.env.TASKGATE_TEST_ADD_ONS ?? "") !== "" ||
   ["envoy-gateway-", "contour-", "traefik-v"].every((name) => builtNames().some((built) => built.startsWith(name)));
 
+/** Making the image by its build file fetches and compiles everything: minutes, where TASKGATE_TEST_IMAGE asks for it. Linux, as root. */
+const makesImage = (process.env.TASKGATE_TEST_IMAGE ?? "") !== "";
+
 /** Suites that hold on whichever plane moves the bytes: they are played a second time with a real Envoy (see PLANE in test/support/gate.ts). */
 const ON_EVERY_PLANE = [
   "revocation",
@@ -62,7 +65,11 @@ export default defineConfig({
         test: {
           name: "suites",
           include: ["test/**/*.test.ts"],
-          exclude: [CLUSTERS, ...(hasH2spec ? [] : ["test/h2spec.test.ts"])],
+          exclude: [
+            CLUSTERS,
+            ...(hasH2spec ? [] : ["test/h2spec.test.ts"]),
+            ...(makesImage ? [] : ["test/image.test.ts"]),
+          ],
           testTimeout: 120_000,
           hookTimeout: 1_200_000,
           fileParallelism: false,
