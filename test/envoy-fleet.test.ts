@@ -237,6 +237,8 @@ test("the next gate hears them again; one that is gone is away, and has no say",
     "all of them",
     60_000,
   );
+  // It may have answered what it was asked before it comes for its configuration.
+  await until(async () => typeof (await stateOf("edge-1")) === "number", "it to be connected", 60_000);
   const [first] = running;
   first?.kill("SIGKILL");
   await waitFor(async () => (await stateOf("edge-1")) === null, "it to be away");
