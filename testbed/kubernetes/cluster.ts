@@ -1,6 +1,5 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { runProgram } from "../run-program.ts";
 import { clustersFolder, type ClusterRecord, planOf, readRecord, writeRecord } from "./cluster-record.ts";
 import { importImages } from "./containers.ts";
 import { runHelm } from "./helm.ts";
