@@ -99,6 +99,12 @@ export function cutCall(call: object): void {
   stream?.close(constants.NGHTTP2_CANCEL);
 }
 
+/** Takes nothing new on the connection that a call came by, so that the other end dials anew; what is under way there goes on. */
+export function leaveConnection(call: object): void {
+  const { stream } = (call as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call ?? {};
+  stream?.session?.close();
+}
+
 /**
  * Serves all services at all addresses. Throws `conflict`, `denied` or `bad_request` where an address cannot be listened on, and where a
  * plain one is not loopback.

@@ -14,6 +14,7 @@ import {
 } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { pause } from "../../platform/pause.ts";
 import { TurnQueue } from "../../platform/turn-queue.ts";
 import type { DataPlane, Explain, Instance, PlaneStatus, Proxy } from "../dataplane.ts";
 import type { PlaneFigures } from "../figures.ts";
@@ -112,6 +113,8 @@ const NAME = "envoy";
 /** Of what is there before any table, as Envoys are told; those of tables are one higher there. */
 const FIRST_SEQ = 1;
 const READY_MS = 15_000;
+/** An Envoy asks for its configuration again within half a second, and has it by then. */
+const HAND_OVER_MS = 3000;
 /** The Envoy of this machine, while it does not run. */
 const ABSENT: Proxy = Object.freeze({
   ...{ fleet: LOCAL_FLEET, version: "", address: null, since: null, heardAt: null },
@@ -265,15 +268,22 @@ export class EnvoyPlane implements DataPlane {
     await this.#local?.restart();
   }
 
-  /** Of the local Envoy alone: those elsewhere go on without a gate. */
+  /** Of the local Envoy alone: those elsewhere go on without a gate, or with another one. */
   async drain(deadline: number): Promise<void> {
-    await this.#local?.drain(deadline);
+    await Promise.all([this.#local?.drain(deadline), this.#handOver(deadline)]);
     await this.#local?.[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#board[Symbol.dispose]();
     await this.#running.disposeAsync();
+  }
+
+  /** Envoys that several gates tell ask this one until another has told them that they are to ask it. */
+  async #handOver(deadline: number): Promise<void> {
+    const { remote, clock } = this.#deps;
+    if (typeof remote?.advertise !== "string" || !this.#ads.leave()) return;
+    await pause(clock, Math.max(0, Math.min(HAND_OVER_MS, deadline - clock.now())), new AbortController().signal);
   }
 
   get #seen(): Pick<PlaneStatus, "endpoints" | "lastUsed" | "problems"> {

@@ -816,6 +816,43 @@ describe("what is no request", () => {
   });
 });
 
+test("a gate that leaves ends the streams of Envoys elsewhere, takes no new ones, and keeps those of its machine", async () => {
+  const clock = createManualClock(1_000_000);
+  const ads = new AdsServer({ admit: byCluster, clock, logger, changed: () => undefined });
+  const unix = join(folder, "gate.sock");
+  const addresses = [{ unix }, { host: "127.0.0.1", port: 0 }];
+  const { ports } = scope.use(await startGrpcServer({ addresses, services: [ads.service], logger }));
+  scope.use(ads);
+  ads.settled();
+  ads.apply(set(cluster("a")), 1);
+  const open = (id: string, target: string) =>
+    scope.use(new SimulatedEnvoy({ target, id }).connect()).subscribe("cluster");
+  const near = open("near", `unix:${unix}`);
+  await near.until(() => near.has("cluster", "a"));
+  expect(ads.leave()).toBe(false);
+  const late = open("late", `127.0.0.1:${String(ports[1])}`);
+  await late.until(() => late.status !== null);
+  expect(late.status).toMatchObject({ code: grpc.status.UNAVAILABLE, details: "the gate stops" });
+  ads.apply(set(cluster("b")), 2);
+  await near.until(() => near.has("cluster", "a", "b"));
+});
+
+test("an Envoy whose gate leaves is told so, and is gone", async () => {
+  const ads = new AdsServer({ admit: byCluster, clock: createManualClock(0), logger, changed: () => undefined });
+  const { ports } = scope.use(
+    await startGrpcServer({ addresses: [{ host: "127.0.0.1", port: 0 }], services: [ads.service], logger }),
+  );
+  scope.use(ads);
+  ads.settled();
+  ads.apply(set(cluster("a")), 1);
+  const envoy = scope.use(new SimulatedEnvoy({ target: `127.0.0.1:${String(ports[0])}`, id: "far" }).connect());
+  await envoy.subscribe("cluster").until(() => envoy.has("cluster", "a"));
+  expect(ads.leave()).toBe(true);
+  await envoy.until(() => envoy.status !== null);
+  expect(envoy.status?.code).toBe(grpc.status.UNAVAILABLE);
+  await expect.poll(() => ads.status().envoys.get("far")?.streams).toBe(0);
+});
+
 describe("whoever waits until Envoys have taken something", () => {
   const EXTENSION = "envoy.config.core.v3.TypedExtensionConfig";
 

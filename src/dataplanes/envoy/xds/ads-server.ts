@@ -2,7 +2,7 @@ import grpc from "@grpc/grpc-js";
 import type { Problem } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
-import { failCall, type GrpcService } from "../grpc-server.ts";
+import { failCall, type GrpcService, leaveConnection, peerOf } from "../grpc-server.ts";
 import { typeUrl } from "../proto/kit.ts";
 import type { Proxy } from "../../dataplane.ts";
 import { LOCAL_FLEET } from "../names.ts";
@@ -21,6 +21,8 @@ const WAIT_MS = 1000;
 /** An Envoy that went away is told of for so long; one that another took the place of (a hot restart), for so long. */
 const FORGET_MS = 10 * 60_000;
 const FORGET_REPLACED_MS = 1000;
+
+const LEAVING = "the gate stops";
 
 const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 const asIs = (bytes: Buffer): Buffer => bytes;
@@ -73,6 +75,7 @@ export class AdsServer implements Disposable {
   readonly #waiting = new Set<() => void>();
   readonly #sent = { responses: 0, bytes: 0 };
   #looking: Disposable | null = null;
+  #isLeaving = false;
 
   constructor(deps: AdsServerDeps) {
     this.#deps = deps;
@@ -141,19 +144,34 @@ export class AdsServer implements Disposable {
     await promise;
   }
 
+  /**
+   * From now on Envoys elsewhere get nothing here: they go to another gate. Those of this machine stay. Returns whether there are any elsewhere.
+   */
+  leave(): boolean {
+    this.#isLeaving = true;
+    const elsewhere = [...this.#streams].filter((stream) => stream.isElsewhere);
+    for (const stream of elsewhere) stream.leave(LEAVING);
+    return elsewhere.length > 0;
+  }
+
   /** Since the start. */
   get sent(): SentCount {
     return { ...this.#sent };
   }
 
   [Symbol.dispose](): void {
-    for (const stream of this.#streams) stream.end(grpc.status.UNAVAILABLE, "the gate stops");
+    for (const stream of this.#streams) stream.end(grpc.status.UNAVAILABLE, LEAVING);
     this.#looking?.[Symbol.dispose]();
   }
 
   #open(call: AdsCall): void {
     if (this.#streams.size >= MAX_STREAMS) {
       failCall(call, grpc.status.RESOURCE_EXHAUSTED, `there are ${MAX_STREAMS} streams already`);
+      return;
+    }
+    if (this.#isLeaving && peerOf(call).kind !== "unix") {
+      failCall(call, grpc.status.UNAVAILABLE, LEAVING);
+      leaveConnection(call);
       return;
     }
     const { admit, clock, logger } = this.#deps;

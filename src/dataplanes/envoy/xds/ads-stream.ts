@@ -3,7 +3,7 @@ import { GatewayError } from "../../../model/index.ts";
 import type { Clock } from "../../../platform/clock.ts";
 import type { Logger } from "../../../platform/logger.ts";
 import { TurnQueue } from "../../../platform/turn-queue.ts";
-import { cutCall, failCall, type GrpcPeer, peerOf } from "../grpc-server.ts";
+import { cutCall, failCall, type GrpcPeer, leaveConnection, peerOf } from "../grpc-server.ts";
 import { encode } from "../proto/kit.ts";
 import type { Node } from "../proto/tables/core.ts";
 import { DeltaDiscoveryResponse } from "../proto/tables/discovery.ts";
@@ -158,6 +158,17 @@ export class AdsStream {
     if (this.#busySince !== null || this.#isHearing || this.#isOver) return;
     const next = this.#next();
     if (next !== null) this.#send(next.subscription, next.part);
+  }
+
+  /** Whether it comes from another machine, or may. */
+  get isElsewhere(): boolean {
+    return peerOf(this.#deps.call).kind !== "unix";
+  }
+
+  /** Ends the stream, and its connection when nothing else is on it. */
+  leave(details: string): void {
+    this.end(grpc.status.UNAVAILABLE, details);
+    leaveConnection(this.#deps.call);
   }
 
   /** Ends the stream with a status. */
