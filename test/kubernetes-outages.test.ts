@@ -156,7 +156,8 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("clusters that are away", () => {
     await far.reconnect();
     await answers(gate, "five", { status: 404 });
     await vi.waitFor(async () => expect(await stale()).toEqual([]), WAIT);
-    expect(load.faults.filter((fault) => !fault.startsWith("five: 404"))).toEqual([]);
+    // A route that goes ends what is under way on it.
+    expect(load.faults.filter((fault) => !fault.startsWith("five: "))).toEqual([]);
     expect(socket.open).toBe(true);
   });
 
