@@ -193,7 +193,10 @@ const TOSS = `(port) => {
 test("a hostile job's page reads nothing of its siblings or of the gate, frames none, and keeps nobody out by cookies", async () => {
   const context = await loggedIn();
   const page = await context.newPage();
-  for (const name of ["chat", "hello"]) await page.goto(at(name));
+  for (const name of ["chat", "hello"]) {
+    await page.goto(at(name));
+    await page.waitForURL(at(name)); // the way through the login ends with a page that leads on
+  }
   await page.getByRole("heading", { name: "Hello from a job" }).waitFor();
   const reads = (url: string): Promise<string> =>
     fetch(url, { credentials: "include" }).then(
