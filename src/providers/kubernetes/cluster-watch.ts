@@ -18,8 +18,8 @@ import type { BuildContext } from "./build-task.ts";
 import { keepPod, keepService, keepSlice, type KeptPod, type KeptService, type KeptSlice } from "./kept-objects.ts";
 import { recognizer } from "./known-kinds.ts";
 import { keepNamespace, type KeptNamespace } from "./namespace-rights.ts";
-import { keepOwner, ownerKey, OWNERS, type KeptOwner } from "./owners.ts";
-import { refOf } from "./status-plan.ts";
+import { readRef, refOf, type ObjectRef } from "./object-ref.ts";
+import { keepOwner, OWNERS, type KeptOwner } from "./owners.ts";
 import { StatusWriter, type StatusWriterDeps } from "./status-writer.ts";
 import { TaskBook, type Changes } from "./task-book.ts";
 
@@ -97,8 +97,8 @@ export class ClusterWatch implements AsyncDisposable {
     }));
     const byNamespace = new Map(all.map((mirrors) => [mirrors.namespace, mirrors]));
     const of = (key: string) => byNamespace.get(undefined) ?? byNamespace.get(key.slice(0, key.indexOf("/")));
-    const owner = (kindAndKey: string): KeptOwner | undefined => {
-      const [kind = "", key = ""] = kindAndKey.split(" ");
+    const owner = (ref: ObjectRef): KeptOwner | undefined => {
+      const { kind, key } = readRef(ref);
       return of(key)?.owners.get(kind)?.objects.get(key);
     };
     this.#book = new TaskBook(
@@ -150,7 +150,7 @@ export class ClusterWatch implements AsyncDisposable {
   ): Mirror<KubernetesObject, KeptOwner> {
     const { kind } = resource;
     const keep = (object: KubernetesObject) => keepOwner(kind, object, reader);
-    return this.#mirror(resource, scope, keep, (key) => this.#book.ownerChanged(ownerKey(kind, key)));
+    return this.#mirror(resource, scope, keep, (key) => this.#book.ownerChanged(refOf(kind, key)));
   }
 
   #mirror<T extends KubernetesObject, V>(

@@ -2,6 +2,7 @@ import type { KubernetesObject, OwnerReference } from "../../platform/kubernetes
 import type { Resource } from "../../platform/kubernetes/resource.ts";
 import { ownTexts, NO_TEXTS, type AnnotationReader, type ReadAnnotations, type Texts } from "./annotations.ts";
 import { controllerOf } from "./kept-objects.ts";
+import { refOf, type ObjectRef } from "./object-ref.ts";
 
 function metadataOf(apiVersion: string, kind: string): Resource<KubernetesObject> {
   return { apiVersion, kind, plural: `${kind.toLowerCase()}s`, namespaced: true, metadataOnly: true };
@@ -32,11 +33,6 @@ export interface KeptOwner {
   readonly refusal: string | null;
 }
 
-/** Which controller, as its pods name it: `KIND NAMESPACE/NAME`. */
-export function ownerKey(kind: string, key: string): `${string} ${string}` {
-  return `${kind} ${key}`;
-}
-
 /** null: it says nothing, and nothing behind it may. */
 export function keepOwner(kind: string, { metadata }: KubernetesObject, reader: AnnotationReader): KeptOwner | null {
   const { namespace = "", name, uid = "" } = metadata;
@@ -58,12 +54,12 @@ function refusalOf(own: Texts, reader: AnnotationReader): string | null {
 /** What the controllers above say together, the nearest before those behind it; or that something is wrong with one of them. */
 export function textsOfOwners(
   { namespace, controller }: { readonly namespace: string; readonly controller: OwnerReference | null },
-  find: (key: string) => KeptOwner | undefined,
+  find: (ref: ObjectRef) => KeptOwner | undefined,
 ): Texts | "bad" {
   let texts = NO_TEXTS;
   let above = controller;
   for (let level = 0; level < MOST_LEVELS && above !== null; level += 1) {
-    const owner = find(ownerKey(above.kind, `${namespace}/${above.name}`));
+    const owner = find(refOf(above.kind, `${namespace}/${above.name}`));
     // One of the same name that came later has not made these pods.
     if (owner?.uid !== above.uid) break;
     if (owner.refusal !== null) return "bad";

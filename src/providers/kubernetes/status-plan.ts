@@ -1,20 +1,8 @@
 import type { Problem } from "../../model/index.ts";
 import { subjectOf } from "./build-task.ts";
+import { readRef, type ObjectRef } from "./object-ref.ts";
 import { buildShown, NOTHING_SHOWN, problemText, type Addresses, type Shown } from "./status-annotations.ts";
 import type { ToldStatus } from "./told-status.ts";
-
-/** Which object: `KIND NAMESPACE/NAME`. */
-export type ObjectRef = `${string} ${string}`;
-
-export function refOf(kind: string, key: string): ObjectRef {
-  return `${kind} ${key}`;
-}
-
-/** `key`: `NAMESPACE/NAME`. */
-export function readRef(ref: ObjectRef): { readonly kind: string; readonly key: string } {
-  const at = ref.indexOf(" ");
-  return { kind: ref.slice(0, at), key: ref.slice(at + 1) };
-}
 
 /** An object as it is now. */
 export interface StatusObject {

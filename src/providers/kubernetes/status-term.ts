@@ -13,15 +13,9 @@ import { pause } from "../../platform/pause.ts";
 import { TokenBucket } from "../../platform/token-bucket.ts";
 import { OWNERS } from "./owners.ts";
 import { isMissingRight, MissingRights, type Right } from "./missing-rights.ts";
+import { readRef, type ObjectRef } from "./object-ref.ts";
 import { readShown, shownAnnotations, shownText, withoutConflicts, type Shown } from "./status-annotations.ts";
-import {
-  planStatus,
-  readRef,
-  type Note,
-  type ObjectRef,
-  type StatusObject,
-  type StatusObjects,
-} from "./status-plan.ts";
+import { planStatus, type Note, type StatusObject, type StatusObjects } from "./status-plan.ts";
 import type { ToldStatus } from "./told-status.ts";
 import { WriteRecord } from "./write-record.ts";
 

@@ -1,7 +1,7 @@
 import type { Problem } from "../../model/index.ts";
 import type { ObjectMeta } from "../../platform/kubernetes/objects.ts";
+import { refOf, type ObjectRef } from "./object-ref.ts";
 import { NOTHING_SHOWN, readShown, shownText, type Shown } from "./status-annotations.ts";
-import { refOf, type ObjectRef } from "./status-plan.ts";
 import { StatusTerm, type StatusTermDeps } from "./status-term.ts";
 import type { ToldChange } from "./told-status.ts";
 

@@ -4,15 +4,16 @@ import { NO_TEXTS, type AnnotationReader } from "./annotations.ts";
 import { buildPodTask, buildServiceTask, subjectOf, type BuildContext, type Built } from "./build-task.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
 import type { KeptNamespace } from "./namespace-rights.ts";
-import { ownerKey, OwnerTree, textsOfOwners, type KeptOwner } from "./owners.ts";
-import { readRef, refOf, type ObjectRef, type Part, type StatusObjects } from "./status-plan.ts";
+import { readRef, refOf, type ObjectRef } from "./object-ref.ts";
+import { OwnerTree, textsOfOwners, type KeptOwner } from "./owners.ts";
+import type { Part, StatusObjects } from "./status-plan.ts";
 
 /** Something that is built by itself, again whenever one of its objects changes. */
 type Unit =
   | { readonly kind: "pods"; readonly id: string; readonly namespace: string; readonly name: string }
   | { readonly kind: "service"; readonly id: string; readonly key: string }
   | { readonly kind: "bad"; readonly id: string; readonly key: string }
-  | { readonly kind: "owner"; readonly id: string; readonly key: string }
+  | { readonly kind: "owner"; readonly id: string; readonly ref: ObjectRef }
   | { readonly kind: "namespace"; readonly id: string; readonly key: string };
 
 /** Objects as they are now, by `NAMESPACE/NAME`. */
@@ -20,8 +21,8 @@ export interface Objects {
   pod(key: string): KeptPod | undefined;
   service(key: string): KeptService | undefined;
   slice(key: string): KeptSlice | undefined;
-  /** By `ownerKey`; absent: what makes pods says nothing of them. */
-  readonly owner?: (key: string) => KeptOwner | undefined;
+  /** Absent: what makes pods says nothing of them. */
+  readonly owner?: (ref: ObjectRef) => KeptOwner | undefined;
   /** By its name; absent: what Namespaces say of rights does not count. */
   readonly namespace?: (name: string) => KeptNamespace | undefined;
 }
@@ -53,7 +54,7 @@ export class TaskBook implements StatusObjects {
   /** Of pods, the Services that they stand behind, as slices say. */
   readonly #servicesOfPod = new Map<string, Set<string>>();
   readonly #podsOfSlice = new Map<string, readonly string[]>();
-  /** Pods by `Pod NAMESPACE/NAME`, and what makes them by `ownerKey`. */
+  /** Pods, and what makes them. */
   readonly #owners = new OwnerTree();
   readonly #told = new ToldTasks();
   readonly #problems = new Map<string, readonly Problem[]>();
@@ -71,7 +72,7 @@ export class TaskBook implements StatusObjects {
   podChanged(key: string): void {
     this.#touched.add(refOf("Pod", key));
     const pod = this.#pod(key);
-    if (this.#objects.owner !== undefined) this.#owners.place(ownerKey("Pod", key), aboveOf(pod));
+    if (this.#objects.owner !== undefined) this.#owners.place(refOf("Pod", key), aboveOf(pod));
     const before = this.#unitOfPod.get(key);
     const now = pod === undefined ? null : unitOf(key, pod);
     if (before !== undefined && before.id !== now?.id) this.#leave(before, key);
@@ -90,13 +91,12 @@ export class TaskBook implements StatusObjects {
     this.#dirty.set(id, { kind: "service", id, key });
   }
 
-  /** `key`: an `ownerKey`. */
-  ownerChanged(key: ObjectRef): void {
-    const below = this.#owners.below(key);
-    this.#owners.place(key, aboveOf(this.#objects.owner?.(key)));
-    const id = `owner ${key}`;
-    this.#dirty.set(id, { kind: "owner", id, key });
-    this.#touched.add(key);
+  ownerChanged(ref: ObjectRef): void {
+    const below = this.#owners.below(ref);
+    this.#owners.place(ref, aboveOf(this.#objects.owner?.(ref)));
+    const id = `owner ${ref}`;
+    this.#dirty.set(id, { kind: "owner", id, ref });
+    this.#touched.add(ref);
     for (const each of below) if (each.startsWith("Pod ")) this.podChanged(each.slice("Pod ".length));
   }
 
@@ -160,7 +160,7 @@ export class TaskBook implements StatusObjects {
   find(ref: ObjectRef): KeptPod | KeptService | KeptOwner | undefined {
     const { kind, key } = readRef(ref);
     if (kind === "Pod") return this.#objects.pod(key);
-    return kind === "Service" ? this.#objects.service(key) : this.#objects.owner?.(ownerKey(kind, key));
+    return kind === "Service" ? this.#objects.service(key) : this.#objects.owner?.(ref);
   }
 
   partOf(ref: ObjectRef): Part | null {
@@ -207,7 +207,7 @@ export class TaskBook implements StatusObjects {
       return buildPodTask(unit.id, unit.name, pods, this.#context);
     }
     if (unit.kind === "bad") return this.#buildBad(unit.key);
-    if (unit.kind === "owner") return this.#buildOwner(unit.key);
+    if (unit.kind === "owner") return this.#buildOwner(unit.ref);
     if (unit.kind === "namespace") return this.#buildNamespace(unit.key);
     const service = this.#objects.service(unit.key);
     if (service === undefined) return { task: null, problems: [] };
@@ -237,8 +237,8 @@ export class TaskBook implements StatusObjects {
       : this.#invalid("Pod", pod, `The Pod is left out: ${refusal}.`);
   }
 
-  #buildOwner(key: string): Built {
-    const owner = this.#objects.owner?.(key);
+  #buildOwner(ref: ObjectRef): Built {
+    const owner = this.#objects.owner?.(ref);
     if (owner?.refusal == null) return NOTHING;
     return this.#invalid(owner.kind, owner, `The pods of the ${owner.kind} are left out: ${owner.refusal}.`);
   }
@@ -298,10 +298,10 @@ function refusalOf({ annotations, known }: KeptPod): string | null {
   return annotations.kind === "task" && annotations.annotated.name === undefined ? (known?.refusal ?? null) : null;
 }
 
-/** `ownerKey` of what makes it; null: nothing does, or it is gone. */
-function aboveOf(object: KeptPod | KeptOwner | undefined): string | null {
+/** What makes it; null: nothing does, or it is gone. */
+function aboveOf(object: KeptPod | KeptOwner | undefined): ObjectRef | null {
   const controller = object?.controller ?? null;
-  return controller === null ? null : ownerKey(controller.kind, `${object?.namespace ?? ""}/${controller.name}`);
+  return controller === null ? null : refOf(controller.kind, `${object?.namespace ?? ""}/${controller.name}`);
 }
 
 /** No name of a pod holds a colon, so that no pod can be taken for a Service. */
