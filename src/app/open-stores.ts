@@ -47,9 +47,8 @@ export async function openStores({ config, home, clock, logger }: OpenStoresDeps
       scope,
     );
   }
-  const { kubeconfig, context, name, anchor, leaseDuration } = config;
-  const which = { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
-  const cluster = await findCluster(which, process.env, clock);
+  const { name, anchor, leaseDuration } = config;
+  const cluster = await findCluster(config, process.env, clock);
   const client = scope.use(new KubernetesClient({ cluster, clock, bounds: STORE_BOUNDS }));
   const namespace = config.namespace ?? cluster.namespace;
   const owner = anchor === undefined ? undefined : await findAnchor(client, { namespace, name: anchor });

@@ -173,10 +173,8 @@ export class Connection implements Disposable {
       ...this.#address(asked),
       headers: {
         accept: asked.accept ?? "application/json",
-        "user-agent": "taskgate",
-        ...this.#cluster.headers,
         ...(payload === undefined ? {} : { "content-type": asked.body?.type, "content-length": payload.length }),
-        ...(how.credential.authorization === undefined ? {} : { authorization: how.credential.authorization.reveal() }),
+        ...this.#headers(how.credential),
       },
       ...(await this.#handshake(how.credential)),
     };

@@ -114,12 +114,7 @@ class KubernetesSource implements AsyncDisposable {
   /** Tries until there is one: a kubeconfig may be written later. null: stopped before. */
   async #findCluster(signal: AbortSignal): Promise<Cluster | null> {
     const { config, environment, clock } = this.#deps;
-    const { kubeconfig, context } = config;
-    const which = {
-      ...(kubeconfig === undefined ? {} : { kubeconfig }),
-      ...(context === undefined ? {} : { context }),
-    };
-    const find = this.#deps.cluster ?? (() => findCluster(which, environment, clock));
+    const find = this.#deps.cluster ?? (() => findCluster(config, environment, clock));
     const since = clock.now();
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {

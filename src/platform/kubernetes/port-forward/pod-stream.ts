@@ -11,9 +11,9 @@ const HIGH_WATER_MARK = 64 * 1024;
 
 /**
  * A connection to a port of a pod, through its API server and kubelet: what kubectl port-forward has for each, alone on a WebSocket, as streams
- * that share one hold each other up. That this side ended the pod hears when the stream is destroyed: container runtimes take the end of one direction
- * for that of both, and cut the answer off a second later. Emits
- * `unavailable` with what the kubelet says where nobody listens. Destroying it ends the WebSocket.
+ * that share one hold each other up. That this side ended the pod hears when the stream is destroyed: container runtimes take the end of one
+ * direction for that of both, and cut the answer off a second later. Emits `unavailable` with what the kubelet says where nobody listens.
+ * Destroying it ends the WebSocket.
  */
 export class PodStream extends Duplex {
   readonly #socket: WebSocket;
