@@ -47,6 +47,7 @@ const API = "type.googleapis.com/envoy";
  */
 export function buildBootstrap(options: BootstrapOptions): object {
   const { fleet, admin, gate, connections } = options;
+  const own = gateClusters(options);
   return {
     node: { cluster: fleet },
     admin: { address: address(admin, 0o600) },
@@ -69,7 +70,7 @@ export function buildBootstrap(options: BootstrapOptions): object {
     // Each thread makes of a service what it needs with the first request for it: of most services it never comes to that.
     cluster_manager: { enable_deferred_cluster_creation: true },
     static_resources: {
-      clusters: [...gateClusters(options), ...("port" in admin ? relayClusters(admin) : [])],
+      clusters: [...own, ...("port" in admin ? relayClusters(admin) : [])],
       listeners: [gateListener(), ...("port" in admin ? [relayListener(fleet, admin)] : [])],
     },
     bootstrap_extensions: [
@@ -93,9 +94,7 @@ export function buildBootstrap(options: BootstrapOptions): object {
     stats_config: {
       stats_matcher: {
         inclusion_list: {
-          patterns: [...STATS, ...gateClusters(options).map(({ name }) => `cluster.${name}.`)].map((prefix) => ({
-            prefix,
-          })),
+          patterns: [...STATS, ...own.map(({ name }) => `cluster.${name}.`)].map((prefix) => ({ prefix })),
         },
       },
     },

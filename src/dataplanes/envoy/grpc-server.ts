@@ -95,14 +95,17 @@ export function failCall(call: EventEmitter, code: grpc.status, details: string)
 
 /** Ends a call whose other end reads nothing: a status would wait behind what is queued, and grpc-js has no other way. */
 export function cutCall(call: object): void {
-  const { stream } = (call as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call ?? {};
-  stream?.close(constants.NGHTTP2_CANCEL);
+  streamOf(call)?.close(constants.NGHTTP2_CANCEL);
 }
 
 /** Takes nothing new on the connection that a call came by, so that the other end dials anew; what is under way there goes on. */
 export function leaveConnection(call: object): void {
-  const { stream } = (call as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call ?? {};
-  stream?.session?.close();
+  streamOf(call)?.session?.close();
+}
+
+/** What grpc-js keeps to itself. */
+function streamOf(call: object): ServerHttp2Stream | undefined {
+  return (call as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call?.stream;
 }
 
 /**

@@ -20,6 +20,7 @@ import type { DataPlane, Explain, Instance, PlaneStatus, Proxy } from "../datapl
 import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
 import { StatusBoard } from "../status-board.ts";
+import { createAdmit, type RemoteFleet } from "./admit-envoys.ts";
 import { type Authz, createAuthz, EXTENSION_CONFIG, type Verification } from "./authz/authz.ts";
 import { earlyMutations, httpFilters } from "./authz/filters.ts";
 import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
@@ -47,12 +48,6 @@ export interface CertificateSource {
   /** Routes changed: their hosts are to have one. */
   follow(routes: TableDiff["routes"]): void;
   onChange(call: () => void): void;
-}
-
-/** Envoys that run elsewhere. */
-export interface RemoteFleet extends FleetSettings {
-  /** One of these names is in the certificate of each of its Envoys. */
-  readonly clients: readonly string[];
 }
 
 export interface EnvoyPlaneDeps {
@@ -125,6 +120,7 @@ const ABSENT: Proxy = Object.freeze({
 export class EnvoyPlane implements DataPlane {
   readonly name = NAME;
   readonly #deps: EnvoyPlaneDeps;
+  readonly #admit: Admit;
   readonly #board: StatusBoard;
   readonly #ads: AdsServer;
   readonly #authz: Authz;
@@ -143,10 +139,11 @@ export class EnvoyPlane implements DataPlane {
   constructor(deps: EnvoyPlaneDeps) {
     const { site, clock, secret, explain, gatekeeper, verification, logger } = deps;
     this.#deps = deps;
+    this.#admit = createAdmit(deps.fleets);
     this.#work = this.#running.use(new TurnQueue((err) => logger.error({ err }, "telling envoys of a table failed")));
     this.#board = new StatusBoard(clock, () => this.#status());
     const changed = (): void => this.#board.changed();
-    this.#ads = new AdsServer({ admit: createAdmit(deps.fleets), clock, logger, changed });
+    this.#ads = new AdsServer({ admit: this.#admit, clock, logger, changed });
     const ownSecret = derive(secret, "own answers");
     this.#ownSecret = ownSecret;
     const { frameOf, foreignAuthorization } = verification;
@@ -186,7 +183,7 @@ export class EnvoyPlane implements DataPlane {
         ...{ gatekeeper, clock, logger, accessLog, tracing, failures: limits.ejectAfter },
         routeOf: (cluster) => this.#routeOf(cluster),
         admins: {
-          ...{ local: this.#local?.ask ?? null, admit: createAdmit(this.#deps.fleets) },
+          ...{ local: this.#local?.ask ?? null, admit: this.#admit },
           clusterOf: (route) => clusterName(route, this.#deps.site),
         },
         decided: (use) => this.#authz.decided(use),
@@ -283,7 +280,7 @@ export class EnvoyPlane implements DataPlane {
   async #handOver(deadline: number): Promise<void> {
     const { remote, clock } = this.#deps;
     if (typeof remote?.advertise !== "string" || !this.#ads.leave()) return;
-    await pause(clock, Math.max(0, Math.min(HAND_OVER_MS, deadline - clock.now())), new AbortController().signal);
+    await pause(clock, Math.max(0, Math.min(HAND_OVER_MS, deadline - clock.now())));
   }
 
   get #seen(): Pick<PlaneStatus, "endpoints" | "lastUsed" | "problems"> {
@@ -382,18 +379,6 @@ function verifiesByOthers({ rest, routes }: TableDiff): boolean {
 /** Of the local Envoy: those elsewhere have ports of their own. */
 function isOwnPortTaken({ code, subject, message }: Problem): boolean {
   return code === "port_unavailable" && subject === "envoy" && message.startsWith(`Envoy (fleet ${LOCAL_FLEET})`);
-}
-
-/** Who is of which fleet: the local one by its socket, others by their certificates. */
-function createAdmit(fleets: readonly RemoteFleet[]): Admit {
-  const byName = new Map(fleets.map((fleet) => [fleet.name, fleet]));
-  return ({ cluster }, peer) => {
-    if (peer.kind === "unix") return { fleet: LOCAL_FLEET };
-    const fleet = byName.get(cluster);
-    if (fleet === undefined) return { refused: "denied", message: `there is no fleet ${cluster}` };
-    if (peer.kind === "loopback" || fleet.clients.some((name) => peer.names.includes(name))) return { fleet: cluster };
-    return { refused: "denied", message: `the certificate names none of the clients of fleet ${cluster}` };
-  };
 }
 
 function derive(secret: string, purpose: string): string {
