@@ -121,7 +121,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
   seen.culling = scope.use(await startCulling({ config, leadership, directory, state, control, auth, store, ...base }));
-  scope.use(await keepOwnerToken({ home, auth, owner, isPassing: config.store.type !== "embedded", ...base }));
+  scope.use(await keepOwnerToken({ home, auth, owner, isPassing: isShared, ...base }));
   const file = gateFile(config, site, { port, admin });
   scope.use(announce(home, file, logger));
   const renew = replace === null ? null : () => replace(clock.now() + config.workerGrace);

@@ -222,7 +222,7 @@ class StoredLogins implements Logins {
       const record = await this.#read(login);
       if (record?.checkedAt !== checkedAt) return record;
       if ((record.askingUntil ?? 0) <= clock.now()) return this.#recheck(login, record);
-      await pause(clock, LOOK_MS, new AbortController().signal);
+      await pause(clock, LOOK_MS);
     }
   }
 

@@ -7,7 +7,7 @@ import {
   readHead,
   type Site,
 } from "../../model/index.ts";
-import type { ProcessLink } from "../../platform/process-link.ts";
+import type { Notice, ProcessLink } from "../../platform/process-link.ts";
 import type { Credentials } from "../credentials.ts";
 import type { KeyRing } from "../keys.ts";
 import type { LiveDeps } from "../live.ts";
@@ -62,18 +62,8 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
       });
       const observing = new DisposableStack();
       observing.use(deps.watched.serve(link));
-      observing.use(
-        revocations.observe((id) => {
-          link.tell(REVOKED, id);
-          return heard(link);
-        }),
-      );
-      observing.use(
-        revocations.observeUsers((user) => {
-          link.tell(REVOKED_USER, user);
-          return heard(link);
-        }),
-      );
+      observing.use(revocations.observe((id) => tellHeard(link, REVOKED, id)));
+      observing.use(revocations.observeUsers((user) => tellHeard(link, REVOKED_USER, user)));
       observing.use(deps.keys.observe(() => link.tell(KEYS, [...deps.keys.published])));
       return {
         grounding: groundingOf(deps),
@@ -92,8 +82,9 @@ export function createWorkerAuth(deps: WorkerAuthDeps): WorkerAuth {
   };
 }
 
-/** Resolves when the worker has heard what it was told, when it is gone, or after a second. */
-async function heard(link: ProcessLink): Promise<void> {
+/** Resolves when the worker has heard it, when it is gone, or after a second. */
+async function tellHeard<Said>(link: ProcessLink, notice: Notice<Said>, said: Said): Promise<void> {
+  link.tell(notice, said);
   try {
     await link.ask(HEARD, null, AbortSignal.timeout(HEARD_MS));
   } catch {
