@@ -112,7 +112,7 @@ class BenchGate {
       ...{ listener, secret: "secret of a bench", limits: LimitsConfig.parse({}), proxiesFrom: [] },
       ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
       tracing: TracingConfig.parse({}),
-      dialRules: { loopback: ["local"], ownPorts: new Set([setting.listen]) },
+      dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set([setting.listen]) },
       certificates: this.#certificate,
       local: { listen, controlSocket: setting.control, gateSocket: setting.gate, create: () => NO_LOCAL_ENVOY },
       ...{ fleets: [], remote: null },

@@ -101,7 +101,7 @@ async function takeForWorkers(deps: PortDeps, authority: LocalAuthority | null):
         settings: {
           ...{ listen, limits, site, secret, via: newVia(), authority: authorityOptions(deps) },
           observe: { accessLog, tracing, requestId },
-          ...{ loopback: [...dialRules.loopback], sockets: [...(dialRules.sockets ?? [])] },
+          ...{ loopback: [...dialRules.loopback], sockets: [...dialRules.sockets] },
           ...{ ownPorts: [...dialRules.ownPorts], graceMs: config.workerGrace },
         },
         checks: { limits, dialRules, clock, stickyId },

@@ -6,8 +6,8 @@ import { refuseTarget } from "../platform/target-check.ts";
 export interface DialRules {
   /** Providers whose tasks may be on this machine's loopback. */
   readonly loopback: readonly string[];
-  /** Providers that the gate reaches by sockets of its own making. Default: none. */
-  readonly sockets?: readonly string[];
+  /** Providers that the gate reaches by sockets of its own making. */
+  readonly sockets: readonly string[];
   /** Ports that the gate itself listens on: never a target. */
   readonly ownPorts: ReadonlySet<number>;
 }
@@ -19,7 +19,7 @@ export function forbiddenTarget(
   rules: DialRules & { readonly ownAddresses: ReadonlySet<string> },
 ): string | null {
   if ("unix" in address) {
-    const mayHave = provider === GATE_PROVIDER || rules.sockets?.includes(provider) === true;
+    const mayHave = provider === GATE_PROVIDER || rules.sockets.includes(provider);
     return mayHave ? null : "is a socket, and only the gate itself has services there";
   }
   return refuseTarget(address.ip, address.port, {

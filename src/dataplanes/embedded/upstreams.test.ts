@@ -18,7 +18,7 @@ function upstream(list: readonly Endpoint[], limits: Partial<LimitsConfig> = {},
   const upstreams = new Upstreams({
     ...{ clock, changed: () => undefined, stickyId: (_upstream, replica) => `id of ${replica}` },
     limits: { ...LimitsConfig.parse({}), ...limits },
-    dialRules: { loopback: ["local"], ownPorts: new Set() },
+    dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set() },
   });
   const set = (list: readonly Endpoint[]) =>
     upstreams.apply({ upstreams: NO_CHANGE, endpoints: { set: [{ upstream: KEY, list }], removed: [] } });

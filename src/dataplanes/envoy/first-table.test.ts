@@ -34,7 +34,7 @@ beforeEach(async () => {
     ...{ listener: "main", secret: "secret of a test", limits: LimitsConfig.parse({}), proxiesFrom: [] },
     ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
     tracing: TracingConfig.parse({}),
-    dialRules: { loopback: ["local"], ownPorts: new Set() },
+    dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set() },
     local: {
       ...{ listen: { ip: host, port: 80 }, create: () => NO_LOCAL_ENVOY },
       ...{ controlSocket: join(folder, "control.sock"), gateSocket: join(folder, "gate.sock") },

@@ -25,7 +25,7 @@ export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, obser
     ...{ ...deps, listener, site, observation, clock: systemClock, logger: silentLogger },
     limits: { ...LimitsConfig.parse({}), ...limits },
     secret: "secret of a test",
-    dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
+    dialRules: { loopback: ["gate", "local"], sockets: [], ownPorts: new Set([port]) },
   });
   return {
     ...{ plane, site, port, address: "127.0.0.1" },

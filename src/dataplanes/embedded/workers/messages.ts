@@ -24,7 +24,7 @@ export interface WorkerSettings {
   /** Of the dial rules. */
   readonly loopback: readonly string[];
   /** Providers that are reached by sockets. */
-  readonly sockets?: readonly string[];
+  readonly sockets: readonly string[];
   readonly ownPorts: readonly number[];
   readonly secret: string;
   readonly via: string;

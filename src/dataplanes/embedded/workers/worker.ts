@@ -149,7 +149,7 @@ class Worker {
       ...{ listener, observation, clock, logger },
       ...{ limits: settings.limits, site: settings.site, secret: settings.secret },
       ...{ via: settings.via, share: settings.share },
-      dialRules: { loopback: settings.loopback, sockets: settings.sockets ?? [], ownPorts: new Set(settings.ownPorts) },
+      dialRules: { loopback: settings.loopback, sockets: settings.sockets, ownPorts: new Set(settings.ownPorts) },
       gatekeeper,
       explain: explainBy(link),
       listenPort: (server, port) => this.#ports.listen(server, port),

@@ -24,7 +24,7 @@ const SETTINGS: TranslateSettings = {
   certificates: 0,
   requestId: "keep",
   proxiesFrom: [],
-  dialRules: { loopback: ["local"], ownPorts: new Set() },
+  dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set() },
   via: "taskgate-x",
   early: [],
   filters: [],

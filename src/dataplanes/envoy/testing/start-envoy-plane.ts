@@ -51,7 +51,7 @@ export async function startTestEnvoyAt(
     await startEnvoyPlane({
       ...{ site, gatekeeper, explain, listener: "main", secret: "secret of a test", limits: allLimits },
       ...{ proxiesFrom: proxyFrom, ...base },
-      dialRules: { loopback: ["gate", "local"], ownPorts: new Set([port]) },
+      dialRules: { loopback: ["gate", "local"], sockets: [], ownPorts: new Set([port]) },
       requestId: RequestIdConfig.parse(observe.requestId),
       accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),
       tracing: TracingConfig.parse(observe.tracing ?? {}),

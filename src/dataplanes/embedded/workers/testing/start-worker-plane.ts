@@ -26,13 +26,13 @@ export async function startTestWorkers(
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
     ...{ secure: tls !== null, port, dial: "127.0.0.1" },
   };
-  const dialRules = { loopback: ["gate", "local"], ownPorts: new Set([port]) };
+  const dialRules = { loopback: ["gate", "local"], sockets: [], ownPorts: new Set([port]) };
   const settings = {
     listen: testListen({ tls, proxyFrom }),
     limits: { ...LimitsConfig.parse({}), ...limits },
     observe: testObserve(observe),
     ...{ site, graceMs: 10_000, secret: "secret of a test", authority: null, via: "taskgate-test" },
-    ...{ loopback: dialRules.loopback, ownPorts: [port] },
+    ...{ loopback: dialRules.loopback, sockets: [], ownPorts: [port] },
   };
   const sticky = new Sticky({ site, secret: settings.secret });
   const base = { clock: systemClock, logger: silentLogger };

@@ -118,7 +118,7 @@ function settingsOf(given: z.output<typeof INPUT>["settings"]): TranslateSetting
     fleets: fleets.map(({ providers, ...fleet }) => ({ ...fleet, ...(providers !== undefined && { providers }) })),
     listener: "main",
     requestId: "keep",
-    dialRules: { loopback: ["local"], ownPorts: new Set([port]) },
+    dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set([port]) },
     via: "taskgate-golden",
     early: [],
     filters: [],
