@@ -188,26 +188,18 @@ describe.skipIf(NO_OWN_CLUSTER !== null)("taskgate in a cluster, by Helm", () =>
         () => "no",
       );
     const asked = [
-      ...[
-        ["watch", "pods", TEAM, "yes"],
-        ["patch", "pods", TEAM, "yes"],
-        ["list", "services", TEAM, "yes"],
-        ["get", "secrets", NAMESPACE, "yes"],
-      ],
-      ...[
-        ["update", "leases.coordination.k8s.io", NAMESPACE, "yes"],
-        ["get", "secrets", TEAM, "no"],
-      ],
-      ...[
-        ["create", "pods", NAMESPACE, "no"],
-        ["delete", "pods", TEAM, "no"],
-        ["create", "pods/exec", TEAM, "no"],
-      ],
-      ...[
-        ["list", "namespaces", TEAM, "no"],
-        ["list", "nodes", TEAM, "no"],
-        ["list", "configmaps", NAMESPACE, "no"],
-      ],
+      ["watch", "pods", TEAM, "yes"],
+      ["patch", "pods", TEAM, "yes"],
+      ["list", "services", TEAM, "yes"],
+      ["get", "secrets", NAMESPACE, "yes"],
+      ["update", "leases.coordination.k8s.io", NAMESPACE, "yes"],
+      ["get", "secrets", TEAM, "no"],
+      ["create", "pods", NAMESPACE, "no"],
+      ["delete", "pods", TEAM, "no"],
+      ["create", "pods/exec", TEAM, "no"],
+      ["list", "namespaces", TEAM, "no"],
+      ["list", "nodes", TEAM, "no"],
+      ["list", "configmaps", NAMESPACE, "no"],
     ] as const;
     const found = await Promise.all(asked.map(async ([verb, what, where]) => [verb, what, where, await may(verb, what, where)])); // prettier-ignore
     expect(found).toEqual(asked);

@@ -101,7 +101,7 @@ export const METRICS = {
   taskgate_leading: row(
     "gauge",
     ["name"],
-    "1 where this gate does what one of several does at a time (tell, cull); 0 where another does.",
+    "1 where this gate does what one of several does at a time (claims, tell, cull); 0 where another does.",
   ),
   taskgate_envoys_connected: row("gauge", ["fleet"], "Envoys that get their configuration from this gate now."),
   taskgate_envoys_away: row("gauge", ["fleet"], "Envoys that did in the last ten minutes, and do not now."),
