@@ -21,6 +21,11 @@ interface List<T> {
   readonly items?: readonly T[] | null;
 }
 
+/** As `metav1.APIResourceList`. */
+interface ResourceList {
+  readonly resources?: readonly { readonly name: string }[] | null;
+}
+
 /** SPDY within a WebSocket: API servers from 1.31 on take it. */
 const FORWARD_PROTOCOL = "SPDY/3.1+portforward.k8s.io";
 
@@ -79,6 +84,17 @@ export class KubernetesClient implements Disposable {
       return (await this.#call({ method: "GET", path: objectPath(resource, name) }, signal)) as T;
     } catch (error) {
       if (error instanceof KubernetesError && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** Which resources of `GROUP/VERSION` are served, by their plural names; empty: none. */
+  async served(apiVersion: string, signal: AbortSignal): Promise<ReadonlySet<string>> {
+    try {
+      const list = (await this.#call({ method: "GET", path: `/apis/${apiVersion}` }, signal)) as ResourceList;
+      return new Set((list.resources ?? []).map(({ name }) => name));
+    } catch (error) {
+      if (error instanceof KubernetesError && error.status === 404) return new Set();
       throw error;
     }
   }

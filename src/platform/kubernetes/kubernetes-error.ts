@@ -61,6 +61,12 @@ export function hasReason(error: unknown, reason: string): error is KubernetesEr
   return error instanceof KubernetesError && error.reason === reason;
 }
 
+/** Whether a call failed because a right is missing that would let it; others may refuse one object for what it is. */
+export function isMissingRight(error: unknown): boolean {
+  // As the authorizers of the API server say it; admission, quotas and namespaces that end refuse by 403 too, in other words.
+  return error instanceof KubernetesError && error.status === 403 && / cannot \S+ resource /.test(error.message);
+}
+
 /** The error that a `metav1.Status` stands for, as an answer's body or in an event of a watch. */
 export function statusError(asked: string, status: number, body: unknown, more: Partial<KubernetesFailure> = {}) {
   const said = (typeof body === "object" && body !== null ? body : {}) as Readonly<Record<string, unknown>>;

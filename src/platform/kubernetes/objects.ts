@@ -5,6 +5,8 @@ export interface ObjectMeta {
   readonly uid?: string;
   /** Opaque: compared for being the same, and for nothing else. */
   readonly resourceVersion?: string;
+  /** Rises with each change of what is wanted; statuses say which they are about. */
+  readonly generation?: number;
   /** RFC 3339. */
   readonly creationTimestamp?: string;
   /** Set once it is to go: RFC 3339, the end of its grace. */
@@ -36,10 +38,20 @@ export interface ContainerPort {
   readonly protocol?: string;
 }
 
+export interface EnvironmentVariable {
+  readonly name: string;
+  /** Absent: it comes from elsewhere. */
+  readonly value?: string;
+}
+
 export interface Pod extends KubernetesObject {
   readonly spec?: {
     readonly hostNetwork?: boolean;
-    readonly containers?: readonly { readonly name: string; readonly ports?: readonly ContainerPort[] }[];
+    readonly containers?: readonly {
+      readonly name: string;
+      readonly ports?: readonly ContainerPort[];
+      readonly env?: readonly EnvironmentVariable[];
+    }[];
   };
   readonly status?: {
     readonly phase?: string;
@@ -65,9 +77,12 @@ export interface ContainerStatus {
 /** A Service of Kubernetes: a task's service is something else. */
 export interface KubernetesService extends KubernetesObject {
   readonly spec?: {
+    readonly type?: string;
+    readonly selector?: Readonly<Record<string, string>>;
     readonly ports?: readonly {
       readonly name?: string;
       readonly port: number;
+      readonly targetPort?: number | string;
       readonly protocol?: string;
       readonly appProtocol?: string;
     }[];
@@ -130,4 +145,11 @@ export function objectKey({ metadata }: KubernetesObject): string {
 /** A time as Lease and Event want it, from epoch ms. */
 export function microTime(epochMs: number): string {
   return new Date(epochMs).toISOString().replace("Z", "000Z");
+}
+
+/** Who set which field is a good part of an object; a write that does not say it leaves it to the server. */
+export function withoutManagers<T extends KubernetesObject>(object: T): T {
+  const metadata: Record<string, unknown> = { ...object.metadata };
+  delete metadata.managedFields;
+  return { ...object, metadata };
 }
