@@ -30,6 +30,7 @@ const isErrorCode = (code: string): boolean => (ERROR_CODES as readonly string[]
 
 const ERRORS = "Errors of operations";
 const PROBLEMS = "Problems of objects";
+const ADVICE = "Advice on reaches";
 const ANSWERS = "Answers in a job's place";
 
 describe("docs/errors.md", () => {
@@ -43,7 +44,7 @@ describe("docs/errors.md", () => {
     // Whatever in the core, and beside it where problems are made, is spelt as a code and is no error code.
     const sources = [
       ...sourcesIn("src/core"),
-      ...["src/providers", "src/dataplanes", "src/reach", "src/cull"]
+      ...["src/providers", "src/dataplanes", "src/reach", "src/fronts", "src/cull"]
         .flatMap(sourcesIn)
         .filter((text) => /\bProblem\b/.test(text)),
     ];
@@ -57,8 +58,14 @@ describe("docs/errors.md", () => {
     expect(codesOf(ANSWERS).sort()).toEqual(codes.filter((code) => !codesOf(PROBLEMS).includes(code)).sort());
   });
 
+  test("has every code of advice on reaches, and no other", () => {
+    const sources = sourcesIn("src/reach").filter((text) => /\bReachAdvice\b/.test(text));
+    const codes = found(sources, /\bcode: "([a-z_]+)"/g);
+    expect(codesOf(ADVICE).sort()).toEqual(codes.sort());
+  });
+
   test("gives no code two meanings, and fills every cell", () => {
-    const rows = [ERRORS, PROBLEMS, ANSWERS].flatMap(tableOf);
+    const rows = [ERRORS, PROBLEMS, ANSWERS, ADVICE].flatMap(tableOf);
     const codes = rows.map(([code]) => code);
     expect(codes).toEqual([...new Set(codes)]);
     for (const cells of rows) for (const cell of cells) expect(cell).not.toBe("");

@@ -11,6 +11,7 @@ export * from "./last-use.ts";
 export * from "./names.ts";
 export * from "./plain-head.ts";
 export * from "./problem.ts";
+export * from "./reach-report.ts";
 export * from "./route-fingerprint.ts";
 export * from "./route.ts";
 export * from "./run.ts";

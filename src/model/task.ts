@@ -132,6 +132,10 @@ export interface Task {
     readonly name: string;
     readonly uid: string;
     readonly selector?: Readonly<Record<string, string>>;
+    /** How many pods are to do that work together; absent: nothing says so. */
+    readonly size?: number;
+    /** Labels, and of each the values, that its pods have and no others of the namespace; absent: nothing tells them from others. */
+    readonly pods?: Readonly<Record<string, readonly string[]>>;
   };
   readonly state: TaskState;
   /** Why it is in that state, in words for its owner. */

@@ -1,4 +1,4 @@
-import type { AttachSpec, RunSpec, SourceUpdate, Told } from "../model/index.ts";
+import type { AttachSpec, ReachReport, RunSpec, SourceUpdate, Told } from "../model/index.ts";
 
 /** Which lines of a log. */
 export interface LogOptions {
@@ -47,6 +47,8 @@ export interface Provider {
    * another signal with each election; it aborts when another may lead, and nothing that was told is to be written after that.
    */
   tell?(told: Told, leading: AbortSignal): void;
+  /** Only of one behind a reach that has something to tell of itself: as it is when asked. */
+  report?(): ReachReport;
   /** Only where this provider runs the task itself. */
   readonly control?: TaskControl;
 }

@@ -12,6 +12,7 @@ import { buildAccess, buildService } from "../build-service.ts";
 import { mergeFirst, type Annotated, type AnnotatedService } from "./annotations.ts";
 import { declaredServices } from "./declared-services.ts";
 import type { DeclaredPort } from "./declared-port.ts";
+import { commonSelector } from "./exact-labels.ts";
 import type { KeptPod, KeptService, KeptSlice } from "./kept-objects.ts";
 import type { Known } from "./known-kinds.ts";
 import type { RightsBook } from "./namespace-rights.ts";
@@ -71,22 +72,34 @@ export function buildPodTask(id: string, name: string, pods: readonly KeptPod[],
   });
   const instance = instanceOf(members);
   const startedAt = Math.min(...members.map((member) => member.pod.startedAt ?? Infinity));
-  const { controller } = pod;
+  const leftOut = new Set(pods).difference(new Set(members.map((member) => member.pod)));
   const task: Task = {
     ...common({ ...spec, services }, { id, name, namespace: pod.namespace, kind: "pod" }),
     ...(instance === null ? {} : { instance }),
-    ref: {
-      cluster: context.provider,
-      kind: controller?.kind ?? "Pod",
-      name: controller?.name ?? pod.name,
-      uid: controller?.uid ?? pod.uid,
-    },
+    ref: refOf(context.provider, pod, { members, leftOut }),
     ...stateOf(members.map((member) => member.pod)),
     ...(startedAt === Infinity ? {} : { startedAt }),
     endpoints: Object.fromEntries(endpoints),
   };
-  if (members.length === pods.length) return { task, problems };
-  return { task, problems, leftOut: new Set(pods).difference(new Set(members.map((member) => member.pod))) };
+  return leftOut.size === 0 ? { task, problems } : { task, problems, leftOut };
+}
+
+/** Where the task is, as the pod says that tells how it is to be; and what tells its pods from others. */
+function refOf(
+  cluster: string,
+  { name, uid, controller, known }: KeptPod,
+  { members, leftOut }: { readonly members: readonly Member[]; readonly leftOut: ReadonlySet<KeptPod> },
+): NonNullable<Task["ref"]> {
+  const pods = commonSelector(
+    members.map(({ pod }) => pod.exact),
+    [...leftOut].map(({ exact }) => exact),
+  );
+  return {
+    ...{ cluster, kind: controller?.kind ?? "Pod", name: controller?.name ?? name, uid: controller?.uid ?? uid },
+    ...(known?.selector === undefined ? {} : { selector: known.selector }),
+    ...(known?.size === undefined ? {} : { size: known.size }),
+    ...(pods === null ? {} : { pods }),
+  };
 }
 
 /** The newest that stays says how the task is to be; each says itself where its services are. */

@@ -10,6 +10,7 @@ import type {
 import { ownTexts, type AnnotationReader, type ReadAnnotations, type Texts } from "./annotations.ts";
 import type { DeclaredPort } from "./declared-port.ts";
 import type { PodFacts } from "./kinds/pod-kind.ts";
+import { exactLabels } from "./exact-labels.ts";
 import type { Known } from "./known-kinds.ts";
 import { rankOf } from "./rank.ts";
 import { NOTHING_SHOWN, readShown } from "./status-annotations.ts";
@@ -32,6 +33,8 @@ export interface KeptPod {
   readonly controller: OwnerReference | null;
   /** The name of what made it, as people know it: a Deployment's, not its ReplicaSet's. */
   readonly workload: string;
+  /** Labels that no pods of other makers have; null: nothing tells it from others. */
+  readonly exact: Readonly<Record<string, string>> | null;
   readonly hostNetwork: boolean;
   readonly ips: readonly string[];
   readonly ports: readonly DeclaredPort[];
@@ -89,6 +92,7 @@ export function keepPod(pod: Pod, { reader, recognize }: PodReading): KeptPod {
     rank: rankOf(facts.labels) ?? known?.rank ?? null,
     controller,
     workload: facts.workload,
+    exact: exactLabels({ name: facts.name, labels: facts.labels, controller }),
     hostNetwork: spec.hostNetwork ?? false,
     ips: addressesOf(status),
     ports: facts.ports,
@@ -105,6 +109,7 @@ function factsOf({ metadata, spec }: Pod, controller: OwnerReference | null): Po
   const containers = (spec?.containers ?? []).map((container) => ({
     name: container.name,
     ports: tcpPortsOf(container.ports),
+    env: container.env ?? [],
   }));
   const ports = containers.flatMap((container) => container.ports);
   const workload = controller === null ? name : workloadName(labels, controller);

@@ -79,6 +79,52 @@ describe("Determined 0.38", () => {
     expect(record.tasks.size).toBe(1);
   });
 
+  const ONE = [{ name: "DET_KUBERNETES_JOB_PARALLELISM", value: "1" }];
+
+  test("a pod that is alone in its allocation is always its first, and the allocation is what leads to it", async () => {
+    const { put, task } = await stand({ kinds: ["determined"] });
+    const ports = [{ containerPort: 2600 }];
+    put(determinedPod("tb-x7k2p", "TENSORBOARD", { ports, env: ONE }));
+    const board = await task(`team.determined:${TASK}`, (found) =>
+      expect(endpoints(found, "tensorboard")).toEqual(["10.1.0.5:2600 0 healthy"]),
+    );
+    expect(board.ref).toMatchObject({
+      kind: "Job",
+      name: `det-1b2c3d4e-cmd-${TASK}-0`,
+      selector: { determined: `${TASK}.0` },
+      size: 1,
+    });
+  });
+
+  test("whom the master leads to by a Gateway itself has nothing that it would count as its own", async () => {
+    const { put, task } = await stand({ kinds: ["determined"] });
+    const env = [...ONE, { name: "DET_PROXY_THROUGH_GATEWAY", value: "true" }];
+    put(determinedPod("tb", "TENSORBOARD", { ports: [{ containerPort: 2600 }], env }));
+    const board = await task(`team.determined:${TASK}`, (found) => expect(found.state).toBe("running"));
+    expect(board.ref).toMatchObject({ kind: "Job" });
+    expect(board.ref).not.toHaveProperty("selector");
+  });
+
+  test("a pod that says to be of an allocation that is not its task's leads to none", async () => {
+    const { put, task } = await stand({ kinds: ["determined"] });
+    const others = "0c0ffee0-0000-4000-8000-000000000000.1";
+    const labels = { determined: others, "determined.ai/allocation_id": others };
+    put(determinedPod("tb", "TENSORBOARD", { ports: [{ containerPort: 2600 }], labels }));
+    const board = await task(`team.determined:${TASK}`, (found) => expect(found.state).toBe("running"));
+    expect(board.ref).not.toHaveProperty("selector");
+  });
+
+  test("ranks of an indexed Job are called by their index", async () => {
+    const { put, task } = await stand({ kinds: ["determined"] });
+    for (const at of [0, 1]) {
+      const labels = { "batch.kubernetes.io/job-completion-index": String(at) };
+      put(determinedPod(`t-${String(at)}`, "TRIAL", { labels, ports: [{ containerPort: 5000 }], ip: `10.1.0.${String(at + 1)}` })); // prettier-ignore
+    }
+    await task(`team.determined:${TASK}`, (found) =>
+      expect(endpoints(found, "port-5000")).toEqual(["10.1.0.1:5000 0 healthy", "10.1.0.2:5000 1 healthy"]),
+    );
+  });
+
   test("a trial that starts again is the same task, at its new pods", async () => {
     const { put, task } = await stand({ kinds: ["determined"] });
     const ports = [{ containerPort: 5000 }];
@@ -366,7 +412,7 @@ describe("known kinds", () => {
       fc.property(labels, labels, ports, text, (some, others, declared, name) => {
         const facts: PodFacts = {
           ...{ namespace: "team", name, workload: name, labels: some, annotations: others, ports: declared },
-          containers: [{ name: "tensorboard", ports: declared }],
+          containers: [{ name: "tensorboard", ports: declared, env: [{ name }] }],
         };
         const known = recognize(facts);
         expect(known?.refusal === null ? /^[\w.-]{1,200}$/.test(known.group) : true).toBe(true);

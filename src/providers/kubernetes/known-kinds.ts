@@ -29,6 +29,8 @@ export interface Known {
   readonly name: string;
   readonly owner?: string;
   readonly instance?: string;
+  readonly selector?: Readonly<Record<string, string>>;
+  readonly size?: number;
   readonly rank?: string;
   readonly follows: boolean;
   readonly isReplaced: boolean;
@@ -50,11 +52,23 @@ export function recognizer(kinds: readonly KubernetesKind[]): (pod: PodFacts) =>
 }
 
 function knownOf(kind: KubernetesKind, recognized: Recognized): Known {
-  const { group, name = group, owner, instance, rank, follows = false, isReplaced = false } = recognized;
+  const {
+    group,
+    name = group,
+    owner,
+    instance,
+    selector,
+    size,
+    rank,
+    follows = false,
+    isReplaced = false,
+  } = recognized;
   return {
     ...{ kind, group, name, follows, isReplaced, texts: textsOf(kind, recognized) },
     ...(owner === undefined || owner === "" ? {} : { owner: owner.slice(0, MOST_OWNER + 1) }),
     ...(instance !== undefined && NAME.test(instance) ? { instance } : {}),
+    ...(selector === undefined ? {} : { selector }),
+    ...(size === undefined ? {} : { size }),
     ...(rank !== undefined && NAME.test(rank) ? { rank } : {}),
     refusal: refusalOf(kind, { group, name }),
   };

@@ -1,5 +1,4 @@
 import type { Problem } from "../../model/index.ts";
-import { KubernetesError } from "../../platform/kubernetes/kubernetes-error.ts";
 
 /** Namespaces that a message names. */
 const MOST_NAMED = 3;
@@ -52,12 +51,6 @@ export class MissingRights {
     const message = `What becomes of tasks is not written on their objects: the gate may not ${missing.join(", nor ")}. ${remedy}.`;
     return { subject: provider, code: "status_forbidden", message };
   }
-}
-
-/** Whether a call failed because a right is missing that would let it; others may refuse one object for what it is. */
-export function isMissingRight(error: unknown): boolean {
-  // As the authorizers of the API server say it; admission, quotas and namespaces that end refuse by 403 too, in other words.
-  return error instanceof KubernetesError && error.status === 403 && / cannot \S+ resource /.test(error.message);
 }
 
 function named(namespaces: readonly string[]): string {

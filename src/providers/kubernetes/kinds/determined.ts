@@ -1,4 +1,5 @@
-import type { KnownService, PodFacts, PodKind } from "./pod-kind.ts";
+import type { Task } from "../../../model/index.ts";
+import type { KnownService, PodFacts, PodKind, Recognized } from "./pod-kind.ts";
 
 /** Ports that Determined's master draws at random for what it starts itself, and what is behind them. */
 const SYSTEM: Readonly<Record<string, KnownSystem>> = {
@@ -17,6 +18,9 @@ interface KnownSystem extends Omit<KnownService, "targetPort"> {
 
 /** Where ranks of a trial meet; declared, and nothing for anybody else. */
 const RENDEZVOUS_PORT = 1734;
+const ALLOCATION_LABEL = "determined";
+/** Of a pod, beside those that its specification adds. */
+const CONTAINER = "determined-container";
 /** What the master writes for a user whom no label can hold. */
 const NO_USER = "invalid_value";
 
@@ -24,7 +28,7 @@ const NO_USER = "invalid_value";
  * A task of Determined (0.38): all pods of its allocations, one after the other. Which of a user's `proxy_ports` are raw TCP, no pod says:
  * each is taken for HTTP.
  */
-export const determined: PodKind = ({ labels, ports }) => {
+export const determined: PodKind = ({ labels, containers, ports }) => {
   const task = labels["determined.ai/task_id"];
   const type = labels["determined.ai/task_type"];
   if (task === undefined || type === undefined) return null;
@@ -45,10 +49,38 @@ export const determined: PodKind = ({ labels, ports }) => {
     ...(user === undefined || user === NO_USER ? {} : { owner: user }),
     // A trial that is restarted has another Job, and is the same.
     instance: task,
+    ...allocationOf(labels, { task, containers }),
     services: [...first, ...others],
     ...(own !== undefined && system?.hasPages === true ? { landingPath: `/proxy/${task}/` } : {}),
   };
 };
+
+/**
+ * What tells the pods of the one allocation that is under way. A pod that is alone in it is always the same replica; several draw their ranks
+ * among themselves, where nobody else sees it, unless their Job is indexed.
+ */
+function allocationOf(
+  labels: PodFacts["labels"],
+  { task, containers }: { readonly task: string } & Pick<PodFacts, "containers">,
+): Pick<Recognized, "selector" | "size" | "rank"> {
+  const env = containers.find(({ name }) => name === CONTAINER)?.env ?? [];
+  const valueOf = (variable: string): string => env.find(({ name }) => name === variable)?.value ?? "";
+  const size = valueOf("DET_KUBERNETES_JOB_PARALLELISM");
+  const allocation = labels[ALLOCATION_LABEL];
+  const isWhole = allocation?.startsWith(`${task}.`) === true && labels["determined.ai/allocation_id"] === allocation;
+  // A master that leads through a Gateway by itself counts the objects of an allocation, and kills it after a restart where there are more.
+  const isLeftToUs = valueOf("DET_PROXY_THROUGH_GATEWAY") === "";
+  return {
+    ...(isWhole && isLeftToUs ? { selector: { [ALLOCATION_LABEL]: allocation } } : {}),
+    ...(/^[1-9]\d{0,5}$/.test(size) ? { size: Number(size) } : {}),
+    ...(size === "1" ? { rank: "0" } : {}),
+  };
+}
+
+/** Whether it is a notebook that Determined's master started: one that speaks TLS by the master's authority. */
+export function isNotebook({ id, kind }: Task): boolean {
+  return kind === "notebook" && id.includes(".determined:");
+}
 
 function systemService({ name, protocol, policy }: KnownSystem, targetPort: number): KnownService {
   return {

@@ -1,3 +1,4 @@
+import type { EnvironmentVariable } from "../../../platform/kubernetes/objects.ts";
 import type { AnnotatedService } from "../annotations.ts";
 import type { DeclaredPort } from "../declared-port.ts";
 
@@ -9,7 +10,12 @@ export interface PodFacts {
   readonly workload: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  readonly containers: readonly { readonly name: string; readonly ports: readonly DeclaredPort[] }[];
+  readonly containers: readonly {
+    readonly name: string;
+    readonly ports: readonly DeclaredPort[];
+    /** As the pod has them: for looking at, not for keeping. */
+    readonly env: readonly EnvironmentVariable[];
+  }[];
   /** TCP ports of all containers. */
   readonly ports: readonly DeclaredPort[];
 }
@@ -30,6 +36,10 @@ export interface Recognized {
   readonly owner?: string;
   /** Different for a later task of the same group; absent: as for every pod, by its controller. */
   readonly instance?: string;
+  /** Labels of all pods that do the same work now, and of no others: what may lead to them as one; absent: nothing says so. */
+  readonly selector?: Readonly<Record<string, string>>;
+  /** How many these are to be; absent: nothing says so. */
+  readonly size?: number;
   /** What the pod is called within the task; absent: as every pod. */
   readonly rank?: string;
   /** The task is as others of its pods say; this one has a part of their services. Default: false. */

@@ -29,6 +29,7 @@ export interface PodSpec {
   readonly container?: string;
   readonly ip?: string;
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly phase?: string;
   readonly ready?: boolean;
   readonly leaving?: boolean;
@@ -59,7 +60,9 @@ export function podOf(spec: PodSpec): Pod {
     },
     spec: {
       hostNetwork: spec.hostNetwork ?? false,
-      containers: [{ name: container, ports: spec.ports ?? [{ name: "web", containerPort: 8888 }] }],
+      containers: [
+        { name: container, ports: spec.ports ?? [{ name: "web", containerPort: 8888 }], env: spec.env ?? [] },
+      ],
     },
     status: statusOf(spec),
   };
