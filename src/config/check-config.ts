@@ -21,6 +21,7 @@ const LONGEST_DOMAIN = 253 - 64;
 export function checkConfig(sections: Sections): Finding[] {
   return [
     checkListen,
+    checkPublic,
     checkAdmin,
     checkHosts,
     checkTcpPorts,
@@ -47,6 +48,12 @@ function checkListen({ listen }: Sections): Finding[] {
         "set listen.tls, listen on 127.0.0.1, or set listen.plainOnPublicAddress to true if something before the gate speaks TLS",
     ),
   ];
+}
+
+function checkPublic({ listen }: Sections): Finding[] {
+  if (listen?.public?.scheme !== "http" || listen.tls === undefined) return [];
+  const message = "is http, and with listen.tls visitors speak https to the gate: expected https";
+  return [finding(["listen", "public", "scheme"], message)];
 }
 
 function checkAdmin({ admin }: Sections): Finding[] {

@@ -3,16 +3,31 @@ import { dotted } from "./config-keys.ts";
 import type { Finding } from "./describe-issue.ts";
 import { errnoOf } from "./read-layers.ts";
 import type { LoginMethod } from "./login-methods.ts";
+import type { DeterminedTls } from "./provider-config.ts";
 import type { Config } from "./schema.ts";
 
 /** What is wrong with the files that a configuration names, as they are now. */
-export function checkFiles({ listen, login, envoy, admin }: Partial<Config>): Finding[] {
+export function checkFiles({ listen, login, envoy, admin, providers, determined }: Partial<Config>): Finding[] {
   return [
     ...checkCertificates(listen),
     ...checkSecrets(login),
     ...checkEnvoyFiles(envoy),
     ...checkSecret(admin?.tokenFile, ["admin", "tokenFile"]),
+    ...checkDeterminedTls(determined?.tls, ["determined", "tls"]),
+    ...(providers ?? []).flatMap((each, index) => {
+      // What comes of `determined` is told there.
+      return each.determinedTls === determined?.tls
+        ? []
+        : checkDeterminedTls(each.determinedTls, ["providers", index, "determinedTls"]);
+    }),
   ];
+}
+
+function checkDeterminedTls(tls: DeterminedTls | undefined, at: readonly PropertyKey[]): Finding[] {
+  if (tls === undefined) return [];
+  const { authority, certificate, key } = tls;
+  const pair = certificate === undefined || key === undefined ? [] : checkPair({ certificate, key }, at);
+  return [...checkReadable(authority, [...at, "authority"]), ...pair];
 }
 
 function checkEnvoyFiles(envoy: Config["envoy"] | undefined): Finding[] {

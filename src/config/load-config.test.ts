@@ -245,6 +245,62 @@ test("pods that are reached by sockets of the gate's machine are nothing for Env
   );
 });
 
+describe("Gateways that a provider's pods are reached through", () => {
+  const GATEWAY = "{ name: tasks, namespace: task-gateway, address: 203.0.113.7 }";
+  const provider = (gateway: string, reach = "gateway-api") =>
+    loadText(`providers:\n  - { type: kubernetes, reach: ${reach}${gateway === "" ? "" : `, gateway: ${gateway}`} }\n`);
+
+  test("have what they need by default", () => {
+    const { config, problems } = provider(`{ gateways: [${GATEWAY}] }`);
+    expect(problems).toEqual([]);
+    expect(config?.providers[0]?.gateway).toMatchObject({
+      gateways: [{ name: "tasks", namespace: "task-gateway", address: "203.0.113.7" }],
+      ports: { from: 32_768, to: 65_535 },
+      listenerSets: "auto",
+    });
+  });
+
+  test.each([
+    ["", "gateway-api", "providers[0].gateway: is needed by reach: gateway-api: name the Gateways"],
+    [`{ gateways: [${GATEWAY}] }`, "direct", "providers[0].gateway: is for reach: gateway-api alone; reach is direct"],
+    ["{ gateways: [] }", "gateway-api", "providers[0].gateway.gateways: expected at least one Gateway"],
+    [
+      `{ gateways: [${GATEWAY}, ${GATEWAY}] }`,
+      "gateway-api",
+      "providers[0].gateway.gateways[1]: Gateway task-gateway/tasks is named twice",
+    ],
+    [
+      `{ gateways: [${GATEWAY}], ports: 1024-2000 }`,
+      "gateway-api",
+      "providers[0].gateway.ports: expected ports from 1025 to 65535",
+    ],
+    [`{ gateways: [${GATEWAY}], ports: 3000-2000 }`, "gateway-api", "providers[0].gateway.ports: expected 1"],
+    [
+      `{ gateways: [${GATEWAY}], listenerSets: yes }`,
+      "gateway-api",
+      "providers[0].gateway.listenerSets: expected auto, never or only",
+    ],
+    [
+      `{ gateways: [${GATEWAY.replace("203.0.113.7", '"203.0.113.7:80"')}] }`,
+      "gateway-api",
+      "providers[0].gateway.gateways[0].address: expected an IP address or a host name",
+    ],
+    [
+      `{ gateways: [${GATEWAY.replace("tasks,", "Tasks,")}] }`,
+      "gateway-api",
+      "providers[0].gateway.gateways[0].name: expected the name of an object of Kubernetes",
+    ],
+  ])("are refused as %s with reach %s, in words", (gateway, reach, message) => {
+    expect(said(provider(gateway, reach))).toContain(message);
+  });
+
+  test("may be at a host name, or where a tunnel begins", () => {
+    for (const address of ["gateway.example.com", "127.0.0.1", '"2001:db8::1"']) {
+      expect(provider(`{ gateways: [${GATEWAY.replace("203.0.113.7", address)}] }`).problems).toEqual([]);
+    }
+  });
+});
+
 describe("addresses", () => {
   test.each(["127.0.0.1:0", "127.8.9.10:80", "[::1]:80", "localhost:80"])("%s is loopback", (address) => {
     expect(load({}, { "listen.address": address, "admin.enabled": "false" }).problems).toEqual([]);

@@ -3,8 +3,11 @@ import { checkFiles } from "./check-files.ts";
 import { type ConfigProblem, formatConfigProblems, type Place, problemAt } from "./config-problem.ts";
 import { describeIssue, type Finding } from "./describe-issue.ts";
 import type { ConfigDocument } from "./read-document.ts";
+import type { KubernetesProviderConfig } from "./provider-config.ts";
 import { applySetting, readConfigFile, readEnvironment, readFlags, type Setting } from "./read-layers.ts";
+import { expandDetermined, NOTHING_DETERMINED } from "./determined/expand-determined.ts";
 import { Config } from "./schema.ts";
+import { valueAt } from "./value-at.ts";
 
 /** Where a configuration comes from. */
 export interface ConfigSources {
@@ -42,10 +45,11 @@ export function layConfig(document: ConfigDocument | null, sources: Omit<ConfigS
   const settings = [...environment.settings, ...readFlags(sources.flags ?? {})];
   const value = settings.reduce<unknown>((now, one) => applySetting(now, one.path, one.value), document?.value);
 
-  const { config, findings } = parse(value ?? {});
+  const { config, findings, elsewhere } = parse(value ?? {}, document?.locate([]).file ?? null);
   const problems = [
     ...(document?.problems ?? []),
     ...environment.problems,
+    ...elsewhere,
     ...findings.slice(0, MOST_PLACED).map((finding) => toProblem(finding, placeOf(finding, settings, document))),
   ];
   const notPlaced = Math.max(findings.length - MOST_PLACED, 0);
@@ -53,16 +57,43 @@ export function layConfig(document: ConfigDocument | null, sources: Omit<ConfigS
   return { config: failed || config === null ? null : deepFreeze(config), problems: arrange(problems, notPlaced) };
 }
 
-function parse(value: unknown): { readonly config: Config | null; readonly findings: readonly Finding[] } {
+interface ParsedConfig {
+  readonly config: Config | null;
+  readonly findings: readonly Finding[];
+  /** Of files that the configuration names. */
+  readonly elsewhere: readonly ConfigProblem[];
+}
+
+/** `file`: that the value is of; null: none. */
+function parse(value: unknown, file: string | null): ParsedConfig {
   const parsed = Config.safeParse(value);
   const valid = parsed.success ? parsed.data : validSections(value);
   const issues = parsed.success ? [] : parsed.error.issues;
+  const { determined } = valid;
+  const isSaid = determined !== undefined && valueAt(value, ["determined"]) !== undefined;
+  const expanded = isSaid ? expandDetermined(determined, value, file) : NOTHING_DETERMINED;
+  const { providers, findings: taken } = joinProviders(valid, expanded.providers);
   const findings = [
     ...issues.flatMap((issue) => describeIssue(issue, (path) => valueAt(value, path))),
-    ...checkConfig(valid),
-    ...checkFiles(valid),
+    ...expanded.findings,
+    ...taken,
+    ...checkConfig({ ...valid, providers }),
+    ...checkFiles({ ...valid, providers }),
   ];
-  return { config: parsed.success ? parsed.data : null, findings };
+  return { config: parsed.success ? { ...parsed.data, providers } : null, findings, elsewhere: expanded.problems };
+}
+
+/** Those of Determined's clusters after those that are configured. */
+function joinProviders({ files = [], providers = [] }: Sections, more: readonly KubernetesProviderConfig[]) {
+  const names = new Set([...files, ...providers].map(({ name }) => name));
+  const free = more.filter(({ name }) => !names.has(name));
+  const findings = more
+    .filter(({ name }) => names.has(name))
+    .map(({ name }): Finding => {
+      const message = `there is a provider ${name} already, which is the name of a cluster of Determined's; expected another name there`;
+      return { path: ["determined"], key: "determined", message };
+    });
+  return { providers: [...providers, ...free], findings };
 }
 
 /** What can be checked though something else is wrong, so that all problems come at once. */
@@ -72,13 +103,6 @@ function validSections(value: unknown): Sections {
     return parsed.success ? [[name, parsed.data] as const] : [];
   });
   return Object.fromEntries(valid);
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((now, part) => {
-    if (typeof now !== "object" || now === null || !Object.hasOwn(now, part)) return undefined;
-    return (now as Readonly<Record<PropertyKey, unknown>>)[part];
-  }, value);
 }
 
 /** The last who said it. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { GatewayConfig } from "./gateway-config.ts";
 import { whoName } from "./login-methods.ts";
 import { filePath, flag } from "./units.ts";
 
@@ -51,7 +52,27 @@ export type KubernetesRight = z.output<typeof Right>;
 export const NamespaceRights = Right.omit({ namespaces: true });
 export type NamespaceRights = z.output<typeof NamespaceRights>;
 
-export const KubernetesProviderConfig = z.strictObject({
+/** Files are read again when they change. */
+export const DeterminedTls = z
+  .strictObject({
+    authority: filePath.describe(
+      "File with the certificate of the master's own authority, PEM: notebooks have to show one by it.",
+    ),
+    certificate: filePath
+      .optional()
+      .describe("File with a certificate by that authority, PEM, which notebooks are shown."),
+    key: filePath.optional().describe("File with its private key, PEM; for its owner alone to read."),
+  })
+  .refine((tls) => (tls.certificate === undefined) === (tls.key === undefined), {
+    path: ["key"],
+    error: "certificate and key belong together: expected both or none",
+  })
+  .describe(
+    "TLS to Determined's notebooks, as its master speaks it. Without it they are spoken to by TLS, whoever they are: any certificate will do.",
+  );
+export type DeterminedTls = z.output<typeof DeterminedTls>;
+
+const KubernetesProvider = z.strictObject({
   type: z.literal("kubernetes", { error: "expected kubernetes" }).describe("What says what exists."),
   name: providerName.prefault("kubernetes").describe("Name of this provider; first part of its tasks' keys."),
   kubeconfig: filePath
@@ -100,10 +121,18 @@ export const KubernetesProviderConfig = z.strictObject({
       "What annotations may claim, by namespace: the first that is for it counts. What is not given there is refused.",
     ),
   reach: z
-    .enum(["direct", "port-forward"], { error: "expected direct or port-forward" })
+    .enum(["direct", "port-forward", "gateway-api"], { error: "expected direct, port-forward or gateway-api" })
     .prefault("direct")
     .describe(
-      "How pods are reached: by their addresses, or through the API server, as kubectl port-forward does, which needs the rights get and create for pods/portforward. The latter is for a laptop outside of the cluster.",
+      "How pods are reached: by their addresses; through the API server, as kubectl port-forward does, which needs the rights get and create for pods/portforward and is for a laptop outside of the cluster; or through Gateways of the Gateway API.",
     ),
+  gateway: GatewayConfig.optional().describe("Which Gateways, for reach: gateway-api."),
+  determinedTls: DeterminedTls.optional(),
+});
+
+export const KubernetesProviderConfig = KubernetesProvider.superRefine(({ reach, gateway }, context) => {
+  const add = (message: string): void => context.addIssue({ code: "custom", path: ["gateway"], message });
+  if (reach === "gateway-api" && gateway === undefined) add("is needed by reach: gateway-api: name the Gateways");
+  if (reach !== "gateway-api" && gateway !== undefined) add(`is for reach: gateway-api alone; reach is ${reach}`);
 });
 export type KubernetesProviderConfig = z.output<typeof KubernetesProviderConfig>;

@@ -20,8 +20,14 @@ export interface Settings {
   readonly problems: readonly ConfigProblem[];
 }
 
-/** The file as a document; what is wrong with the file itself is a problem of it. `name` is as the user wrote it. */
+/** Our own configuration file: `readFileDocument` with its paths made absolute. */
 export function readConfigFile(name: string): ConfigDocument {
+  const document = readFileDocument(name);
+  return { ...document, value: resolvePaths(document.value, dirname(resolve(name))) };
+}
+
+/** The file as a document; what is wrong with the file itself is a problem of it. `name` is as the user wrote it. */
+export function readFileDocument(name: string): ConfigDocument {
   const place: Place = { file: name, line: null, column: null };
   const unreadable = (message: string): ConfigDocument => ({
     value: undefined,
@@ -42,8 +48,7 @@ export function readConfigFile(name: string): ConfigDocument {
   } catch {
     return unreadable("is not UTF-8 text");
   }
-  const document = readDocument(text, name);
-  return { ...document, value: resolvePaths(document.value, dirname(resolve(name))) };
+  return readDocument(text, name);
 }
 
 /** `ENOENT` and the like: why the system refused, without what it was asked. */

@@ -2,7 +2,10 @@ import { z } from "zod";
 import { AccessConfig } from "./access-config.ts";
 import { AuditConfig } from "./audit-config.ts";
 import { CullConfig } from "./cull-config.ts";
+import { DeterminedConfig } from "./determined/determined-config.ts";
 import { EnvoyConfig } from "./envoy-config.ts";
+import { FrontConfig } from "./front-config.ts";
+import { ForwardedConfig, PublicConfig } from "./public-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { KubernetesProviderConfig, providerName } from "./provider-config.ts";
 import { StoreConfig } from "./store-config.ts";
@@ -54,6 +57,11 @@ export const ListenConfig = z.strictObject({
     })
     .prefault({})
     .describe("Who stands before the gate and names the visitors' addresses."),
+  public: PublicConfig.optional().describe(
+    "Where visitors come in, if that is not the gate's own port but a front before it: what links, logins and cookies are made for. " +
+      "Default: the gate's own port.",
+  ),
+  forwarded: ForwardedConfig,
   plainOnPublicAddress: flag
     .prefault(false)
     .describe(
@@ -356,6 +364,12 @@ export const Config = z.strictObject({
     .max(100)
     .prefault([])
     .describe("Providers that ask others what runs: clusters of Kubernetes; see docs/kubernetes.md."),
+  determined: DeterminedConfig.prefault({}).describe(
+    "Determined: its own configuration, by which its clusters of Kubernetes are providers; see docs/determined.md.",
+  ),
+  front: FrontConfig.optional().describe(
+    "Somebody's ingress before the gate, which the gate tells what leads to it; see docs/fronts.md.",
+  ),
   store: StoreConfig.prefault({}).describe("What outlives the gate: tokens, grants, keys, names and ports."),
   log: z
     .strictObject({

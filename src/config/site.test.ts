@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { originOf } from "../model/index.ts";
 import { loadConfig } from "./load-config.ts";
 import { siteOf } from "./site.ts";
 
@@ -39,4 +40,16 @@ test.each([
 ])("a gate on %s is dialled at %s", (address, dial) => {
   const flags = { "listen.address": address, "listen.plainOnPublicAddress": "true" };
   expect(siteFor(flags, 7080).dial).toBe(dial);
+});
+
+test.each([
+  [{}, { secure: true, port: 443, dial: "taskgate.apps.example.com" }, "https://nb.apps.example.com"],
+  [{ port: "8443" }, { secure: true, port: 8443 }, "https://nb.apps.example.com:8443"],
+  [{ scheme: "http" }, { secure: false, port: 80 }, "http://nb.apps.example.com"],
+  [{ grpcPort: "9090", address: "192.0.2.1" }, { grpcPort: 9090, dial: "192.0.2.1" }, "https://nb.apps.example.com"],
+])("visitors come in where a front before the gate is: %j", (seen, expected, origin) => {
+  const keys = Object.entries({ scheme: "https", ...seen }).map(([key, value]) => [`listen.public.${key}`, value]);
+  const site = siteFor({ domain: "apps.example.com", ...(Object.fromEntries(keys) as Record<string, string>) }, 7080);
+  expect(site).toMatchObject(expected);
+  expect(originOf(site, "nb.apps.example.com")).toBe(origin);
 });

@@ -15,7 +15,16 @@ export function hostsOf(config: {
 /** Where the gate stands once it listens on `port`. */
 export function siteOf(config: Pick<Config, "domain" | "gateHost" | "pathHost" | "listen">, port: number): Site {
   const { listen } = config;
-  return { ...hostsOf(config), secure: listen.tls !== undefined, port, dial: dialOf(listen.address.host) };
+  const hosts = hostsOf(config);
+  if (listen.public === undefined) {
+    return { ...hosts, secure: listen.tls !== undefined, port, dial: dialOf(listen.address.host) };
+  }
+  const { scheme = "https", grpcPort, address = hosts.gateHost } = listen.public;
+  const secure = scheme === "https";
+  return {
+    ...{ ...hosts, secure, port: listen.public.port ?? (secure ? 443 : 80), dial: address },
+    ...(grpcPort !== undefined && { grpcPort }),
+  };
 }
 
 /** What to dial of what is listened on: nobody can dial "any address", but the gate's own machine reaches it by loopback. */
