@@ -65,7 +65,7 @@ function taskAt(id: string, at: Pick<Endpoint, "address" | "pod"> | null, labels
     name: id,
     kind: "notebook",
     owner: { realm: "local", name: "alice" },
-    namespace: "",
+    namespace: "team",
     labels,
     state: "running",
     services: [{ name: "web", protocol: "tcp", guard: "self", exposures: [], policy: {} }],
@@ -84,6 +84,14 @@ async function dial(address: Address): Promise<string> {
   } finally {
     socket.destroy();
   }
+}
+
+/** A task as it was published last. */
+function publishedTask(updates: readonly SourceUpdate[], id: string): Task | undefined {
+  const tasks = updates.flatMap((update) =>
+    update.kind === "whole" ? update.tasks : update.kind === "change" ? update.set : [],
+  );
+  return tasks.findLast((task) => task.id === id);
 }
 
 /** What every Reach does. `start` makes a fresh place with no tasks. */
@@ -131,8 +139,11 @@ export function describeReach(name: string, start: () => Promise<ReachStand>): v
         ["one", "notebook", "alice"],
         ["two", "notebook", "alice"],
       ]);
-      for (const task of first.tasks) {
-        expect(await dial(task.endpoints.web![0]!.address)).toBe(`I am ${task.id}\n`);
+      // What has to be made in the cluster for it comes later.
+      for (const id of ["one", "two"]) {
+        const published = () => publishedTask(updates, id)?.endpoints.web ?? [];
+        await vi.waitFor(() => expect(published()).toHaveLength(1), WAIT);
+        expect(await dial(published()[0]!.address)).toBe(`I am ${id}\n`);
       }
     });
 

@@ -23,14 +23,17 @@ async function connectHere({ port }: PodPort): Promise<Duplex> {
   return socket;
 }
 
-async function startStand(dial: (target: PodPort) => Promise<Duplex> = connectHere) {
+/** Of rights. */
+const nothing: (namespace: string) => Promise<string | null> = () => Promise.resolve(null);
+
+async function startStand(dial: (target: PodPort) => Promise<Duplex> = connectHere, missing = nothing) {
   const scope = new AsyncDisposableStack();
   const root = await mkdtemp(join(tmpdir(), "taskgate-forward-"));
   scope.defer(() => rm(root, { recursive: true }));
   const deps = { clock: systemClock, logger };
   const store = scope.use(await startEmbeddedStore({ ...deps, file: join(root, "gate.db") }));
   const folder = join(root, "fw");
-  const dialler = () => ({ connect: dial, [Symbol.dispose]: () => undefined });
+  const dialler = () => ({ connect: dial, missing, [Symbol.dispose]: () => undefined });
   return {
     folder,
     reach: portForward({ dialler, folder, logger }),
@@ -70,8 +73,8 @@ describe("sockets that lead to pods", () => {
     };
   }
 
-  async function start(dial: (target: PodPort) => Promise<Duplex>) {
-    const stand = scope.use(await startStand(dial));
+  async function start(dial: (target: PodPort) => Promise<Duplex>, missing = nothing) {
+    const stand = scope.use(await startStand(dial, missing));
     const heard: SourceUpdate[] = [];
     let say: (update: SourceUpdate) => void = () => undefined;
     const inner = {
@@ -82,7 +85,8 @@ describe("sockets that lead to pods", () => {
       },
     };
     const stop = new AbortController();
-    const watching = await stand.reach(inner, stand.context).start((update) => heard.push(update), stop.signal);
+    const reached = stand.reach(inner, stand.context);
+    const watching = await reached.start((update) => heard.push(update), stop.signal);
     scope.use(watching);
     const sockets = (): string[] => {
       const last = heard.at(-1)!;
@@ -90,7 +94,7 @@ describe("sockets that lead to pods", () => {
       const tasks = last.kind === "whole" ? last.tasks : last.set;
       return tasks.flatMap((task) => task.endpoints.web!.map(({ address }) => ("unix" in address ? address.unix : "")));
     };
-    return { stand, heard, watching, sockets, say: (update: SourceUpdate) => say(update) };
+    return { stand, heard, watching, sockets, reached, say: (update: SourceUpdate) => say(update) };
   }
 
   const whole = (...tasks: Task[]): SourceUpdate => ({ kind: "whole", tasks, problems: [] });
@@ -171,10 +175,27 @@ describe("sockets that lead to pods", () => {
     expect(heard.at(-1)).toMatchObject({ problems: [] });
   });
 
+  test("are no use without the right to it, which is told before anybody comes, and in what the reach tells of itself", async () => {
+    const asked: string[] = [];
+    const { say, heard, reached } = await start(connectHere, (namespace) => {
+      asked.push(namespace);
+      return Promise.resolve("it may not create pods/portforward");
+    });
+    expect(reached.report?.()).toMatchObject({ reach: "port-forward", wanted: 0, ready: 0, advice: [] });
+    say(whole(taskOf("a", ["a-0", "a-1"]), taskOf("b", ["b-0"])));
+    await expect.poll(() => heard.length).toBe(2);
+    expect(asked).toEqual(["n"]);
+    const message =
+      "Pods of n cannot be reached: it may not create pods/portforward. Give the gate's user get and create of pods/portforward there.";
+    expect(heard[1]).toMatchObject({ kind: "change", problems: [{ subject: "far", code: "forward_denied", message }] });
+    const advice = [{ level: "fail", code: "forward_denied", message, remedy: null }];
+    expect(reached.report?.()).toEqual({ provider: "far", reach: "port-forward", wanted: 3, ready: 0, gateways: [], advice }); // prettier-ignore
+  });
+
   test("need a folder whose path leaves room for them", async () => {
     const folder = join(tmpdir(), "x".repeat(100));
     const reach = portForward({
-      dialler: () => ({ connect: connectHere, [Symbol.dispose]: () => undefined }),
+      dialler: () => ({ connect: connectHere, missing: nothing, [Symbol.dispose]: () => undefined }),
       folder,
       logger,
     });

@@ -1,15 +1,19 @@
 import type { Duplex } from "node:stream";
-import type { Endpoint, GatewayError, Problem, SourceUpdate, Task } from "../../model/index.ts";
+import type { Endpoint, GatewayError, Problem, ReachReport, SourceUpdate, Task } from "../../model/index.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { Provider } from "../../providers/provider.ts";
 import type { Reach } from "../reach.ts";
 import { Forwards, type ForwardsDeps, type PodPort } from "./forwards.ts";
 
+/** What connects to pods. Both throw GatewayError. */
+export interface PodDials {
+  connect(target: PodPort, signal: AbortSignal): Promise<Duplex>;
+  /** Which rights to connect are missing in a namespace; null: none. */
+  missing(namespace: string, signal: AbortSignal): Promise<string | null>;
+}
+
 export interface PortForwardDeps {
   /** What connects to pods; disposed of when the provider stops. `connect` throws GatewayError: `denied` without the right to it. */
-  readonly dialler: () => Disposable & {
-    connect(target: PodPort, signal: AbortSignal): Promise<Duplex>;
-  };
+  readonly dialler: () => Disposable & PodDials;
   /** Folder of sockets, of this reach alone. Made when the provider starts, and removed when it stops. */
   readonly folder: string;
   readonly logger: Logger;
@@ -20,25 +24,31 @@ export interface PortForwardDeps {
  * this machine. Makes nothing in the cluster.
  */
 export function portForward(deps: PortForwardDeps): Reach {
-  return (inner) => ({
-    name: inner.name,
-    ...(inner.control === undefined ? {} : { control: inner.control }),
-    ...(inner.tell === undefined ? {} : { tell: inner.tell.bind(inner) }),
-    start: (publish, signal) => startForwarding(inner, deps, { publish, signal }),
-  });
+  return (inner) => {
+    const running: { reached: ReachedTasks | null } = { reached: null };
+    return {
+      name: inner.name,
+      ...(inner.control === undefined ? {} : { control: inner.control }),
+      ...(inner.tell === undefined ? {} : { tell: inner.tell.bind(inner) }),
+      report: () => running.reached?.report ?? reportOf(inner.name, { wanted: 0, ready: 0, problems: [] }),
+      async start(publish, signal) {
+        await using scope = new AsyncDisposableStack();
+        const dials = scope.use(deps.dialler());
+        const reached = scope.use(new ReachedTasks(inner.name, { ...deps, dials }, publish));
+        scope.use(await inner.start((update) => reached.take(update), signal));
+        running.reached = reached;
+        return scope.move();
+      },
+    };
+  };
 }
 
-async function startForwarding(
-  inner: Provider,
-  deps: PortForwardDeps,
-  { publish, signal }: { readonly publish: (update: SourceUpdate) => void; readonly signal: AbortSignal },
-): Promise<AsyncDisposable> {
-  await using scope = new AsyncDisposableStack();
-  const dialler = scope.use(deps.dialler());
-  const connect: ForwardsDeps["connect"] = (target, asked) => dialler.connect(target, asked);
-  const reached = scope.use(new ReachedTasks(inner.name, { ...deps, connect }, publish));
-  scope.use(await inner.start((update) => reached.take(update), signal));
-  return scope.move();
+function reportOf(
+  provider: string,
+  { wanted, ready, problems }: Pick<ReachReport, "wanted" | "ready"> & { readonly problems: readonly Problem[] },
+): ReachReport {
+  const advice = problems.map(({ code, message }) => ({ level: "fail" as const, code, message, remedy: null }));
+  return { ...{ provider, reach: "port-forward", wanted, ready, advice }, gateways: [] };
 }
 
 /** A provider's tasks, as they can be dialled from here. */
@@ -52,18 +62,31 @@ class ReachedTasks implements Disposable {
   readonly #beyond = new Set<string>();
   /** Namespaces whose pods may not be reached, and why. */
   readonly #denied = new Map<string, string>();
+  /** Namespaces of which it was asked whether pods may be reached. */
+  readonly #asked = new Set<string>();
+  readonly #dials: PodDials;
+  readonly #stop = new AbortController();
   #innerProblems: readonly Problem[] = [];
   #isStale = true;
 
   constructor(
     provider: string,
-    { connect, folder, logger }: Omit<ForwardsDeps, "tried">,
+    { dials, folder, logger }: Pick<ForwardsDeps, "folder" | "logger"> & { readonly dials: PodDials },
     publish: (update: SourceUpdate) => void,
   ) {
     this.#provider = provider;
     this.#publish = publish;
     const tried = (target: PodPort, failure: GatewayError | null): void => this.#tried(target, failure);
+    const connect: ForwardsDeps["connect"] = (target, asked) => dials.connect(target, asked);
+    this.#dials = dials;
     this.#forwards = new Forwards({ connect, folder, logger, tried });
+  }
+
+  get report(): ReachReport {
+    const held = [...this.#held.values()].flat();
+    const ready = held.filter(({ namespace }) => !this.#denied.has(namespace)).length;
+    const wanted = held.length + this.#beyond.size;
+    return reportOf(this.#provider, { wanted, ready, problems: this.#own() });
   }
 
   take(update: SourceUpdate): void {
@@ -86,10 +109,12 @@ class ReachedTasks implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#stop.abort();
     this.#forwards[Symbol.dispose]();
   }
 
   #reach(task: Task): Task {
+    void this.#ask(task.namespace);
     const before = this.#held.get(task.id) ?? [];
     const held: PodPort[] = [];
     this.#beyond.delete(task.id);
@@ -117,9 +142,24 @@ class ReachedTasks implements Disposable {
     this.#beyond.delete(id);
   }
 
+  /** Once for each namespace, so that a right that is missing is told before a visitor meets it. */
+  async #ask(namespace: string): Promise<void> {
+    if (this.#asked.has(namespace)) return;
+    this.#asked.add(namespace);
+    const { signal } = this.#stop;
+    // A server that does not say so is asked by whoever comes first.
+    const why = await this.#dials.missing(namespace, signal).catch(() => null);
+    if (why !== null && !signal.aborted) this.#deny(namespace, why);
+  }
+
   #tried({ namespace }: PodPort, failure: GatewayError | null): void {
     const why = failure?.code === "denied" ? failure.message : undefined;
-    if (this.#denied.get(namespace) === why || (failure !== null && why === undefined)) return;
+    if (failure === null || why !== undefined) this.#deny(namespace, why);
+  }
+
+  /** `why` undefined: they may be reached. */
+  #deny(namespace: string, why: string | undefined): void {
+    if (this.#denied.get(namespace) === why) return;
     if (why === undefined) this.#denied.delete(namespace);
     else this.#denied.set(namespace, why);
     // What is stale is told by what ends that.
@@ -127,6 +167,10 @@ class ReachedTasks implements Disposable {
   }
 
   #problems(): readonly Problem[] {
+    return [...this.#innerProblems, ...this.#own()];
+  }
+
+  #own(): readonly Problem[] {
     const denied = Array.from(this.#denied, ([namespace, why]) => ({
       subject: this.#provider,
       code: "forward_denied",
@@ -138,6 +182,6 @@ class ReachedTasks implements Disposable {
       message:
         "Some ports of its pods cannot be reached: reach port-forward has as many as it can. Narrow the provider by namespaces or selector.",
     }));
-    return [...this.#innerProblems, ...denied, ...beyond];
+    return [...denied, ...beyond];
   }
 }

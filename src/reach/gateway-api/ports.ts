@@ -1,0 +1,125 @@
+import type { Gateway, ListenerSet } from "../../platform/kubernetes/gateway-objects.ts";
+import { objectKey } from "../../platform/kubernetes/objects.ts";
+import type { ControllerRules } from "./controllers.ts";
+import type { Observed } from "./plan-input.ts";
+import { gatewayOf } from "./survey.ts";
+
+/** How long a port that was given up is not given to another unit while others are free: a route to who had it may live as long. */
+export const COOLING_MS = 60_000;
+
+/** Which ports of Gateways were given up a moment ago, by whomever. A gate that has just started knows of none. */
+export class PortMemory {
+  /** Epoch ms when it was missed first, by `GATEWAY PORT`. In order of time. */
+  readonly #freed = new Map<string, number>();
+  /** Ports of each object that has listeners, as it was seen last. */
+  #seen = new Map<Gateway | ListenerSet, readonly string[]>();
+  #held: ReadonlySet<string> = new Set();
+  /** Epoch ms of the first look. */
+  #since: number | null = null;
+
+  /** Call at each look, of leaders and followers. `now`: epoch ms. */
+  see(observed: Observed, now: number): void {
+    this.#since ??= now;
+    for (const [key, since] of this.#freed) {
+      if (now - since < COOLING_MS) break;
+      this.#freed.delete(key);
+    }
+    const seen = portsByObject(observed, this.#seen);
+    if (seen.size === this.#seen.size && [...seen.keys()].every((object) => this.#seen.has(object))) return;
+    this.#seen = seen;
+    const held = new Set([...seen.values()].flat());
+    for (const key of this.#held) {
+      if (held.has(key)) continue;
+      this.#freed.delete(key);
+      this.#freed.set(key, now);
+    }
+    this.#held = held;
+  }
+
+  /** `gateway`: `NAMESPACE/NAME`. */
+  isCooling(gateway: string, port: number): boolean {
+    return this.#freed.has(`${gateway} ${String(port)}`);
+  }
+
+  /** Whether nobody else has had the port for so long that nothing leads to them any more; false where that is not known. */
+  isFresh(gateway: string, port: number, now: number): boolean {
+    return this.#since !== null && now - this.#since >= COOLING_MS && !this.isCooling(gateway, port);
+  }
+}
+
+type PortsByObject = Map<Gateway | ListenerSet, readonly string[]>;
+
+// Objects that did not change are the same ones: of those nothing is read anew.
+function portsByObject(observed: Observed, before: PortsByObject): PortsByObject {
+  const seen: PortsByObject = new Map();
+  const see = (object: Gateway | ListenerSet, gateway: string): void => {
+    const read = (): readonly string[] =>
+      (object.spec?.listeners ?? []).map(({ port }) => `${gateway} ${String(port)}`);
+    seen.set(object, before.get(object) ?? read());
+  };
+  for (const gateway of observed.gateways.values()) if (gateway !== null) see(gateway, objectKey(gateway));
+  for (const set of observed.listenerSets?.values() ?? []) {
+    const gateway = gatewayOf(set);
+    if (gateway !== null) see(set, gateway);
+  }
+  return seen;
+}
+
+/** Numbers that are free, the lowest first. What it gave it does not give again. */
+export class PortPicker {
+  readonly #range: { readonly from: number; readonly to: number };
+  readonly #held: Set<number>;
+  readonly #rules: ControllerRules;
+  readonly #isCooling: (port: number) => boolean;
+  /** Below it none is free that has cooled down. */
+  #next: number;
+  /** Below it none is free at all. */
+  #nextCooling: number;
+
+  constructor(
+    range: { readonly from: number; readonly to: number },
+    held: Iterable<number>,
+    { rules, isCooling }: { readonly rules: ControllerRules; readonly isCooling: (port: number) => boolean },
+  ) {
+    this.#range = range;
+    this.#held = new Set(held);
+    this.#rules = rules;
+    this.#isCooling = isCooling;
+    this.#next = range.from;
+    this.#nextCooling = range.from;
+  }
+
+  /** Takes this one, if it is free: whether it was. */
+  take(port: number): boolean {
+    if (!this.#isFree(port)) return false;
+    this.#held.add(port);
+    return true;
+  }
+
+  /** The lowest that has cooled down, else the lowest; null: there is none. */
+  takeLowest(): number | null {
+    const { to } = this.#range;
+    while (this.#next <= to && (!this.#isFree(this.#next) || this.#isCooling(this.#next))) this.#next++;
+    if (this.#next <= to) return this.#taken(this.#next);
+    while (this.#nextCooling <= to && !this.#isFree(this.#nextCooling)) this.#nextCooling++;
+    return this.#nextCooling <= to ? this.#taken(this.#nextCooling) : null;
+  }
+
+  /** How many more could be taken. */
+  count(): number {
+    const rest = new PortPicker(this.#range, this.#held, { rules: this.#rules, isCooling: () => false });
+    let count = 0;
+    while (rest.takeLowest() !== null) count++;
+    return count;
+  }
+
+  #taken(port: number): number {
+    this.#held.add(port);
+    return port;
+  }
+
+  #isFree(port: number): boolean {
+    const { from, to } = this.#range;
+    return port >= from && port <= to && !this.#held.has(port) && this.#rules.takes(port, this.#held);
+  }
+}
