@@ -8,9 +8,9 @@ import { holdsToken } from "./authenticators/token-fields.ts";
 export function credentialHead({ policy }: Route, head: RequestHead): RequestHead {
   const field = policy.authorization === "app" ? head.header("authorization") : undefined;
   if (field === undefined || holdsToken(field)) return head;
-  const { method, host, path, peer, secure } = head;
+  const { method, host, path, peer, front, secure } = head;
   return {
-    ...{ method, host, path, peer, secure },
+    ...{ method, host, path, peer, front, secure },
     header: (name) => (name === "authorization" ? undefined : head.header(name)),
     ...(head.names !== undefined && {
       names: () => [...(head.names?.() ?? [])].filter((name) => name !== "authorization"),

@@ -15,6 +15,7 @@ import WebSocket, { WebSocketServer } from "ws";
 import type { Decision, Session } from "../model/index.ts";
 import { describeBounds } from "./contract/bounds.ts";
 import { describeCertificates } from "./contract/certificates.ts";
+import { describeFronts } from "./contract/fronts.ts";
 import { describeGrpcSessions } from "./contract/grpc-sessions.ts";
 import { describeHttp2Upgrades } from "./contract/http2-upgrades.ts";
 import { describeIsolation } from "./contract/isolation.ts";
@@ -1578,6 +1579,7 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
   describeHealth(suite);
   describeBounds(suite);
   describeProxyProtocol(suite);
+  describeFronts(suite);
   describePassThrough(suite);
   describeCertificates(suite);
   describeUpstreamTls(suite);

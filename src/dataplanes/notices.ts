@@ -53,6 +53,18 @@ export const NOTICES = {
     message: "The gate has just begun and does not know yet of everything that is here. Try again in a moment.",
     retryAfterSeconds: 2,
   },
+  tls_needed: {
+    status: 400,
+    code: "tls_needed",
+    title: "TLS needed",
+    message: "This port speaks https only.",
+  },
+  came_plain: {
+    status: 400,
+    code: "tls_needed",
+    title: "TLS needed",
+    message: "This came to the front before the gate without TLS. Use https.",
+  },
   no_tunnel: {
     status: 404,
     code: "unknown_host",

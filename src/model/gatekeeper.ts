@@ -8,8 +8,10 @@ export interface RequestHead {
   readonly host: string;
   /** Path and query, as sent. */
   readonly path: string;
-  /** IP address of who connected. */
+  /** IP address of who connected, or of whom the front before the gate says that it asks for (`listen.forwarded`). */
   readonly peer: string;
+  /** IP address of that front. Absent: whoever asks connected here. */
+  readonly front?: string | undefined;
   /** The listener is TLS, or what stands before it is. */
   readonly secure: boolean;
   /** `name` in lower case. Repeated fields are joined by `, ` (cookies by `; `). */
@@ -17,7 +19,7 @@ export interface RequestHead {
   /** Names of all fields, lower case. Absent: only names that are known beforehand can be looked for, not beginnings of names. */
   names?(): Iterable<string>;
   /**
-   * Stands for exactly these fields, host, peer and `secure`, where the same came before on this connection: what follows from those alone
+   * Stands for exactly these fields, host, peer, front and `secure`, where the same came before on this connection: what follows from those alone
    * may be remembered by it. Absent: they came for the first time, or nobody looked.
    */
   readonly repeated?: object | undefined;

@@ -76,18 +76,18 @@ export function shownBy(forms: readonly CredentialForm[], head: RequestHead): st
 export function speakingHead(head: RequestHead): RequestHead {
   const own = head.header(OWN_AUTHORIZATION);
   if (own === undefined) return head;
-  const { method, host, path, peer, secure } = head;
-  return { method, host, path, peer, secure, header: (name) => (name === OWN_AUTHORIZATION ? own : undefined) };
+  const { method, host, path, peer, front, secure } = head;
+  return { method, host, path, peer, front, secure, header: (name) => (name === OWN_AUTHORIZATION ? own : undefined) };
 }
 
 type ProxyForm = Extract<CredentialForm, { readonly form: "proxy" }>;
 
-/** The real address of who connected, or what a balancer says of it that `listen.proxyProtocol` trusts; never what a field says. */
+/** The real address of who connected, or what a balancer says of it that `listen.proxyProtocol` trusts; never what a field says, be it a front's. */
 function isFromProxy(form: ProxyForm, head: RequestHead): boolean {
   if (head.header(form.user) === undefined) return false;
   const known = checks.get(form.from) ?? createNetworkCheck(form.from);
   checks.set(form.from, known);
-  return known(head.peer);
+  return known(head.front ?? head.peer);
 }
 
 /** Made once for each list. */

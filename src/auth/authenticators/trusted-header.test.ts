@@ -92,6 +92,17 @@ describe("trusted-header", () => {
     expect(await kit.from("192.0.2.7", headers)).toBeNull();
   });
 
+  test("goes by the front's address, where a front asks for somebody, and not by the visitor's", async () => {
+    await using kit = await set();
+    const by = (peer: string, front: string) =>
+      kit.authenticator.authenticate(
+        { ...makeHead({ host: "nb.localhost", peer, headers: alice(OLD) }), front },
+        new AbortController().signal,
+      );
+    expect(await by("192.0.2.7", "10.200.0.1")).toMatchObject({ principal: { name: "alice" } });
+    expect(await by("10.200.0.1", "192.0.2.1")).toBeNull();
+  });
+
   test("reads names as UTF-8", async () => {
     await using kit = await set();
     const name = Buffer.from("josé", "utf8").toString("latin1");

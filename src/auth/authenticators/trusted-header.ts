@@ -47,7 +47,7 @@ export async function startTrustedHeader(deps: TrustedHeaderDeps): Promise<Authe
     forms,
     recognises(head) {
       const names = recognisedBy(forms, head);
-      if (names.length === 0 && head.header(method.user) !== undefined) strangers.met(head.peer);
+      if (names.length === 0 && head.header(method.user) !== undefined) strangers.met(head.front ?? head.peer);
       return names;
     },
     async authenticate(head) {

@@ -8,6 +8,7 @@ import { Http1Entrance } from "./http1/entrance.ts";
 import { sayGoodbye, sendOff } from "./http1/send-off.ts";
 import { Http2Entrance } from "./http2/entrance.ts";
 import type { BoundListener } from "./listener.ts";
+import { NOTICES } from "../notices.ts";
 import type { Notice } from "../pages.ts";
 import { endsOf, peerOf } from "./peer.ts";
 import type { ConnectionEnds } from "./proxy-protocol.ts";
@@ -16,18 +17,12 @@ import { serve } from "./serve.ts";
 import { sniff, type Opening } from "./sniff.ts";
 import { Terminator } from "./tls/terminate.ts";
 import { serveTunnel } from "./tunnel.ts";
+import { visitorOf } from "../visitor-of.ts";
 
 export interface Entrance extends Disposable {
   /** No new connections or requests beyond those under way. */
   drain(): void;
 }
-
-const TLS_NEEDED: Notice = {
-  status: 400,
-  code: "tls_needed",
-  title: "TLS needed",
-  message: "This port speaks https only.",
-};
 
 /** A fatal alert, unrecognized_name (RFC 6066 §3): the client says so, instead of taking the gate for gone. */
 const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
@@ -80,8 +75,10 @@ class OnePort implements Entrance {
   }
 
   async #meet(socket: Socket): Promise<void> {
-    const proxied = this.#listener.isProxy(peerOf(socket));
-    const bound = this.#connections.add(socket, proxied ? null : peerOf(socket));
+    const peer = peerOf(socket);
+    const proxied = this.#listener.isProxy(peer);
+    // A front's connections are nobody's in particular: bounds by client hold for the requests on them.
+    const bound = this.#connections.add(socket, proxied || this.#listener.isFront(peer) ? null : peer);
     if (bound !== null) {
       turnAway(socket, this.#terminator === null && !proxied ? overloaded(bound) : null);
       return;
@@ -92,12 +89,21 @@ class OnePort implements Entrance {
   }
 
   #enter(socket: Socket, { spoken, serverName, ends }: Opening): void {
-    const bound = ends === null ? null : this.#connections.attribute(socket, ends.source.ip);
+    const named = ends === null || this.#listener.isFront(ends.source.ip) ? null : ends.source.ip;
+    const bound = named === null ? null : this.#connections.attribute(socket, named);
     if (bound !== null) return turnAway(socket, spoken === "http1" ? overloaded(bound) : null);
     if (spoken === "tls") return this.#enterTls(socket, serverName, ends);
-    if (this.#terminator !== null) return turnAway(socket, spoken === "http1" ? TLS_NEEDED : null);
+    if (this.#terminator !== null) return turnAway(socket, spoken === "http1" ? NOTICES.tls_needed : null);
     const { secure } = this.#context.site;
-    this.#speak(socket, spoken === "http2", ends === null ? new DirectClient(socket, secure) : clientOf(ends, secure));
+    const visitor = this.#visitorBy(ends === null ? peerOf(socket) : ends.source.ip);
+    const client = ends === null ? new DirectClient(socket, secure, visitor) : clientOf(ends, secure, visitor);
+    this.#speak(socket, spoken === "http2", client);
+  }
+
+  /** By what an address says of visitors: undefined where its word does not count. */
+  #visitorBy(ip: string): Client["visitor"] {
+    const { frontHops } = this.#listener;
+    return this.#listener.isFront(ip) ? (chain) => visitorOf(ip, chain, frontHops) : undefined;
   }
 
   #enterTls(socket: Socket, serverName: string | null, proxied: ConnectionEnds | null): void {
@@ -119,8 +125,11 @@ class OnePort implements Entrance {
     const { servername, alpnProtocol } = socket as TLSSocket & { readonly servername?: string | false };
     const { tls } = this.#listener;
     const named = typeof servername === "string" ? servername.toLowerCase() : null;
-    const mayAsk = named === null || tls === null ? {} : { mayAsk: (host: string) => tls.sameFor(named, host) };
-    this.#speak(socket, alpnProtocol === "h2", { ...clientOf(ends, true), ...mayAsk });
+    const visitor = this.#visitorBy(ends.source.ip);
+    // By one connection a front asks for whatever host its visitors do.
+    const any = named === null || tls === null || visitor !== undefined;
+    const mayAsk = any ? {} : { mayAsk: (host: string) => tls.sameFor(named, host) };
+    this.#speak(socket, alpnProtocol === "h2", { ...clientOf(ends, true, visitor), ...mayAsk });
   }
 
   #speak(socket: Socket, isHttp2: boolean, client: Client): void {
@@ -132,11 +141,13 @@ class OnePort implements Entrance {
 class DirectClient implements Client {
   readonly peer: string;
   readonly secure: boolean;
+  readonly visitor: Client["visitor"];
   readonly #socket: Socket;
 
-  constructor(socket: Socket, secure: boolean) {
+  constructor(socket: Socket, secure: boolean, visitor: Client["visitor"]) {
     this.peer = peerOf(socket);
     this.secure = secure;
+    this.visitor = visitor;
     this.#socket = socket;
   }
 
@@ -145,8 +156,8 @@ class DirectClient implements Client {
   }
 }
 
-function clientOf(ends: ConnectionEnds, secure: boolean): Client {
-  return { peer: ends.source.ip, secure, ends };
+function clientOf(ends: ConnectionEnds, secure: boolean, visitor: Client["visitor"]): Client {
+  return { peer: ends.source.ip, secure, visitor, ends };
 }
 
 /** Names a connection for as long as it is open. */

@@ -13,6 +13,10 @@ export interface BoundListener extends AsyncDisposable {
   readonly tls: Certificates | null;
   /** Whether connections from this address must begin with a PROXY header; from all others it is refused. */
   isProxy(ip: string): boolean;
+  /** Whether this address is a front's, whose word for whom it asks counts. */
+  isFront(ip: string): boolean;
+  /** How many fronts stand one behind the other. */
+  readonly frontHops: number;
   /** From now on connections go here; those that came before are the first. Call it once. */
   accept(call: (socket: Socket) => void): void;
   /** Takes no more connections; open ones stay. */
@@ -51,6 +55,8 @@ export async function bindListener(listen: ListenConfig, deps: ListenerDeps): Pr
   return {
     ...{ port, address, tls, close },
     isProxy: createNetworkCheck(listen.proxyProtocol.from),
+    isFront: createNetworkCheck(listen.forwarded.from),
+    frontHops: listen.forwarded.hops,
     accept(call) {
       take = call;
       for (const socket of waiting.splice(0)) if (!socket.destroyed) call(socket);

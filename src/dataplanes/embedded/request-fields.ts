@@ -1,5 +1,6 @@
 import { fieldKey, type Address, type Decision, type Route, type Site } from "../../model/index.ts";
 import { hostOf } from "../host-of.ts";
+import { FRONT_HEADER } from "../visitor-of.ts";
 import { withoutCookies } from "../without-cookies.ts";
 import { eachField, joined, valuesOf, type Exchange, type Fields } from "./exchange.ts";
 import { fieldName, type FieldName } from "./http1/field-name.ts";
@@ -131,7 +132,7 @@ export function upstreamHost({
 }
 
 function forwardingFields({ exchange, site, prefix, via }: SteadyInput): string[] {
-  const { host, peer, secure } = exchange.head;
+  const { host, peer, front, secure } = exchange.head;
   const proto = secure ? "https" : "http";
   const node = peer.includes(":") ? `"[${peer}]"` : peer; // RFC 7239 §6
   const fields = [
@@ -148,6 +149,7 @@ function forwardingFields({ exchange, site, prefix, via }: SteadyInput): string[
     "Via",
     `${exchange.version} ${via}`,
   ];
+  if (front !== undefined) fields.push(FRONT_HEADER, front);
   if (prefix !== null) fields.push("X-Forwarded-Prefix", prefix.slice(0, -1));
   return fields;
 }

@@ -1,4 +1,4 @@
-import type { Decision, TrafficKind } from "../../model/index.ts";
+import { type Decision, originOf, type TrafficKind } from "../../model/index.ts";
 import type { Explanation } from "../dataplane.ts";
 import { overloaded } from "./admission.ts";
 import { answerEmpty, answerNotice, answerRedirect } from "./answer.ts";
@@ -13,6 +13,7 @@ import type { Notice } from "../pages.ts";
 import type { Allowed } from "./request-fields.ts";
 import { parseHost } from "../parse-host.ts";
 import type { Found } from "../route-index.ts";
+import { camePlain } from "../visitor-of.ts";
 import type { Target } from "./target.ts";
 import type { Flow } from "./traffic.ts";
 import type { UpstreamState } from "./upstreams.ts";
@@ -51,6 +52,10 @@ async function route(context: PlaneContext, exchange: Exchange, flow: Flow): Pro
     sayNotice(exchange, flow, fault);
     return;
   }
+  if (camePlain(head, context.site)) {
+    sendToTls(context, exchange, flow);
+    return;
+  }
   const found = context.index.find(head);
   if (found.kind === "misdirected") {
     sayNotice(exchange, flow, NOTICES.misdirected);
@@ -74,6 +79,14 @@ function faultOf({ head, fault, client }: Exchange, via: string): Notice | null 
   if (fault !== null) return refusal(fault.status, fault.message);
   if (head.header("via")?.includes(via) === true) return NOTICES.loop;
   return client.mayAsk?.(parseHost(head.host) ?? "") === false ? NOTICES.other_certificate : null;
+}
+
+/** A browser goes on by TLS; whatever else was sent has crossed the network in the open, and is not to be thought good. */
+function sendToTls({ site }: PlaneContext, exchange: Exchange, flow: Flow): void {
+  const { method, host, path } = exchange.head;
+  if (method !== "GET" && method !== "HEAD") return sayNotice(exchange, flow, NOTICES.came_plain);
+  flow.refused(308, null);
+  answerRedirect(exchange, { location: originOf(site, parseHost(host) ?? site.gateHost) + path, respond: [] }, 308);
 }
 
 /** What belongs to the gate is always asked the slow way: logins are answered there. */

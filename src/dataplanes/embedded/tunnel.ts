@@ -7,6 +7,7 @@ import type { Notice } from "../pages.ts";
 import { reachTarget } from "./reach-target.ts";
 import { parseHost } from "../parse-host.ts";
 import { splice } from "./splice.ts";
+import { camePlain } from "../visitor-of.ts";
 import type { Flow } from "./traffic.ts";
 
 /** CONNECT to a service's host, with login: what `taskgate forward` does. Never throws. */
@@ -32,6 +33,7 @@ function say(exchange: Exchange, flow: Flow, notice: Notice): void {
 async function openTunnel(context: PlaneContext, exchange: Exchange, flow: Flow): Promise<Notice | null> {
   const { head, gone, fault } = exchange;
   if (fault !== null) return { ...NOTICES.bad_request, message: fault.message };
+  if (camePlain(head, context.site)) return NOTICES.came_plain;
   const route = context.index.findHost(parseHost(head.host) ?? "");
   if (route === null) return NOTICES.no_tunnel;
   flow.wanted = route;

@@ -31,7 +31,13 @@ beforeEach(async () => {
   plane = await startEnvoyPlane({
     site: { ...names, secure: false, port: 80, dial: host },
     ...{ gatekeeper: new TestGatekeeper(), explain: () => Promise.reject(new Error("nobody asks")) },
-    ...{ listener: "main", secret: "secret of a test", limits: LimitsConfig.parse({}), proxiesFrom: [] },
+    ...{
+      listener: "main",
+      secret: "secret of a test",
+      limits: LimitsConfig.parse({}),
+      proxiesFrom: [],
+      fronts: { from: [], hops: 1 },
+    },
     ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
     tracing: TracingConfig.parse({}),
     dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set() },

@@ -19,6 +19,7 @@ import type { Explain } from "../dataplane.ts";
 import { NOTICES } from "../notices.ts";
 import { formFor, type Notice, renderNotice } from "../pages.ts";
 import { parseHost } from "../parse-host.ts";
+import { FRONT_HEADER } from "../visitor-of.ts";
 import { OWN_FIELD } from "./authz/answer-script.ts";
 import { SCOPED_FIELD } from "./authz/verdict.ts";
 import type { GrpcTls } from "./grpc-server.ts";
@@ -190,6 +191,7 @@ function headOf(asked: Asked): RequestHead {
     host: (header(":authority") ?? header("host") ?? "").toLowerCase(),
     path: asked.url ?? "/",
     peer: header("x-forwarded-for")?.split(",").at(-1)?.trim() ?? "unknown",
+    front: header(FRONT_HEADER),
     secure: header("x-forwarded-proto") === "https",
     header,
     names: () => Object.keys(headers).filter((name) => !name.startsWith(":")),

@@ -20,9 +20,10 @@ import type { DataPlane, Explain, Instance, PlaneStatus, Proxy } from "../datapl
 import type { PlaneFigures } from "../figures.ts";
 import type { DialRules } from "../forbidden-target.ts";
 import { StatusBoard } from "../status-board.ts";
+import type { Fronts } from "../visitor-of.ts";
 import { createAdmit, type RemoteFleet } from "./admit-envoys.ts";
 import { type Authz, createAuthz, EXTENSION_CONFIG, type Verification } from "./authz/authz.ts";
-import { earlyMutations, httpFilters } from "./authz/filters.ts";
+import { earlyMutations, earlyMutationsOfFronts, httpFilters } from "./authz/filters.ts";
 import { type ServiceMetadataDeps, serviceMetadata } from "./authz/service-metadata.ts";
 import { diffParts } from "./diff-parts.ts";
 import { type GateService, startGateService } from "./gate-service.ts";
@@ -63,6 +64,7 @@ export interface EnvoyPlaneDeps {
   readonly tracing: TracingConfig;
   /** Addresses and networks whose connections begin with a PROXY header. */
   readonly proxiesFrom: readonly string[];
+  readonly fronts: Fronts;
   /** null: visitors speak without TLS. */
   readonly certificates: CertificateSource | null;
   /** The Envoy of this machine. */
@@ -149,13 +151,14 @@ export class EnvoyPlane implements DataPlane {
     const { frameOf, foreignAuthorization } = verification;
     this.#authz = createAuthz({
       ...{ gatekeeper, verification, explain, site, ownSecret, clock, logger, frameOf, foreignAuthorization },
+      frontHops: deps.fronts.hops,
       tunnelTarget: (route) => this.#translator.tunnelTarget(route),
     });
     const { credentialFields } = verification;
     const filters = { credentialFields, ownSecret, secure: site.secure, sourceOf: () => FROM_GATE };
-    const { limits, listener, dialRules, requestId, proxiesFrom, certificates } = deps;
+    const { limits, listener, dialRules, requestId, proxiesFrom, fronts, certificates } = deps;
     this.#translator = new Translator({
-      ...{ site, limits, secret, listener, dialRules, requestId, proxiesFrom },
+      ...{ site, limits, secret, listener, dialRules, requestId, proxiesFrom, fronts },
       fleets: [
         ...(deps.local.create === null ? [] : [{ name: LOCAL_FLEET, listen: deps.local.listen }]),
         ...deps.fleets,
@@ -164,6 +167,7 @@ export class EnvoyPlane implements DataPlane {
       // In a listener: another one with every start of the gate would end what is open.
       via: `taskgate-${derive(secret, "via").slice(0, 12)}`,
       early: earlyMutations(filters),
+      earlyOfFronts: earlyMutationsOfFronts(filters),
       filters: [...httpFilters(filters), ...holdFilters()],
       accessLog: accessLogs(),
       metadata: (route) => serviceMetadata({ site, frameOf, foreignAuthorization }, route),

@@ -15,6 +15,11 @@ export interface PlaneOptions {
   readonly tls: (TlsFiles & { readonly certificates?: readonly TlsFiles[] }) | null;
   /** Whose connections begin with a PROXY header. */
   readonly proxyFrom: readonly string[];
+  /** Whose X-Forwarded-For counts. */
+  readonly frontFrom: readonly string[];
+  readonly frontHops: number;
+  /** Where visitors come in by a front; null: at the plane's own port. */
+  readonly public: { readonly secure: boolean; readonly port: number } | null;
 }
 
 interface TlsFiles {
@@ -53,7 +58,7 @@ export interface Rig extends AsyncDisposable, RunningPlane {
 
 export async function startRig(
   start: StartPlane,
-  options: Partial<Pick<PlaneOptions, "limits" | "observe" | "proxyFrom" | "tls">> = {},
+  options: Partial<Omit<PlaneOptions, "gatekeeper" | "explain">> = {},
 ): Promise<Rig> {
   const gatekeeper = new TestGatekeeper();
   const explained: (string | null)[] = [];
@@ -67,7 +72,8 @@ export async function startRig(
     }
     return Promise.resolve({ ...base, status: 502, code: "unreachable" });
   };
-  const running = await start({ limits: {}, observe: {}, tls: null, proxyFrom: [], ...options, gatekeeper, explain });
+  const usual = { limits: {}, observe: {}, tls: null, proxyFrom: [], frontFrom: [], frontHops: 1, public: null };
+  const running = await start({ ...usual, ...options, gatekeeper, explain });
   const table = new TableBuilder();
   let latest: PlaneStatus | null = null;
   const observing = running.plane.observe((status) => (latest = status));

@@ -1,6 +1,7 @@
 import { fieldKey, isIdentityField } from "../../../model/index.ts";
 import { ERROR_HEADER } from "../../pages.ts";
 import { ID_HEADER } from "../../route-index.ts";
+import { FRONT_HEADER } from "../../visitor-of.ts";
 
 /** What a field means to a gate. Only the exact name means anything (RFC 9110 §5.1): `Content_Length` frames nothing. */
 export type FieldKind =
@@ -52,11 +53,11 @@ const HOP_BY_HOP = [
 const NOT_FOR_JOB: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   "proxy-authorization",
-  // Nobody stands before the gate whose word counts: what the visitor says about itself is dropped.
+  // What the visitor says about itself, and a front about it, is dropped: the gate says what it knows of that.
   ...["forwarded", "x-real-ip"],
   // The flow has the right ones.
   ...["x-request-id", "traceparent", "tracestate"],
-  ...[ID_HEADER, "host", "content-length", "expect", "trailer"],
+  ...[ID_HEADER, FRONT_HEADER, "host", "content-length", "expect", "trailer"],
 ]);
 const NOT_FOR_VISITOR: ReadonlySet<string> = new Set(HOP_BY_HOP);
 const FORWARDING_PREFIX = "x-forwarded-";

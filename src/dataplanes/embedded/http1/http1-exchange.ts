@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { RequestHead } from "../../../model/index.ts";
 import { type AnswerHead, type Exchange, type Fields, type Framing, valuesOf } from "../exchange.ts";
 import type { Call } from "../forward.ts";
-import type { Client } from "../client.ts";
+import { askerOf, type Client } from "../client.ts";
 import { responseFieldsText } from "../response-fields.ts";
 import type { Target } from "../target.ts";
 import { AnswerWriter, type AnswerMode } from "./answer-writer.ts";
@@ -287,18 +287,21 @@ class WireHead implements RequestHead {
   readonly host: string;
   readonly path: string;
   readonly peer: string;
+  readonly front: string | undefined;
   readonly secure: boolean;
   readonly repeated: object | undefined;
   readonly #fields: HeadFields;
 
-  constructor({ method, host, path, fields }: RequestHeadRead, { peer, secure }: Client) {
+  constructor({ method, host, path, fields }: RequestHeadRead, client: Client) {
     this.method = method;
     this.host = host;
     this.path = path;
-    this.peer = peer;
-    this.secure = secure;
+    this.secure = client.secure;
     this.repeated = fields.repeated ? fields : undefined;
     this.#fields = fields;
+    const { peer, front } = askerOf(client, (name) => fields.joined(name));
+    this.peer = peer;
+    this.front = front;
   }
 
   header(name: string): string | undefined {

@@ -1,5 +1,5 @@
 import type { RequestHead } from "../../../model/index.ts";
-import type { Client } from "../client.ts";
+import { askerOf, type Client } from "../client.ts";
 import type { Fields } from "../exchange.ts";
 import type { RequestRead } from "./read-request.ts";
 
@@ -9,21 +9,24 @@ export class Http2Head implements RequestHead {
   readonly host: string;
   readonly path: string;
   readonly peer: string;
+  readonly front: string | undefined;
   readonly secure: boolean;
   readonly repeated: object | undefined;
   readonly #fields: Fields;
 
   /** `fields`: of its upgrade, where it asks for one. */
-  constructor(read: RequestRead, fields: Fields, { peer, secure }: Client) {
+  constructor(read: RequestRead, fields: Fields, client: Client) {
     const { method, protocol, target } = read;
     // What is asked of a job by extended CONNECT is what GET would ask of it.
     this.method = fields === read.fields || protocol === null ? method : "GET";
     this.host = target.ok ? target.host : "";
     this.path = target.ok ? target.path : "/";
-    this.peer = peer;
-    this.secure = secure;
+    this.secure = client.secure;
     this.repeated = read.repeated && fields === read.fields ? read : undefined;
     this.#fields = fields;
+    const { peer, front } = askerOf(client, (name) => this.header(name));
+    this.peer = peer;
+    this.front = front;
   }
 
   header(name: string): string | undefined {

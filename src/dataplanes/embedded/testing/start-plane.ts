@@ -8,13 +8,22 @@ import { type ObserveConfig, startObservation } from "../observe/observation.ts"
 import { startEmbeddedPlane } from "../plane.ts";
 
 /** A real plane of one process, at a free port of the loopback: what every suite about the embedded plane attacks. */
-export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, observe, ...deps }) => {
+export const startTestPlane: StartPlane = async ({
+  limits,
+  tls,
+  proxyFrom,
+  frontFrom,
+  frontHops,
+  public: seen,
+  observe,
+  ...deps
+}) => {
   const bare = { authority: null, ticketSecret: null, clock: systemClock, logger: silentLogger };
-  const listener = await bindListener(testListen({ tls, proxyFrom }), bare);
+  const listener = await bindListener(testListen({ tls, proxyFrom, frontFrom, frontHops }), bare);
   const { port } = listener;
   const site = {
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
-    ...{ secure: tls !== null, port, dial: "127.0.0.1" },
+    ...{ secure: tls !== null, port, ...seen, dial: "127.0.0.1" },
   };
   const observation = await startObservation({
     config: testObserve(observe),
@@ -35,10 +44,16 @@ export const startTestPlane: StartPlane = async ({ limits, tls, proxyFrom, obser
 };
 
 /** The `listen` section of what a test asks for. */
-export function testListen({ tls, proxyFrom }: Pick<PlaneOptions, "tls" | "proxyFrom">): ListenConfig {
+export function testListen({
+  tls,
+  proxyFrom,
+  frontFrom,
+  frontHops,
+}: Pick<PlaneOptions, "tls" | "proxyFrom" | "frontFrom" | "frontHops">): ListenConfig {
   return ListenConfig.parse({
     address: "127.0.0.1:0",
     proxyProtocol: { from: proxyFrom },
+    forwarded: { from: frontFrom, hops: frontHops },
     ...(tls === null ? {} : { tls: filesOf(tls) }),
   });
 }

@@ -38,6 +38,8 @@ export interface AuthzDeps extends ServiceMetadataDeps {
   readonly verification: Verification;
   readonly explain: Explain;
   readonly site: Site;
+  /** How many fronts stand one behind the other. */
+  readonly frontHops: number;
   /** `IP:PORT` of an endpoint of the route, for tunnels; undefined: there is none. */
   readonly tunnelTarget: (route: Route) => string | undefined;
   /** Value of `x-tg-own` in answers that are the gate's own: 16 letters, digits, `-` and `_` at least. */

@@ -1,5 +1,7 @@
 import type { RequestHead } from "../../../model/index.ts";
 import { parseHost } from "../../parse-host.ts";
+import { FRONT_HEADER, visitorOf } from "../../visitor-of.ts";
+import { FRONT_PROTO_HEADER } from "./names.ts";
 import type { HeaderValue } from "../proto/tables/core.ts";
 import type { AttributeContextPeer, CheckRequest } from "../proto/tables/ext-authz.ts";
 
@@ -15,12 +17,21 @@ export interface Asked {
 
 const VERSIONS: Readonly<Record<string, Asked["version"]>> = { "HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/3": "3" };
 
+export interface CheckSite {
+  readonly secure: boolean;
+  /** How many fronts stand one behind the other. */
+  readonly frontHops: number;
+}
+
 /** Reads the head as the Envoy has it: after its own mutations, which take out what no visitor may say. */
-export function readCheck({ attributes }: CheckRequest, secure: boolean): Asked {
+export function readCheck({ attributes }: CheckRequest, { secure, frontHops }: CheckSite): Asked {
   const http = attributes?.request?.http;
   const fields = joinFields(http?.headerMap?.headers ?? []);
   const said = (name: string): string => fields.get(name) ?? "";
-  const own = (name: string): string | undefined => (isField(name) ? fields.get(name) : undefined);
+  const own = (name: string): string | undefined => {
+    if (name === "x-forwarded-proto") return fields.get(FRONT_PROTO_HEADER); // of the field itself Envoy makes what it sees
+    return isField(name) ? fields.get(name) : undefined;
+  };
   const method = said(":method");
   const host = said(":authority").toLowerCase();
   const path = method === "CONNECT" ? "/" : said(":path");
@@ -29,7 +40,7 @@ export function readCheck({ attributes }: CheckRequest, secure: boolean): Asked 
       method,
       host,
       path,
-      peer: peerOf(attributes?.source),
+      ...askerOf(fields, attributes?.source, frontHops),
       secure,
       header: own,
       names: () => [...fields.keys()].filter(isField),
@@ -52,7 +63,7 @@ function joinFields(list: readonly HeaderValue[]): ReadonlyMap<string, string> {
 }
 
 function isField(name: string): boolean {
-  return !name.startsWith(":");
+  return !name.startsWith(":") && name !== FRONT_HEADER && name !== FRONT_PROTO_HEADER;
 }
 
 const UNKNOWN_PROTOCOL: Asked["fault"] = Object.freeze({
@@ -66,6 +77,19 @@ function faultOf(method: string, host: string, path: string): Asked["fault"] {
   if (path.includes("#")) return bad("A request target has no fragment.");
   if (path.startsWith("/") || (path === "*" && method === "OPTIONS")) return null;
   return bad("The request target is neither a path nor an http URL.");
+}
+
+/** Who asks, and by which front: of that the listener has written down the address. */
+function askerOf(
+  fields: ReadonlyMap<string, string>,
+  source: AttributeContextPeer | undefined,
+  frontHops: number,
+): Pick<RequestHead, "peer" | "front"> {
+  const front = fields.get(FRONT_HEADER);
+  return {
+    front,
+    peer: front === undefined ? peerOf(source) : visitorOf(front, fields.get("x-forwarded-for"), frontHops),
+  };
 }
 
 /** IPv4 as such, also where the listener is an IPv6 one. */

@@ -13,6 +13,7 @@ export interface CheckDeps extends DecideDeps, ServiceMetadataDeps {
   readonly gatekeeper: Pick<Gatekeeper, "check" | "admit" | "refused">;
   readonly decided: Pick<RecentlyDecided, "add">;
   readonly ownSecret: string;
+  readonly frontHops: number;
   readonly logger: Logger;
 }
 
@@ -32,7 +33,7 @@ export function createCheck(deps: CheckDeps): Check {
 
 /** Throws only the signal's reason: what fails here is answered as such, and lets nobody in. */
 async function judge(deps: CheckDeps, request: CheckRequest, signal: AbortSignal): Promise<CheckResponse> {
-  const asked = readCheck(request, deps.site.secure);
+  const asked = readCheck(request, { secure: deps.site.secure, frontHops: deps.frontHops });
   try {
     return respond(deps, asked, await decide(deps, asked, signal));
   } catch (error) {

@@ -2,6 +2,7 @@ import {
   type Decision,
   type Gatekeeper,
   isGateService,
+  originOf,
   type RequestHead,
   type Route,
   type Session,
@@ -13,6 +14,7 @@ import { denial, NOTICES, refusal, unableNotice } from "../../notices.ts";
 import type { Notice } from "../../pages.ts";
 import { parseHost } from "../../parse-host.ts";
 import type { RouteIndex } from "../../route-index.ts";
+import { camePlain } from "../../visitor-of.ts";
 import { CLUSTER_HEADER, clusterName, TUNNEL_HEADER } from "../resources/cluster-name.ts";
 import type { Asked } from "./check-head.ts";
 
@@ -53,6 +55,7 @@ type Refused = Exclude<Decision, { kind: "allow" }>;
 export async function decide(deps: DecideDeps, asked: Asked, signal: AbortSignal): Promise<Outcome> {
   const { head, fault } = asked;
   if (fault !== null) return saying(refusal(fault.status, fault.message));
+  if (camePlain(head, deps.site)) return sentToTls(deps.site, head);
   if (head.method === "CONNECT") return decideTunnel(deps, head, signal);
   const found = deps.index.find(head);
   if (found.kind === "misdirected") return saying(NOTICES.misdirected);
@@ -73,6 +76,12 @@ export async function decide(deps: DecideDeps, asked: Asked, signal: AbortSignal
   const unable = unableNotice(route, { upgrades, version: asked.version });
   if (unable !== null) return saying(unable, route, decision.session);
   return { kind: "pass", allowed: { route, decision, lead: [CLUSTER_HEADER, clusterName(route, deps.site)] } };
+}
+
+function sentToTls(site: Site, { method, host, path }: RequestHead): Outcome {
+  if (method !== "GET" && method !== "HEAD") return saying(NOTICES.came_plain);
+  const location = originOf(site, parseHost(host) ?? site.gateHost) + path;
+  return { kind: "fields", status: 308, fields: away(location, []) };
 }
 
 /** CONNECT leads to a service's host, to whoever may open a tunnel there. */

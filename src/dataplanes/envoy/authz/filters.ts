@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { ERROR_HEADER } from "../../pages.ts";
 import type { Entries, SessionKey } from "../../../model/index.ts";
 import { ID_HEADER } from "../../route-index.ts";
+import { FRONT_HEADER } from "../../visitor-of.ts";
 import { CONTROL_CLUSTER } from "../names.ts";
 import { type Any, type Message, pack, typeUrl } from "../proto/kit.ts";
 import type { ConfigSource, ExtensionConfigSource } from "../proto/tables/config-source.ts";
@@ -16,7 +17,7 @@ import { execute, madeWhere } from "../resources/made-where.ts";
 import { answerScript, FACT, OWN_FIELD } from "./answer-script.ts";
 import { answerTrailerPattern, fieldPattern, requestTrailerPattern } from "./field-pattern.ts";
 import { loginScript } from "./login-script.ts";
-import { FILTER, LOGIN_HEADER, LOOKED_AT_HEADER, POLICY_KEY } from "./names.ts";
+import { FILTER, FRONT_PROTO_HEADER, LOGIN_HEADER, LOOKED_AT_HEADER, POLICY_KEY } from "./names.ts";
 import { DUE, type Judged, passFilter } from "./pass-filter.ts";
 import { KEY } from "./service-metadata.ts";
 import { sessionFilter } from "./session-filter.ts";
@@ -44,6 +45,18 @@ export interface FilterSettings {
 export function earlyMutations({ credentialFields }: FilterSettings): HeaderMutationRule[] {
   return [without(fieldPattern([ID_HEADER, ...credentialFields]))];
 }
+
+/** The same for what a front sends, whose word for whom it asks counts: by that it is known, and by that alone. */
+export function earlyMutationsOfFronts({ credentialFields }: FilterSettings): HeaderMutationRule[] {
+  return [
+    without(fieldPattern([ID_HEADER, ...FRONT_SAYS, ...credentialFields])),
+    set(FRONT_HEADER, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+    // Where a front says nothing Envoy puts what it sees itself, which is what the front speaks.
+    set(FRONT_PROTO_HEADER, "%REQ(x-forwarded-proto)%"),
+  ];
+}
+
+const FRONT_SAYS = ["x-forwarded-for", "x-forwarded-proto"];
 
 /** Who may pass, and what both sides see of the other's fields. In the order of requests; what routes comes after them. */
 export function httpFilters(settings: FilterSettings): HttpFilter[] {

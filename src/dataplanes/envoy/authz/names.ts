@@ -18,3 +18,6 @@ export const LOOKED_AT_HEADER = "x-tg-looked-at";
 export const POLICY_KEY = "shadow_effective_policy_id";
 /** In the metadata of `FILTER.known`: the claims of the session's token, base64url, as they were verified. */
 export const KNOWN_KEY = "session";
+
+/** What a front says that its visitor speaks. */
+export const FRONT_PROTO_HEADER = "x-tg-front-proto";

@@ -1,5 +1,10 @@
 import { Router } from "../proto/tables/http-filters.ts";
-import { HttpConnectionManager, type HttpFilter } from "../proto/tables/connection-manager.ts";
+import {
+  HttpConnectionManager,
+  type HttpConnectionManager as HttpConnectionManagerValue,
+  type HttpFilter,
+  XffConfig,
+} from "../proto/tables/connection-manager.ts";
 import type { NetworkFilter } from "../proto/tables/listener.ts";
 import { HTTP_LOG_OPTIONS } from "../watch/loggers.ts";
 import { earlyMutations } from "./early-mutations.ts";
@@ -17,8 +22,18 @@ const UPGRADES = ["websocket", "tcp", "spdy/3.1"];
 /** Offers that need not be taken: without them it is an ordinary request. */
 const NO_UPGRADES = [{ prefix: "h2c" }, { prefix: "TLS/" }];
 
-/** What takes HTTP in. `http3`: for QUIC, else HTTP/1.1 and HTTP/2, which it tells apart by ALPN or the first bytes. */
-export function connectionManager(settings: TranslateSettings, { http3 }: { readonly http3: boolean }): NetworkFilter {
+interface Taken {
+  /** By QUIC, else by HTTP/1.1 and HTTP/2, which it tells apart by ALPN or the first bytes. */
+  readonly http3?: boolean;
+  /** From fronts, which say for whom they ask. */
+  readonly fronts?: boolean;
+}
+
+/** What takes HTTP in. */
+export function connectionManager(
+  settings: TranslateSettings,
+  { http3 = false, fronts = false }: Taken = {},
+): NetworkFilter {
   const { limits, requestId, accessLog } = settings;
   return extension("envoy.filters.network.http_connection_manager", HttpConnectionManager, {
     statPrefix: "http",
@@ -58,10 +73,8 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     requestHeadersTimeout: seconds(limits.headerTime),
     streamIdleTimeout: seconds(limits.idleTime),
     serverHeaderTransformation: "PASS_THROUGH",
-    // The visitor's address is that of its connection, or what a PROXY header said of it.
-    useRemoteAddress: true,
+    ...(fronts ? namedByFront(settings) : namedByConnection(settings)),
     skipXffAppend: true,
-    earlyHeaderMutationExtensions: [earlyMutations(settings.early)],
     generateRequestId: true,
     proxy100Continue: true,
     // What is cut is to be gone within the moment; who still reads has its bytes by then.
@@ -75,6 +88,24 @@ export function connectionManager(settings: TranslateSettings, { http3 }: { read
     upgradeConfigs: UPGRADES.map((upgradeType) => ({ upgradeType })),
     localReplyConfig: localReplies(settings.site.gateHost),
   });
+}
+
+/** The visitor's address is that of its connection, or what a PROXY header said of it. */
+function namedByConnection({ early }: TranslateSettings): HttpConnectionManagerValue {
+  return { useRemoteAddress: true, earlyHeaderMutationExtensions: [earlyMutations(early)] };
+}
+
+/** It is what fronts say of it: see `visitorOf`. */
+function namedByFront({ fronts, earlyOfFronts }: TranslateSettings): HttpConnectionManagerValue {
+  const detection = extension("envoy.http.original_ip_detection.xff", XffConfig, {
+    // Of hops before the last one.
+    xffNumTrustedHops: fronts.hops - 1,
+    skipXffAppend: true,
+  });
+  return {
+    originalIpDetectionExtensions: [detection],
+    earlyHeaderMutationExtensions: [earlyMutations(earlyOfFronts)],
+  };
 }
 
 function router({ accessLog }: TranslateSettings): HttpFilter {

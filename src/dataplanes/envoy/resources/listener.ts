@@ -32,14 +32,14 @@ export function translateListeners(fleet: FleetSettings, settings: TranslateSett
     address: addressOf(fleet, "TCP"),
     ...common(settings),
     listenerFilters: [TLS_INSPECTOR],
-    filterChainMatcher: matcher(settings),
+    filterChainMatcher: byFront(settings),
     filterChains: chains(settings),
   };
   if (proxiesFrom.length === 0) return certificates > 0 ? [main, quicListener(fleet, settings)] : [main];
   return [
     {
       ...main,
-      filterChainMatcher: bySource(proxiesFrom, chain(PROXIED), matcher(settings)),
+      filterChainMatcher: bySource(proxiesFrom, chain(PROXIED), byFront(settings)),
       filterChains: [...chains(settings), { name: PROXIED, filters: [tcpProxy(PROXIED, NO_POLICY, settings)] }],
     },
     {
@@ -47,7 +47,7 @@ export function translateListeners(fleet: FleetSettings, settings: TranslateSett
       internalListener: {},
       ...common(settings),
       listenerFilters: [PROXY_PROTOCOL, TLS_INSPECTOR],
-      filterChainMatcher: matcher(settings),
+      filterChainMatcher: byFront(settings),
       filterChains: chains(settings),
     },
   ];
@@ -80,29 +80,55 @@ function common({ limits }: TranslateSettings): Listener {
 const TLS_INSPECTOR: ListenerFilter = extension("envoy.filters.listener.tls_inspector", TlsInspector, {});
 const PROXY_PROTOCOL: ListenerFilter = extension("envoy.filters.listener.proxy_protocol", ProxyProtocol, {});
 
+/** Names of the filter chains that take HTTP. */
+interface ChainNames {
+  readonly tls: string;
+  readonly plain: string;
+}
+
+const OF_VISITORS: ChainNames = { tls: "tls", plain: "plain" };
+const OF_FRONTS: ChainNames = { tls: "tls-of-fronts", plain: "plain-of-fronts" };
+
+/** What fronts send is taken by chains of its own. */
+function byFront(settings: TranslateSettings): Matcher {
+  const { from } = settings.fronts;
+  const visitors = matcher(settings, OF_VISITORS);
+  if (from.length === 0) return visitors;
+  return bySource(from, { matcher: matcher(settings, OF_FRONTS) }, visitors);
+}
+
 /** Whose TLS it is: see `isPassedThrough`. Without TLS of the gate's own all of it is. */
-function matcher({ certificates, site }: TranslateSettings): Matcher {
+function matcher({ certificates, site }: TranslateSettings, names: ChainNames): Matcher {
   const passed = chain(PASS_THROUGH);
-  if (certificates === 0) return byTransport({ tls: passed, plain: chain("plain") });
-  const ours = chain("tls");
+  if (certificates === 0) return byTransport({ tls: passed, plain: chain(names.plain) });
   const cases = passedNames(site).map((is) => ({ is, then: passed }));
-  return byTransport({ tls: { matcher: byServerName(cases, ours) }, plain: chain("plain") });
+  return byTransport({ tls: { matcher: byServerName(cases, chain(names.tls)) }, plain: chain(OF_VISITORS.plain) });
 }
 
 function chains(settings: TranslateSettings): FilterChain[] {
-  const { certificates } = settings;
-  const http = connectionManager(settings, { http3: false });
-  if (certificates === 0) return [{ name: "plain", filters: [http] }, passThroughChain(settings)];
+  const { certificates, fronts } = settings;
+  const ofFronts = fronts.from.length === 0 ? [] : [httpChain(settings, OF_FRONTS, { fronts: true })];
   return [
-    {
-      name: "tls",
-      transportSocket: tlsSocket(certificates),
-      transportSocketConnectTimeout: seconds(settings.limits.headerTime),
-      filters: [http],
-    },
-    { name: "plain", filters: [onlyTls(settings)] },
+    httpChain(settings, OF_VISITORS, {}),
+    ...ofFronts,
+    ...(certificates === 0 ? [] : [{ name: OF_VISITORS.plain, filters: [onlyTls(settings)] }]),
     passThroughChain(settings),
   ];
+}
+
+function httpChain(
+  settings: TranslateSettings,
+  { tls, plain }: ChainNames,
+  from: { readonly fronts?: boolean },
+): FilterChain {
+  const filters = [connectionManager(settings, from)];
+  if (settings.certificates === 0) return { name: plain, filters };
+  return {
+    name: tls,
+    transportSocket: tlsSocket(settings.certificates),
+    transportSocketConnectTimeout: seconds(settings.limits.headerTime),
+    filters,
+  };
 }
 
 /** Says to who speaks HTTP without TLS that this is not spoken here. */

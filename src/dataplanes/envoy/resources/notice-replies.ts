@@ -21,6 +21,9 @@ const TOO_BUSY = { status: 503, code: "overloaded", title: "Too busy", retryAfte
 /** Of a route's own answer to what came back to the gate: no other answer has it. */
 export const LOOP_STATUS = 508;
 
+/** Of a route's own answer to what came to a front without TLS. */
+export const CAME_PLAIN_STATUS = 426;
+
 const GATE_GONE = {
   status: 503,
   code: "gate_unreachable",
@@ -37,6 +40,7 @@ const REPLIES: readonly Reply[] = [
   { status: 503, notice: { status: 502, code: "unreachable", title: "The service does not answer", message: "It closed the connection without an answer." } }, // prettier-ignore
   { status: 504, notice: { status: 504, code: "timeout", title: "The service did not answer in time", message: "It was silent for too long." } }, // prettier-ignore
   { status: LOOP_STATUS, notice: NOTICES.loop },
+  { status: CAME_PLAIN_STATUS, notice: NOTICES.came_plain },
   { status: 502, notice: NOTICES.bad_answer },
   { status: 500, notice: NOTICES.internal },
   { status: 400, notice: refusal(400, "This is no request as HTTP has it.") },

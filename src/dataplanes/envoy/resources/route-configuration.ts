@@ -11,11 +11,11 @@ import {
   type VirtualHost,
 } from "../proto/tables/route.ts";
 import { ID_HEADER } from "../../route-index.ts";
-import { LOGIN_HEADER, LOOKED_AT_HEADER } from "../authz/names.ts";
+import { FRONT_PROTO_HEADER, LOGIN_HEADER, LOOKED_AT_HEADER } from "../authz/names.ts";
 import { CLUSTER_HEADER, DECIDED_HEADER, TUNNEL_CLUSTER } from "./cluster-name.ts";
 import { extension, seconds } from "./envoy-json.ts";
 import { set } from "./header-options.ts";
-import { LOOP_STATUS } from "./notice-replies.ts";
+import { CAME_PLAIN_STATUS, LOOP_STATUS } from "./notice-replies.ts";
 import type { TranslateSettings } from "./settings.ts";
 import { STICKY_ORDER } from "./sticky-subsets.ts";
 
@@ -28,6 +28,7 @@ export const OWN_REQUEST_FIELDS: readonly string[] = Object.freeze([
   DECIDED_HEADER,
   LOGIN_HEADER,
   LOOKED_AT_HEADER,
+  FRONT_PROTO_HEADER,
   ID_HEADER,
   "x-envoy-external-address",
 ]);
@@ -61,7 +62,13 @@ export function virtualHost(
   return {
     name,
     domains: [domain],
-    routes: [...refusals(settings), connectRoute(idle), ...paths, ...routesByHost(idle, settings)],
+    routes: [
+      ...refusals(settings),
+      ...sentToTls(settings),
+      connectRoute(idle),
+      ...paths,
+      ...routesByHost(idle, settings),
+    ],
     includeRequestAttemptCount: true,
   };
 }
@@ -84,6 +91,19 @@ function refusals({ via, limits }: TranslateSettings): EnvoyRoute[] {
             directResponse: { status: 413 },
           },
         ]),
+  ];
+}
+
+/** What came to a front without TLS where visitors are to speak it, and was let in without asking the gate: see `camePlain`. */
+function sentToTls({ site: { secure, port }, fronts }: TranslateSettings): EnvoyRoute[] {
+  if (!secure || fronts.from.length === 0) return [];
+  const plain = { name: FRONT_PROTO_HEADER, stringMatch: { safeRegex: { regex: "(?i)(?:.*,)?[ \\t]*http[ \\t]*" } } };
+  const read = { name: ":method", stringMatch: { safeRegex: { regex: "GET|HEAD" } } };
+  const to = port === 443 ? {} : { portRedirect: port };
+  const redirect = { httpsRedirect: true, ...to, responseCode: "PERMANENT_REDIRECT" as const };
+  return [
+    { match: { prefix: "/", headers: [plain, read] }, redirect },
+    { match: { prefix: "/", headers: [plain] }, directResponse: { status: CAME_PLAIN_STATUS } },
   ];
 }
 
@@ -190,6 +210,7 @@ function forwardingFields({ site, via }: TranslateSettings): HeaderValueOption[]
     set("x-forwarded-for", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
     set("x-forwarded-host", "%REQ(:authority)%"),
     set("x-forwarded-port", String(site.port)),
+    set("x-forwarded-proto", proto),
     set("forwarded", `for="%DOWNSTREAM_REMOTE_ADDRESS%";host="%REQ(:authority)%";proto=${proto}`),
     { header: { key: "via", value: `%PROTOCOL% ${via}` }, appendAction: "APPEND_IF_EXISTS_OR_ADD" },
   ];

@@ -1,5 +1,6 @@
 import type { LimitsConfig } from "../../../config/schema.ts";
 import type { Route, Site } from "../../../model/index.ts";
+import type { Fronts } from "../../visitor-of.ts";
 import type { DialRules } from "../../forbidden-target.ts";
 import type { Struct } from "../proto/kit.ts";
 import type { AccessLog } from "../proto/tables/access-log.ts";
@@ -29,11 +30,14 @@ export interface TranslateSettings {
   readonly requestId: "keep" | "replace";
   /** Addresses and networks whose connections begin with a PROXY header. */
   readonly proxiesFrom: readonly string[];
+  readonly fronts: Fronts;
   readonly dialRules: DialRules;
   /** This gate in Via: what comes back with it goes round in circles. */
   readonly via: string;
   /** What is done to a request's fields before anything looks at them, beside what every gate does. */
   readonly early: readonly HeaderMutationRule[];
+  /** The same for what a front sends. */
+  readonly earlyOfFronts: readonly HeaderMutationRule[];
   /** In order; the router comes after them. */
   readonly filters: readonly HttpFilter[];
   readonly accessLog: {

@@ -27,7 +27,7 @@ export const startTestEnvoy: StartPlane = async (options) => startTestEnvoyAt(aw
 /** The same at this port. */
 export async function startTestEnvoyAt(
   port: number,
-  { gatekeeper, explain, limits, observe, tls, proxyFrom }: Parameters<StartPlane>[0],
+  { gatekeeper, explain, limits, observe, public: seen, ...taken }: Parameters<StartPlane>[0],
 ): ReturnType<StartPlane> {
   found ??= envoyProgram().then((path) => findEnvoy({ configured: path, environment: {} }));
   const program = await found;
@@ -39,18 +39,18 @@ export async function startTestEnvoyAt(
   const address = "127.0.0.1";
   const site = {
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
-    ...{ secure: tls !== null, port, dial: address },
+    ...{ secure: taken.tls !== null, port, ...seen, dial: address },
   };
   const allLimits = { ...LimitsConfig.parse({}), ...limits };
   const bootstrap = testBootstrap(files, allLimits.connections);
   const base = { clock: systemClock, logger: silentLogger };
-  const listen = testListen({ tls, proxyFrom });
+  const listen = testListen(taken);
   const certificates = await startEnvoyCertificates({ tls: listen.tls, authority: null, ...base });
   scope.defer(() => certificates?.[Symbol.dispose]());
   const plane = scope.use(
     await startEnvoyPlane({
       ...{ site, gatekeeper, explain, listener: "main", secret: "secret of a test", limits: allLimits },
-      ...{ proxiesFrom: proxyFrom, ...base },
+      ...{ proxiesFrom: listen.proxyProtocol.from, fronts: listen.forwarded, ...base },
       dialRules: { loopback: ["gate", "local"], sockets: [], ownPorts: new Set([port]) },
       requestId: RequestIdConfig.parse(observe.requestId),
       accessLog: AccessLogConfig.parse(observe.accessLog ?? {}),

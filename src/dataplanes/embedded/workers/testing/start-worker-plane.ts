@@ -17,18 +17,18 @@ module.enableCompileCache(join(packageRoot, "node_modules/.cache/taskgate/compil
 
 /** A plane of real worker processes, at a free port of the loopback. */
 export async function startTestWorkers(
-  { limits, tls, proxyFrom, observe, gatekeeper, explain }: PlaneOptions,
+  { limits, tls, proxyFrom, frontFrom, frontHops, public: seen, observe, gatekeeper, explain }: PlaneOptions,
   count: number,
 ): Promise<RunningPlane & { readonly plane: WorkerPlane }> {
   const bound = await bindPort("127.0.0.1", 0);
   const { port, address } = bound;
   const site = {
     ...{ domain: "localhost", gateHost: "taskgate.localhost", pathHost: "paths.localhost" },
-    ...{ secure: tls !== null, port, dial: "127.0.0.1" },
+    ...{ secure: tls !== null, port, ...seen, dial: "127.0.0.1" },
   };
   const dialRules = { loopback: ["gate", "local"], sockets: [], ownPorts: new Set([port]) };
   const settings = {
-    listen: testListen({ tls, proxyFrom }),
+    listen: testListen({ tls, proxyFrom, frontFrom, frontHops }),
     limits: { ...LimitsConfig.parse({}), ...limits },
     observe: testObserve(observe),
     ...{ site, graceMs: 10_000, secret: "secret of a test", authority: null, via: "taskgate-test" },

@@ -214,3 +214,9 @@ export const EarlyHeaderMutation = message(
   },
 );
 export type EarlyHeaderMutation = Value<typeof EarlyHeaderMutation>;
+
+export const XffConfig = message("envoy.extensions.http.original_ip_detection.xff.v3.XffConfig", {
+  xffNumTrustedHops: uint32(1),
+  skipXffAppend: boolValue(3),
+});
+export type XffConfig = Value<typeof XffConfig>;

@@ -129,6 +129,7 @@ export const NEWER_FIELDS: Readonly<Record<string, readonly string[]>> = {
     "upstreamConnectMode",
   ],
   "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions": ["flushAccessLogOnStart"],
+  "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig": ["skipXffAppend"],
   "envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport": ["enableResumption"],
   "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext": ["suppressClientCaList"],
   "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext": ["customTlsCertificateSelector"],

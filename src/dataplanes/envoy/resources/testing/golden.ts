@@ -45,6 +45,7 @@ const INPUT = z.strictObject({
       port: z.number().default(7080),
       certificates: z.number().default(0),
       proxiesFrom: z.array(z.string()).default([]),
+      fronts: z.strictObject({ from: z.array(z.string()), hops: z.number() }).default({ from: [], hops: 1 }),
       limits: z.record(z.string(), z.unknown()).default({}),
       fleets: z
         .array(
@@ -121,6 +122,7 @@ function settingsOf(given: z.output<typeof INPUT>["settings"]): TranslateSetting
     dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set([port]) },
     via: "taskgate-golden",
     early: [],
+    earlyOfFronts: [],
     filters: [],
     accessLog: { http: [], tcp: [], upstream: [] },
     metadata: ({ service }) => ({ service }),
