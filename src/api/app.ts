@@ -7,6 +7,7 @@ import type { ApiDeps } from "./deps.ts";
 import { auditOperations } from "./audit-operations.ts";
 import { addAuditRoutes } from "./audit-routes.ts";
 import { addEnvoyRoutes } from "./envoy-routes.ts";
+import { addReachRoutes } from "./reach-routes.ts";
 import { answerErrors, explainInvalid, sayFailure } from "./error-view.ts";
 import { openEventStream } from "./event-stream.ts";
 import { findOperation } from "./find-operation.ts";
@@ -78,6 +79,7 @@ function createOperations(deps: ApiDeps): Api {
   addAuditRoutes(api, deps);
   addSessionRoutes(api, deps);
   addEnvoyRoutes(api, deps);
+  addReachRoutes(api, deps);
   return api;
 }
 

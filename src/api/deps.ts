@@ -2,7 +2,7 @@ import type { Audit } from "../audit/audit.ts";
 import type { Ceiling } from "../core/access-ceiling.ts";
 import type { Auth } from "../auth/auth.ts";
 import type { Instance } from "../dataplanes/dataplane.ts";
-import type { Identity, Site } from "../model/index.ts";
+import type { Identity, ReachReport, Site } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Runner, TaskControl } from "../providers/provider.ts";
@@ -52,6 +52,8 @@ export interface ApiDeps {
   version(): VersionView;
   /** By node id; null: Envoys do not move the bytes here. */
   envoys(): ReadonlyMap<string, Instance> | null;
+  /** Of the providers that have one to tell of. */
+  reaches(): readonly ReachReport[];
   readonly pages: Pages;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -13,6 +13,7 @@ export function requestHeadOf(request: Request): RequestHead {
     host: (header("host") ?? url.host).toLowerCase(),
     path: url.pathname + url.search,
     peer: lastOf(header("x-forwarded-for")) ?? "unknown",
+    front: header("x-taskgate-front"),
     secure: lastOf(header("x-forwarded-proto")) === "https",
     header,
   };

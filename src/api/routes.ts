@@ -4,6 +4,7 @@ import { ACCESS_ROUTES } from "./access-operations.ts";
 import { ENVOY_ROUTES } from "./envoy-routes.ts";
 import { AUDIT_ROUTES } from "./audit-routes.ts";
 import { METHOD_ROUTES } from "./method-routes.ts";
+import { REACH_ROUTES } from "./reach-routes.ts";
 import { body, failure, json, nothing, text } from "./route-parts.ts";
 import {
   AttachRequest,
@@ -185,6 +186,7 @@ export const ROUTES = {
   ...ACCESS_ROUTES,
   ...AUDIT_ROUTES,
   ...ENVOY_ROUTES,
+  ...REACH_ROUTES,
   openapi: createRoute({
     method: "get",
     path: "/openapi.json",

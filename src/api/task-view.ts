@@ -113,8 +113,9 @@ function wayIn(service: Service, routes: readonly Route[], site: Site): WayIn {
 
 function byHost(service: Service, routes: readonly Route[], site: Site): WayIn {
   const host = hostOf(routes);
-  const at = { port: site.port, dial: site.dial };
-  if (host !== null) return { url: originOf(site, host) + landing(service), host, ...at };
+  const port = (service.protocol === "grpc" ? site.grpcPort : undefined) ?? site.port;
+  const at = { port, dial: site.dial };
+  if (host !== null) return { url: originOf({ ...site, port }, host) + landing(service), host, ...at };
   const path = routes.find(({ match }) => match.by === "path")?.match;
   if (path?.by !== "path") return NO_WAY_IN;
   return { url: originOf(site, path.host) + path.prefix.replace(/\/$/, "") + landing(service), host: path.host, ...at };

@@ -55,7 +55,8 @@ export const OPERATIONS = {
   endUser: "POST /sessions/end", // EndUserRequest → EndedUserView
   listKeys: "GET /keys", //                   → SigningKeysView; administrators alone, as the next
   rotateKeys: "POST /keys/rotate", //         → SigningKeysView
-  listEnvoys: "GET /envoys", //               → EnvoysView; administrators alone
+  listEnvoys: "GET /envoys", //               → EnvoysView; administrators alone, as the next
+  listReaches: "GET /reaches", //             → ReachesView
   openapi: "GET /openapi.json",
 } as const;
 

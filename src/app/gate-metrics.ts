@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Instance } from "../dataplanes/dataplane.ts";
-import type { SourceState } from "../model/index.ts";
+import type { GatewayReport, ReachReport, SourceState } from "../model/index.ts";
 import { Exposition } from "./exposition.ts";
 
 /** How the gate itself is, as it is when it is asked. */
@@ -15,10 +15,11 @@ export interface GateFigures {
   readonly revision: number;
   /** By name: whether this gate leads in it. */
   readonly leading: ReadonlyMap<string, boolean>;
+  readonly reaches: readonly ReachReport[];
 }
 
-/** Sources, Envoys and what is led, as metrics. `now` is epoch ms. */
-export function gateText({ sources, fleets, instances, revision, leading }: GateFigures, now: number): string {
+/** Sources, Envoys, reaches and what is led, as metrics. `now` is epoch ms. */
+export function gateText({ sources, fleets, instances, revision, leading, reaches }: GateFigures, now: number): string {
   const out = new Exposition();
   for (const [source, { state }] of sources) out.add("taskgate_source_ready", { source }, state === "ready" ? 1 : 0);
   for (const [source, state] of sources) {
@@ -33,6 +34,7 @@ export function gateText({ sources, fleets, instances, revision, leading }: Gate
     return { fleet, all, here: all.filter(({ connected }) => connected) };
   });
   addEnvoys(out, each, revision);
+  addReaches(out, reaches);
   return out.text;
 }
 
@@ -57,6 +59,26 @@ function addEnvoys(out: Exposition, each: readonly Fleet[], revision: number): v
     const refused = here.reduce((sum, { proxy }) => sum + (proxy?.refused ?? 0), 0);
     out.add("taskgate_envoys_refused", { fleet }, refused);
   }
+}
+
+function addReaches(out: Exposition, reaches: readonly ReachReport[]): void {
+  for (const { provider, wanted, ready } of reaches) {
+    out.add("taskgate_reach_units", { provider, state: "ready" }, ready);
+    out.add("taskgate_reach_units", { provider, state: "waiting" }, wanted - ready);
+  }
+  const gateways = reaches.flatMap(({ provider, gateways: all }) => all.map((each) => ({ provider, each })));
+  for (const { provider, each } of gateways) addGateway(out, { provider, gateway: each.gateway }, each);
+}
+
+function addGateway(out: Exposition, labels: Readonly<Record<string, string>>, gateway: GatewayReport): void {
+  const { state, listeners, listenerSets, ports, room } = gateway;
+  out.add("taskgate_reach_gateway_ready", labels, state === "ready" ? 1 : 0);
+  out.add("taskgate_reach_room", labels, room);
+  for (const holder of ["own", "others"] as const) {
+    out.add("taskgate_reach_listeners", { ...labels, holder }, listeners[holder] + (listenerSets?.[holder] ?? 0));
+    out.add("taskgate_reach_ports", { ...labels, holder }, ports[holder]);
+  }
+  out.add("taskgate_reach_listeners_most", labels, listeners.most);
 }
 
 const NS_PER_S = 1e9;

@@ -112,6 +112,32 @@ export const METRICS = {
     "By how many revisions of the route table the connected Envoy that is furthest back is behind.",
   ),
   taskgate_envoys_refused: row("gauge", ["fleet"], "What connected Envoys do not take of what they were told."),
+  taskgate_reach_units: row(
+    "gauge",
+    ["provider", "state"],
+    "Ports of tasks' replicas that are to be reached through something: those that can be (ready), and the others (waiting).",
+  ),
+  taskgate_reach_gateway_ready: row(
+    "gauge",
+    ["provider", "gateway"],
+    "1 where a Gateway is there and its controller takes it; 0 where not.",
+  ),
+  taskgate_reach_room: row("gauge", ["provider", "gateway"], "How many more ports of tasks fit on a Gateway."),
+  taskgate_reach_listeners: row(
+    "gauge",
+    ["provider", "gateway", "holder"],
+    "Listeners of a Gateway and of its ListenerSets: those that this gate made (own), and others.",
+  ),
+  taskgate_reach_listeners_most: row(
+    "gauge",
+    ["provider", "gateway"],
+    "Listeners that the Gateway itself may have, as the cluster's definition of Gateways says.",
+  ),
+  taskgate_reach_ports: row(
+    "gauge",
+    ["provider", "gateway", "holder"],
+    "Ports of the configured range that are held: by this gate (own), and by others.",
+  ),
   process_cpu_seconds_total: row("counter", [], "Processor time of the gate's process."),
   process_resident_memory_bytes: row("gauge", [], "Memory of the gate's process."),
   process_start_time_seconds: row("gauge", [], "When the gate's process started, seconds since 1970."),

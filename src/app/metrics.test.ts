@@ -4,9 +4,36 @@ import type { Built } from "../core/table-state.ts";
 import type { Instance } from "../dataplanes/dataplane.ts";
 import { NO_FIGURES, type PlaneFigures } from "../dataplanes/figures.ts";
 import type { GateFigures } from "./gate-metrics.ts";
+import type { ReachReport } from "../model/index.ts";
 import { createMetrics } from "./metrics.ts";
 
-const NOTHING: GateFigures = { sources: new Map(), fleets: [], instances: new Map(), revision: 0, leading: new Map() };
+const NOTHING: GateFigures = {
+  sources: new Map(),
+  fleets: [],
+  instances: new Map(),
+  revision: 0,
+  leading: new Map(),
+  reaches: [],
+};
+
+const REACH: ReachReport = {
+  ...{ provider: "far", reach: "gateway-api", wanted: 63, ready: 60, advice: [] },
+  gateways: [
+    {
+      ...{
+        gateway: "gw/edge",
+        address: "192.0.2.7",
+        state: "ready",
+        controller: "example.com/c",
+        whyNoListenerSets: null,
+      },
+      listeners: { own: 62, others: 2, most: 64 },
+      listenerSets: { sets: 1, own: 1, others: 1 },
+      ports: { from: 32_768, to: 65_535, own: 63, others: 2 },
+      ...{ room: 57, bound: "listenerSets" },
+    },
+  ],
+};
 
 test("tells what a plane counted, when it is asked", async () => {
   const metrics = createMetrics(MetricsConfig.parse({}));
@@ -45,6 +72,7 @@ test("tells how sources, Envoys and the process are, and what this gate leads in
     fleets: ["edge", "none"],
     revision: 9,
     leading: new Map([["tell", true]]),
+    reaches: [REACH],
   }));
   const said = await metrics.text();
   for (const line of [
@@ -60,6 +88,14 @@ test("tells how sources, Envoys and the process are, and what this gate leads in
     'taskgate_envoys_stuck{fleet="edge"} 1',
     'taskgate_envoys_behind{fleet="edge"} 5',
     'taskgate_envoys_refused{fleet="edge"} 4',
+    'taskgate_reach_units{provider="far",state="ready"} 60',
+    'taskgate_reach_units{provider="far",state="waiting"} 3',
+    'taskgate_reach_gateway_ready{provider="far",gateway="gw/edge"} 1',
+    'taskgate_reach_room{provider="far",gateway="gw/edge"} 57',
+    'taskgate_reach_listeners{provider="far",gateway="gw/edge",holder="own"} 63',
+    'taskgate_reach_listeners{provider="far",gateway="gw/edge",holder="others"} 3',
+    'taskgate_reach_listeners_most{provider="far",gateway="gw/edge"} 64',
+    'taskgate_reach_ports{provider="far",gateway="gw/edge",holder="others"} 2',
   ])
     expect(said.split("\n")).toContain(line);
   expect(said).toMatch(/taskgate_source_stale_seconds\{source="team"\} 6\d/);

@@ -18,7 +18,15 @@ import { type Reconcile, startReconcile } from "../core/reconcile.ts";
 import type { TableOptions, TableState } from "../core/table-state.ts";
 import type { DataPlane, Instance, PlaneStatus } from "../dataplanes/dataplane.ts";
 import { LOCAL_FLEET } from "../dataplanes/envoy/names.ts";
-import { GATE_PROVIDER, hostPort, originOf, type Principal, sameIdentity, type Site } from "../model/index.ts";
+import {
+  GATE_PROVIDER,
+  hostPort,
+  type Listener,
+  originOf,
+  type Principal,
+  sameIdentity,
+  type Site,
+} from "../model/index.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { ownUserName } from "../platform/own-user.ts";
@@ -39,11 +47,13 @@ import { keepOwnerToken } from "./owner-token.ts";
 import { type KeyPublication, publishKeys } from "./publish-keys.ts";
 import { startAuthMethods } from "./start-auth-methods.ts";
 import { createProviders, LOCAL_PROVIDER, type Providers, startProviders } from "./start-providers.ts";
+import { type StartedFront, startFront } from "./start-front.ts";
 import { type SharedTasks, shareTasks } from "./share-tasks.ts";
 import { type Culling, startCulling } from "./start-culling.ts";
 import { takePort } from "./take-port.ts";
 import type { ServeDeps, ServingPlane, TakenPort } from "./taken-port.ts";
 import { tellProviders } from "./tell-providers.ts";
+import type { WatchedLeadership } from "./watch-leadership.ts";
 
 /** Id of the one listener. */
 const LISTENER = "main";
@@ -72,6 +82,7 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const port = scope.use(await takePort({ config, home, listener: LISTENER, ...base }));
   const site = siteOf(config, port.port);
   const state = createTableState(tableOptions(config, site, isShared), claims.first);
+  state.setListeners([listenerOf(config, port)]);
   const metrics = scope.use(createMetrics(config.metrics));
   const admin = config.admin.enabled ? scope.use(await startAdmin(config, metrics, state)) : null;
 
@@ -85,16 +96,16 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   const asked = { store, config: config.login, site, owner, routeFor, audit, sealer, ...methods.parts, ...base };
   const auth = scope.use(await startAuth({ ...asked, verifiedByPlane: config.dataPlane === "envoy" }));
   const shared = scope.use(shareTasks({ grants: auth.grants, state }));
-  const ownPorts = new Set([site.port, ...port.otherPorts, ...(admin === null ? [] : [admin.port])]);
+  const ownPorts = new Set([port.port, ...port.otherPorts, ...(admin === null ? [] : [admin.port])]);
   const gateProvider = createGateProvider({ site, apiSocket: home.apiSocket, owner, startedAt: clock.now() });
   const providers = createProviders({ config, home, ...stores, owner, ownPorts, ...base }, gateProvider);
 
   // Who may know.
-  const { control } = providers;
-  const seen: Seen = { plane: null, culling: null };
+  const { control, reaches } = providers;
+  const seen: Seen = { plane: null, culling: null, front: null };
   const directory = createTaskDirectory({ state, site, planeStatus: () => statusOf(seen), control, clock });
   const app = createApi({
-    ...{ directory, control, auth, audit, owner, site, signal: stopping.signal, ...base },
+    ...{ directory, control, reaches, auth, audit, owner, site, signal: stopping.signal, ...base },
     sharing: { ceiling: ceilingOf(config), realm: realmOfConfig(config.login.methods) },
     ...{ runner: providers.local?.runner ?? null, runnerProvider: LOCAL_PROVIDER },
     version: versionOf(config, site, state),
@@ -104,19 +115,18 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(await startApiServer({ app, socketPath: home.apiSocket, logger }));
 
   // What moves the bytes, and the loop that tells it.
-  const explain = createExplain({ state, control, clock });
   const dialRules = { loopback: loopbackProviders(config), sockets: forwardedProviders(config), ownPorts };
-  const isAdmin = adminsOf(owner, methods.parts.isAdmin);
-  const serving = await port.serve({ secret, site, dialRules, auth, explain, isAdmin });
-  const { plane, replace } = serving;
-  scope.use(plane);
-  metrics.observeRunning(plane, () => gateFigures(config, state, { ...seen, leading: leadership.leading }));
+  const answers = { explain: createExplain({ state, control, clock }), isAdmin: adminsOf(owner, methods.parts) };
+  const serving = await port.serve({ secret, site, dialRules, auth, ...answers });
+  const plane = scope.use(serving.plane);
+  metrics.observeRunning(plane, () => gateFigures(config, state, { seen, leadership, providers }));
   scope.use(plane.observe(takeStatus(seen, directory)));
-  state.setListeners([{ id: LISTENER, address: hostPort(config.listen.address.host, site.port), tls: site.secure }]);
   const keys = scope.use(publishKeys({ keys: auth.keys, state, plane }));
-  const reconcile = scope.use(startLoop({ config, state, serving, directory, metrics, claims, keys, shared, ...base }));
+  seen.front = scope.use(await startFront({ config, site, store, leadership, directory, ...base }));
+  const told = { serving, directory, metrics, claims, keys, shared, seen, ...base };
+  const reconcile = scope.use(startLoop({ config, state, ...told }));
   for (const part of [keys, shared]) part.follow(reconcile);
-  scope.use(await startProviders(providers.all, { state, reconcile, ...base }, stopping.signal));
+  scope.use(await startProviders(providers, { state, reconcile, ...base }, stopping.signal));
   await serving.ready();
   scope.use(leadership.lead("tell", tellWhileLeading(providers, directory, seen)));
 
@@ -124,19 +134,28 @@ export async function startGate({ config, home, logger }: GateOptions): Promise<
   scope.use(await keepOwnerToken({ home, auth, owner, isPassing: isShared, ...base }));
   const file = gateFile(config, site, { port, admin });
   scope.use(announce(home, file, logger));
-  const renew = replace === null ? null : () => replace(clock.now() + config.workerGrace);
+  const renew = renewerOf(serving, () => clock.now() + config.workerGrace);
   return running({ file, plane, clock, renew, loginLink: () => auth.login.link(owner) }, scope.move());
 }
 
-/** What is said of the tasks by who moves bytes, and by who stops what nobody uses. */
+/** What is said of the tasks by who moves bytes, by who stops what nobody uses, and by what stands before the gate. */
 interface Seen {
   plane: PlaneStatus | null;
   culling: Culling | null;
+  front: StartedFront | null;
 }
 
-function statusOf({ plane, culling }: Seen): PlaneStatus | null {
-  const warnings = culling?.problems ?? [];
+function statusOf({ plane, culling, front }: Seen): PlaneStatus | null {
+  const warnings = [...(culling?.problems ?? []), ...(front?.problems ?? [])];
   return plane === null || warnings.length === 0 ? plane : { ...plane, problems: [...plane.problems, ...warnings] };
+}
+
+function renewerOf({ replace }: ServingPlane, deadline: () => number): Gate["renew"] {
+  return replace === null ? null : () => replace(deadline());
+}
+
+function listenerOf({ listen }: Config, { port }: TakenPort): Listener {
+  return { id: LISTENER, address: hostPort(listen.address.host, port), tls: listen.tls !== undefined };
 }
 
 /** Until disposed, the command line finds this gate. */
@@ -159,13 +178,20 @@ function operatingUser(): Principal {
 }
 
 /** Who may do anything here, by name. */
-function adminsOf(owner: Principal, isListed: (principal: Principal) => boolean): ServeDeps["isAdmin"] {
-  return (who, groups) => sameIdentity(who, owner) || isListed({ ...who, groups, admin: false });
+function adminsOf(owner: Principal, listed: { isAdmin(principal: Principal): boolean }): ServeDeps["isAdmin"] {
+  return (who, groups) => sameIdentity(who, owner) || listed.isAdmin({ ...who, groups, admin: false });
 }
 
-/** Providers whose tasks may be on this machine: the core checks it where endpoints are built, the plane where they are dialled. */
-function loopbackProviders({ files }: Config): readonly string[] {
-  return [GATE_PROVIDER, LOCAL_PROVIDER, ...files.filter((file) => file.allowLoopback).map((file) => file.name)];
+/**
+ * Providers whose tasks may be on this machine: the core checks it where endpoints are built, the plane where they are dialled. What is reached through
+ * Gateways is at addresses that are configured, and one may be a tunnel that begins here.
+ */
+function loopbackProviders({ files, providers }: Config): readonly string[] {
+  const allowed = [
+    ...files.filter((file) => file.allowLoopback),
+    ...providers.filter(({ reach }) => reach === "gateway-api"),
+  ];
+  return [GATE_PROVIDER, LOCAL_PROVIDER, ...allowed.map(({ name }) => name)];
 }
 
 /** Providers whose pods are sockets of the gate's: the core lets those through, and what they name themselves is refused where it is dialled. */
@@ -198,14 +224,21 @@ function startAdmin(config: Config, metrics: Metrics, state: TableState): Promis
   return startAdminServer({ address, tokenFile, metrics, notReady });
 }
 
+interface GateParts {
+  readonly seen: Seen;
+  readonly leadership: WatchedLeadership;
+  readonly providers: Providers;
+}
+
 function gateFigures(
   { dataPlane, envoy }: Config,
   { sources, table }: TableState,
-  { plane, leading }: { readonly plane: PlaneStatus | null; readonly leading: GateFigures["leading"] },
+  { seen, leadership, providers }: GateParts,
 ): GateFigures {
   const own = envoy.local ? [LOCAL_FLEET] : [];
   return {
-    ...{ sources, leading, revision: table.revision.seq, instances: plane?.instances ?? new Map<string, Instance>() },
+    ...{ sources, leading: leadership.leading, reaches: providers.reaches(), revision: table.revision.seq },
+    instances: seen.plane?.instances ?? new Map<string, Instance>(),
     fleets: dataPlane === "envoy" ? [...own, ...envoy.fleets.map(({ name }) => name)] : [],
   };
 }
@@ -230,13 +263,14 @@ interface LoopDeps {
   readonly claims: ClaimsBook;
   readonly keys: KeyPublication;
   readonly shared: SharedTasks;
+  readonly seen: Pick<Seen, "front">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** The one place where a built table goes out, in this order: first to who moves the bytes. */
 function startLoop(deps: LoopDeps): Reconcile {
-  const { config, state, serving, directory, metrics, claims, keys, shared, clock, logger } = deps;
+  const { config, state, serving, directory, metrics, claims, keys, shared, seen, clock, logger } = deps;
   let isSettled = false;
   const reconcile = startReconcile({
     ...{ clock, settleMs: config.reconcile.settle, maxWaitMs: config.reconcile.maxWait },
@@ -250,9 +284,10 @@ function startLoop(deps: LoopDeps): Reconcile {
       const { set, removed } = built.diff.routes;
       const change = { revision: built.diff.to.seq, set: set.length, removed: removed.length };
       if (set.length + removed.length > 0) logger.info(change, "route table published");
-      if (isSettled || ![...state.sources.values()].every((source) => source.state === "ready")) return;
-      isSettled = true;
-      serving.settled();
+      const wasSettled = isSettled;
+      isSettled ||= [...state.sources.values()].every((source) => source.state === "ready");
+      seen.front?.published(built, isSettled);
+      if (isSettled && !wasSettled) serving.settled();
     },
     onError: (err) => logger.error({ err }, "publishing the route table failed"),
   });
@@ -275,7 +310,7 @@ function tellWhileLeading(
 }
 
 function gateFile(
-  { dataPlane, drain }: Config,
+  { dataPlane, drain, listen }: Config,
   site: Site,
   { port, admin }: { readonly port: TakenPort; readonly admin: AdminServer | null },
 ): GateFile {
@@ -287,11 +322,11 @@ function gateFile(
     url: originOf(site, site.gateHost),
     gateHost: site.gateHost,
     domain: site.domain,
-    secure: site.secure,
+    secure: listen.tls !== undefined,
     ...(certificateFile !== undefined && { certificateFile }),
     ...(port.apiSocket !== undefined && { apiSocket: port.apiSocket }),
     address: port.address,
-    port: site.port,
+    port: port.port,
     adminAddress: admin?.address ?? null,
     ...(dataPlane === "embedded" ? {} : { dataPlane }),
     drainMs: drain,

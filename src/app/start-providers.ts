@@ -4,20 +4,24 @@ import type { KubernetesProviderConfig } from "../config/provider-config.ts";
 import type { Config } from "../config/schema.ts";
 import type { Reconcile } from "../core/reconcile.ts";
 import type { TableState } from "../core/table-state.ts";
-import { type Identity, providerOf, type SourceUpdate } from "../model/index.ts";
+import { type Identity, providerOf, type ReachReport, type SourceUpdate } from "../model/index.ts";
 import type { Clock } from "../platform/clock.ts";
 import { findCluster } from "../platform/kubernetes/find-cluster.ts";
 import type { Logger } from "../platform/logger.ts";
 import { createFileProvider } from "../providers/file/file-provider.ts";
+import { withDeterminedTls } from "../providers/kubernetes/determined-tls.ts";
 import { createKubernetesProvider } from "../providers/kubernetes/kubernetes-provider.ts";
 import { createDiscover } from "../providers/local/discover/discover.ts";
 import { createLocalProvider, type LocalProvider } from "../providers/local/local-provider.ts";
 import type { Provider, TaskControl } from "../providers/provider.ts";
+import { gatewayApi } from "../reach/gateway-api/gateway-api.ts";
 import { PodDialler } from "../reach/port-forward/pod-dialler.ts";
 import { portForward } from "../reach/port-forward/port-forward.ts";
 import { direct, type Reach } from "../reach/reach.ts";
 import type { Leadership } from "../store/leadership.ts";
 import type { Store } from "../store/store.ts";
+import { keepInstallationId } from "./installation-id.ts";
+import { clearFormerReaches, recordReach } from "./reach-records.ts";
 
 export interface ProvidersDeps {
   readonly config: Config;
@@ -40,8 +44,12 @@ export const LOCAL_PROVIDER = "local";
 export interface Providers {
   readonly all: readonly Provider[];
   readonly local: LocalProvider | null;
+  /** Of those that have something to tell of how they are reached. */
+  reaches(): readonly ReachReport[];
   /** null: no provider runs that task itself. */
   control(taskKey: string): TaskControl | null;
+  /** Takes away what was made for providers of earlier configurations, until disposed. Throws `unavailable`. */
+  clearFormer(): Promise<AsyncDisposable>;
 }
 
 /** `builtIn` comes first: the gate's own tasks. */
@@ -57,10 +65,12 @@ export function createProviders(deps: ProvidersDeps, builtIn: Provider): Provide
   );
   const clusters = config.providers.map((cluster) => {
     const logger = deps.logger.child({ provider: cluster.name });
-    const provider = createKubernetesProvider({
+    const source = createKubernetesProvider({
       ...{ config: cluster, owner, ownPorts, clock, logger },
       environment: process.env,
     });
+    const { determinedTls: files } = cluster;
+    const provider = files === undefined ? source : withDeterminedTls(source, { files, clock, logger });
     return reachOf(cluster, { ...deps, logger })(provider, deps);
   });
   const others = [builtIn, ...(local === null ? [] : [local]), ...files].map((provider) => direct(provider, deps));
@@ -69,22 +79,30 @@ export function createProviders(deps: ProvidersDeps, builtIn: Provider): Provide
   return {
     all,
     local,
+    reaches: () => clusters.flatMap((provider) => provider.report?.() ?? []),
     control: (taskKey) => byName.get(providerOf(taskKey))?.control ?? null,
+    clearFormer: () => clearFormerReaches(deps),
   };
 }
 
-function reachOf(cluster: KubernetesProviderConfig, { home, clock, logger }: ProvidersDeps): Reach {
-  if (cluster.reach === "direct") return direct;
-  return portForward({
-    dialler: () => new PodDialler(() => findCluster(cluster, process.env, clock), clock),
-    folder: join(home.forwards, cluster.name),
-    logger,
-  });
+function reachOf(config: KubernetesProviderConfig, { home, store, clock, logger }: ProvidersDeps): Reach {
+  const cluster = () => findCluster(config, process.env, clock);
+  const { gateway, namespaces } = config;
+  if (config.reach === "gateway-api" && gateway !== undefined) {
+    const installation = () => keepInstallationId(store);
+    const record = recordReach(store, config);
+    return gatewayApi({ gateway, namespaces, cluster, installation, record, clock, logger });
+  }
+  if (config.reach === "port-forward") {
+    const dialler = () => new PodDialler(cluster, clock);
+    return portForward({ dialler, folder: join(home.forwards, config.name), logger });
+  }
+  return direct;
 }
 
 /** Starts them all; one that cannot start is a stale source, and hides no other. Disposing ends the watching; tasks go on. */
 export async function startProviders(
-  all: readonly Provider[],
+  { all, clearFormer }: Pick<Providers, "all" | "clearFormer">,
   sinks: {
     readonly state: TableState;
     readonly reconcile: Reconcile;
@@ -114,5 +132,6 @@ export async function startProviders(
     }
   });
   await Promise.all(starting);
+  scope.use(await clearFormer());
   return scope;
 }

@@ -64,6 +64,7 @@ export async function takeEnvoyPort(deps: EnvoyPortDeps): Promise<TakenPort> {
         ...{ explain, isAdmin, clock, logger, apiSocket: home.apiSocket },
         ...{ gatekeeper: auth.gatekeeper, verification: auth.verification },
         proxiesFrom: listen.proxyProtocol.from,
+        fronts: listen.forwarded,
         fleets: envoy.fleets.map((fleet) => remoteFleet(fleet, listen)),
       });
       if (envoy.xds.tls !== undefined && remote !== null) {

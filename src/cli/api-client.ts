@@ -23,6 +23,7 @@ import type {
   SigningKeyView,
 } from "../api/wire-sessions.ts";
 import type { EnvoysView } from "../api/wire-envoys.ts";
+import type { ReachesView, ReachView } from "../api/wire-reaches.ts";
 import type { AuditCheckView } from "../api/wire-audit.ts";
 import type { TokenCreated, TokenRequest, TokensView, TokenView } from "../api/wire-tokens.ts";
 import type { GateFile } from "../config/home.ts";
@@ -68,6 +69,7 @@ const OPERATIONS = {
   listKeys: "GET /keys",
   rotateKeys: "POST /keys/rotate",
   listEnvoys: "GET /envoys",
+  listReaches: "GET /reaches",
 } as const satisfies Partial<typeof Operations>;
 
 /** For an answer that needs no work. */
@@ -112,6 +114,7 @@ export interface ApiClient {
   keys(signal: AbortSignal): Promise<readonly SigningKeyView[]>;
   rotateKeys(signal: AbortSignal): Promise<readonly SigningKeyView[]>;
   envoys(signal: AbortSignal): Promise<EnvoysView>;
+  reaches(signal: AbortSignal): Promise<readonly ReachView[]>;
   /** Lines of JSON as they come. Whoever calls reads or destroys it. */
   audit(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage>;
   /** Takes as long as reading all of the log. */
@@ -175,6 +178,7 @@ export function createApiClient(deps: { readonly gate: GateFile; readonly token:
     endUser: (user, signal) => json({ operation: "endUser", body: { user } }, signal),
     keys: async (signal) => (await json<SigningKeysView>({ operation: "listKeys" }, signal)).keys,
     envoys: (signal) => json({ operation: "listEnvoys" }, signal),
+    reaches: async (signal) => (await json<ReachesView>({ operation: "listReaches" }, signal)).reaches,
     rotateKeys: async (signal) => (await json<SigningKeysView>({ operation: "rotateKeys" }, signal)).keys,
     link: (to, signal) => json({ operation: "createLink", body: to === undefined ? {} : { to } }, signal),
     whoAmI: (signal) => json({ operation: "whoAmI" }, signal),

@@ -108,6 +108,7 @@ test("every command that help shows is completed, and no hidden one", async () =
       "keys",
       "audit",
       "envoy",
+      "reach",
       "check",
       "doctor",
       "version",

@@ -277,6 +277,11 @@ function declareAdministration(declare: Declare, tree: Command): void {
   declareSessions(declare, tree);
   declareAudit(declare);
   declareEnvoy(declare, tree);
+  declare(
+    "reach",
+    "how tasks elsewhere are reached, and how many more can be",
+    async () => (await import("./commands/reach.ts")).reach,
+  ).option(...JSON_OPTION);
   declare("check", "check a configuration file", async () => (await import("./commands/check.ts")).check)
     .argument("<file>", "YAML or JSON")
     .option(...JSON_OPTION);

@@ -13,7 +13,7 @@ import type { TableState } from "../../core/table-state.ts";
 import { type SharedTasks, shareTasks } from "../../app/share-tasks.ts";
 import type { Ceiling } from "../../core/access-ceiling.ts";
 import type { PlaneStatus } from "../../dataplanes/dataplane.ts";
-import { matchKey, type Principal, type Site, type SourceUpdate } from "../../model/index.ts";
+import { matchKey, type Principal, type ReachReport, type Site, type SourceUpdate } from "../../model/index.ts";
 import { systemClock as clock } from "../../platform/clock.ts";
 import { silentLogger as logger } from "../../platform/logger.ts";
 import { startEmbeddedStore } from "../../store/embedded/embedded-store.ts";
@@ -45,6 +45,7 @@ export interface TestGate extends AsyncDisposable {
   tokenOf(principal: Principal): Promise<string>;
   publish(source: string, update: SourceUpdate): void;
   setPlane(status: Partial<PlaneStatus>): void;
+  setReaches(reports: readonly ReachReport[]): void;
   /** A whole answer. With the owner's token unless another is given. */
   ask(path: string, ask?: Ask): Promise<Answer>;
   /** An answer that goes on. Destroying it is leaving. */
@@ -110,6 +111,7 @@ export async function startTestGate(port = 7080): Promise<TestGate> {
 
 function tellTasks(state: TableState, site: Site, shared: SharedTasks) {
   let plane: PlaneStatus | null = null;
+  let reports: readonly ReachReport[] = [];
   const build = () => {
     const built = state.build(clock.now());
     if (built === null) return;
@@ -131,7 +133,8 @@ function tellTasks(state: TableState, site: Site, shared: SharedTasks) {
   };
   /** As long as nothing of a plane was told there are no Envoys. */
   const envoys = () => plane?.instances ?? null;
-  return { provider, control, directory, publish, setPlane, envoys };
+  const setReaches = (told: readonly ReachReport[]) => void (reports = told);
+  return { provider, control, directory, publish, setPlane, envoys, setReaches, reaches: () => reports };
 }
 
 interface Served extends ReturnType<typeof tellTasks> {
@@ -146,6 +149,7 @@ async function serve({
   provider,
   control,
   envoys,
+  reaches,
   audit,
   auth,
   site,
@@ -164,6 +168,7 @@ async function serve({
     runnerProvider: "local",
     control,
     envoys,
+    reaches,
     audit,
     auth,
     owner: OWNER,

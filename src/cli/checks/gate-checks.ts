@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import type { GateFile, Home } from "../../config/home.ts";
 import type { Config } from "../../config/schema.ts";
 import { hostPort } from "../../model/host-port.ts";
-import { createApiClient } from "../api-client.ts";
+import { type ApiClient, createApiClient } from "../api-client.ts";
 import { CommandFailure, EXIT } from "../failure.ts";
 import { ownVersion } from "../../platform/package-info.ts";
 import { isLoopback } from "../../platform/target-check.ts";
@@ -11,6 +11,7 @@ import { findGate, readToken } from "../running-gate.ts";
 import type { Environment } from "../terminal.ts";
 import { checkDomain } from "./domain-check.ts";
 import { fail, ok, warn, type Finding } from "./finding.ts";
+import { checkReaches } from "./reach-checks.ts";
 
 export interface GateCheckDeps {
   readonly home: Home;
@@ -38,9 +39,11 @@ export async function checkGate(deps: GateCheckDeps, signal: AbortSignal): Promi
 
 async function checkAnswer(deps: GateCheckDeps, gate: GateFile, signal: AbortSignal): Promise<Finding[]> {
   const from = (deps.environment.TASKGATE_TOKEN ?? "") === "" ? deps.home.token : "TASKGATE_TOKEN";
+  let reaches: readonly Finding[];
   try {
     const client = createApiClient({ gate, token: readToken(deps.home, deps.environment) });
     await client.tasks(signal);
+    reaches = await lookAtReaches(client, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof CommandFailure)) throw error;
@@ -55,7 +58,24 @@ async function checkAnswer(deps: GateCheckDeps, gate: GateFile, signal: AbortSig
       ),
     ];
   }
-  return [ok("gate", `answers at ${gate.url} (pid ${gate.pid})`), ok("token", `the token from ${from} is good`)];
+  return [
+    ok("gate", `answers at ${gate.url} (pid ${gate.pid})`),
+    ok("token", `the token from ${from} is good`),
+    ...reaches,
+  ];
+}
+
+/** A gate that knows nothing of reaches is of an earlier version, which is told elsewhere; one that does not tell these is asked by no administrator. */
+async function lookAtReaches(client: ApiClient, signal: AbortSignal): Promise<readonly Finding[]> {
+  try {
+    return checkReaches(await client.reaches(signal));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof CommandFailure)) throw error;
+    return error.exitCode === EXIT.denied
+      ? [warn("reach", `${error.message}: not looked at`, "run it with an administrator's token")]
+      : [];
+  }
 }
 
 function checkVersion(gate: GateFile): Finding {

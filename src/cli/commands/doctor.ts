@@ -1,6 +1,8 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../../config/schema.ts";
+import { checkNotebooks } from "../checks/determined-checks.ts";
 import { fail, type Finding } from "../checks/finding.ts";
+import { formatFinding } from "../checks/format-finding.ts";
 import { checkGate } from "../checks/gate-checks.ts";
 import { checkHome } from "../checks/home-checks.ts";
 import {
@@ -15,7 +17,7 @@ import { CommandFailure, EXIT, type ExitCode } from "../failure.ts";
 import { loadGateConfig } from "../gate-config.ts";
 import { startProgress } from "../progress.ts";
 import { findGate } from "../running-gate.ts";
-import { colorsFor, homeOf, print, printable, printJson, type Colors, type Terminal } from "../terminal.ts";
+import { colorsFor, homeOf, print, printJson, type Terminal } from "../terminal.ts";
 
 export interface DoctorOptions {
   readonly config?: string;
@@ -48,7 +50,7 @@ async function examine(terminal: Terminal, options: DoctorOptions): Promise<read
     )),
     await checkNames(domain),
     checkDiscovery(),
-    ...("domain" in config ? [checkDescriptors(descriptorsOf(config))] : []),
+    ...("domain" in config ? [checkDescriptors(descriptorsOf(config)), ...checkNotebooks(config)] : []),
   ];
 }
 
@@ -65,11 +67,4 @@ function readConfig(terminal: Terminal, options: DoctorOptions): Config | Findin
     if (!(error instanceof CommandFailure)) throw error;
     return fail("config", error.message, error.remedy ?? "taskgate check FILE");
   }
-}
-
-function formatFinding(finding: Finding, colors: Colors): string {
-  const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red };
-  const message = finding.message.split("\n").map(printable).join("\n        ");
-  const line = `${paint[finding.level](finding.level.padEnd(4))}  ${finding.name}: ${message}`;
-  return finding.remedy === null ? line : `${line}\n      ${colors.dim("Try:")} ${finding.remedy}`;
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { json } from "node:stream/consumers";
 import { API_PREFIX, RunRequest, type ServiceView, type TaskView } from "../../api/wire.ts";
+import type { ReachView } from "../../api/wire-reaches.ts";
 import { homeAt, makeHome, writeGateFile, type GateFile, type Home } from "../../config/home.ts";
 import { ownVersion } from "../../platform/package-info.ts";
 import { processStart } from "../../platform/process-identity.ts";
@@ -24,6 +25,8 @@ export interface FakeGate extends AsyncDisposable {
   readonly ran: RunRequest[];
   /** Log text by task name. */
   readonly logs: Map<string, string>;
+  /** What `GET /reaches` tells. */
+  readonly reaches: ReachView[];
   /** Called for every CONNECT. */
   onConnect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Streams of `GET /events`. */
@@ -75,6 +78,7 @@ export async function startFakeGate(home: Home, tls?: FakeTls): Promise<FakeGate
     asked: [],
     ran: [],
     logs: new Map(),
+    reaches: [],
     eventStreams: new Set(),
     onConnect: (_request, socket) => void socket.destroy(),
     async kill() {
@@ -162,6 +166,9 @@ const OPERATIONS = {
     if (request.method === "POST") send(201, { ...view, token: "tg_secret" });
     else if (request.method === "DELETE") send(rest[0] === "t1" ? 204 : 404);
     else send(200, { tokens: [view, { ...view, id: "t2", name: "twice" }, { ...view, id: "t3", name: "twice" }] });
+  },
+  reaches({ gate, send }: Exchange): void {
+    send(200, { reaches: gate.reaches });
   },
   events({ gate, response }: Exchange): void {
     const first = { kind: "tasks", tasks: [...gate.tasks.values()], problems: [] };
