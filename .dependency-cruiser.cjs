@@ -26,6 +26,7 @@ module.exports = {
       "store/leadership\\.ts",
     ),
     layer("dataplanes", "config", "model", "platform"),
+    layer("fronts", "config", "model", "platform"),
     layer("auth", "config", "model", "platform", "store/store\\.ts"),
     layer("audit", "config", "model", "platform"),
     layer("cull", "config", "model", "platform", "store/store\\.ts"),
@@ -45,7 +46,7 @@ module.exports = {
       name: "siblings-are-strangers",
       severity: "error",
       from: {
-        path: "^src/(providers|dataplanes|reach|store|auth/authenticators|dask/backends)/([^/]+)/",
+        path: "^src/(providers|dataplanes|fronts|reach|store|auth/authenticators|dask/backends)/([^/]+)/",
         pathNot: TEST,
       },
       to: { path: "^src/$1/[^/]+/", pathNot: "^src/$1/$2/" },

@@ -52,7 +52,8 @@ async function measure(
   say(`${String(pods)} pods are written …`);
   await inParallel(pods, (at) => writer.create(nameOf(at), { ...job, ...carried(at), isReady: true }));
 
-  const gate = scope.use(await startGate(cluster.kubeconfig));
+  const provider = { kubeconfig: cluster.kubeconfig, namespaces: [NAMESPACE] };
+  const gate = scope.use(await startGate(provider, nameOf(0)));
   const name = (what: string): string => `${String(pods)} pods, ${what}`;
   const of = (what: string, value: number, unit: string, most: number | null = null): Row => ({
     ...{ name: name(what), value, unit },
@@ -91,7 +92,8 @@ function carried(at: number): Pick<WrittenPod, "annotations" | "labels"> {
   };
 }
 
-interface BenchGate extends AsyncDisposable {
+/** A gate of one cluster alone. */
+export interface BenchGate extends AsyncDisposable {
   readonly pid: number;
   /** From its start until it has heard of all. */
   readonly wholeMs: number;
@@ -99,10 +101,11 @@ interface BenchGate extends AsyncDisposable {
   ask(task: string): Promise<number>;
 }
 
-async function startGate(kubeconfig: string): Promise<BenchGate> {
+/** `first`: what it is to answer for before it is taken for started. */
+export async function startGate(provider: object, first: string): Promise<BenchGate> {
   const home = mkdtempSync(join(tmpdir(), "tg-bench-"));
   const config = join(home, "config.json");
-  const providers = [{ type: "kubernetes", name: "bench", kubeconfig, namespaces: [NAMESPACE] }];
+  const providers = [{ type: "kubernetes", name: "bench", ...provider }];
   const settings = { admin: { address: "127.0.0.1:0" }, log: { level: "warn" }, local: { enabled: false }, providers };
   writeFileSync(config, JSON.stringify(settings));
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith("TASKGATE_"));
@@ -116,7 +119,7 @@ async function startGate(kubeconfig: string): Promise<BenchGate> {
   const agent = new Agent({ keepAlive: true });
   const token = readFileSync(homeAt(env).token, "utf8").trim();
   const ask = (task: string): Promise<number> => askGate(file, agent, { task, token });
-  await until(started, async () => (await ask(nameOf(0))) === 200);
+  await until(started, async () => (await ask(first)) === 200);
   return {
     ...{ pid: file.pid, wholeMs: performance.now() - began, ask },
     async [Symbol.asyncDispose]() {
@@ -196,11 +199,12 @@ async function followChanges(
   return times;
 }
 
-async function settles(isSo: () => Promise<boolean>): Promise<void> {
+/** Asks again and again until it is so. Throws where it never is. */
+export async function settles(isSo: () => Promise<boolean>, everyMs = ASK_EVERY_MS): Promise<void> {
   const end = performance.now() + GIVE_UP_MS;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error("a change does not come through");
-    await sleep(ASK_EVERY_MS);
+    await sleep(everyMs);
   }
 }
 

@@ -4,6 +4,7 @@ import { benchBody } from "./body.ts";
 import { benchClaims } from "./claims.ts";
 import { benchConnections } from "./connections.ts";
 import { benchEnvoyLogin } from "./envoy-login.ts";
+import { benchGateway } from "./gateway.ts";
 import { benchGrpc } from "./grpc.ts";
 import { benchH2 } from "./h2.ts";
 import { benchHttp } from "./http.ts";
@@ -12,6 +13,7 @@ import { benchLogin } from "./login.ts";
 import { stopAll } from "./machine.ts";
 import { benchMessages } from "./messages.ts";
 import { PEERS } from "./peers/peers.ts";
+import { benchPlan } from "./plan.ts";
 import { benchStart } from "./start.ts";
 import type { Row, Suite, SuiteOptions } from "./suite.ts";
 import { benchTable } from "./table.ts";
@@ -23,7 +25,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   ...{ http: benchHttp, login: benchLogin, h2: benchH2, ws: benchWs, grpc: benchGrpc, tcp: benchTcp, body: benchBody },
   ...{ connections: benchConnections, "envoy-login": benchEnvoyLogin },
   ...{ start: benchStart, table: benchTable, xds: benchXds, messages: benchMessages },
-  ...{ kubernetes: benchKubernetes, claims: benchClaims },
+  ...{ kubernetes: benchKubernetes, claims: benchClaims, gateway: benchGateway, plan: benchPlan },
 };
 
 const USAGE = `Usage: npm run bench -- SUITE [--json FILE] [--rounds 1-100] [--seconds 1-60] [--only NAME,NAME] [--with-traefik]

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -33,11 +33,6 @@ export async function buildOnce(name: string, what: string, build: (folder: stri
 /** Whether `buildOnce` has it. */
 export function isBuilt(name: string): boolean {
   return existsSync(join(cacheFolder(), name, COMPLETE));
-}
-
-/** All that `buildOnce` has. */
-export function builtNames(): readonly string[] {
-  return existsSync(cacheFolder()) ? readdirSync(cacheFolder()).filter(isBuilt) : [];
 }
 
 /** Where all of it is: in no folder of the project. */

@@ -109,7 +109,13 @@ class BenchGate {
     this.#plane = await startEnvoyPlane({
       site: { domain, gateHost, pathHost, secure: true, port: setting.listen, dial: host },
       ...{ gatekeeper: new TestGatekeeper(), explain: () => Promise.reject(new Error("nobody asks")) },
-      ...{ listener, secret: "secret of a bench", limits: LimitsConfig.parse({}), proxiesFrom: [] },
+      ...{
+        listener,
+        secret: "secret of a bench",
+        limits: LimitsConfig.parse({}),
+        proxiesFrom: [],
+        fronts: { from: [], hops: 1 },
+      },
       ...{ clock: systemClock, logger: silentLogger, requestId: "keep", accessLog: AccessLogConfig.parse({}) },
       tracing: TracingConfig.parse({}),
       dialRules: { loopback: ["local"], sockets: [], ownPorts: new Set([setting.listen]) },

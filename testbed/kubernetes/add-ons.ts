@@ -1,9 +1,11 @@
 import type { Cluster } from "./cluster.ts";
 import { installContour } from "./contour.ts";
+import { installContourProvisioner } from "./contour-provisioner.ts";
 import { installDns } from "./dns.ts";
 import { addEnvoyImage } from "./envoy-image.ts";
 import { installEnvoyGateway } from "./envoy-gateway.ts";
 import { installPrometheusDefinitions } from "./prometheus-operator.ts";
+import { installTaskGateway } from "./task-gateway.ts";
 import { installTraefik } from "./traefik.ts";
 
 /** What is put on top of a cluster, by name. */
@@ -12,6 +14,9 @@ const ADD_ONS = {
   envoy: addEnvoyImage,
   "envoy-gateway": installEnvoyGateway,
   contour: installContour,
+  "contour-provisioner": installContourProvisioner,
+  "contour-tasks": (cluster: Cluster) => installTaskGateway(cluster, "contour"),
+  "envoy-gateway-tasks": (cluster: Cluster) => installTaskGateway(cluster, "envoy-gateway"),
   traefik: installTraefik,
   "prometheus-definitions": installPrometheusDefinitions,
 } as const;

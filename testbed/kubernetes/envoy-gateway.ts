@@ -38,7 +38,7 @@ export async function installEnvoyGateway(cluster: Cluster): Promise<void> {
 }
 
 /** Folder of the program, and of its chart as that is released. */
-function envoyGateway(): Promise<string> {
+export function envoyGateway(): Promise<string> {
   return buildGoPrograms({
     module: "envoy-gateway",
     recipe: ["go.mod", "go.sum", "programs.go"],
@@ -57,16 +57,22 @@ function envoyGateway(): Promise<string> {
   });
 }
 
-function buildClass(): readonly object[] {
+/** How Envoys of Gateways are run here; by the settings of one, at a ClusterIP that is known. */
+export function buildProxySettings(name: string, namespace: string, address?: string): object {
+  const patch = address === undefined ? {} : { patch: { value: { spec: { clusterIP: address } } } };
   // Nothing gives Services of the type LoadBalancer an address here.
-  const kubernetes = { envoyDeployment: { container: { image: ENVOY_IMAGE } }, envoyService: { type: "ClusterIP" } };
+  const envoyService = { type: "ClusterIP", ...patch };
+  const kubernetes = { envoyDeployment: { container: { image: ENVOY_IMAGE } }, envoyService };
+  return {
+    ...{ apiVersion: "gateway.envoyproxy.io/v1alpha1", kind: "EnvoyProxy", metadata: { name, namespace } },
+    spec: { provider: { type: "Kubernetes", kubernetes } },
+  };
+}
+
+function buildClass(): readonly object[] {
   const proxy = { group: "gateway.envoyproxy.io", kind: "EnvoyProxy", name: "testbed", namespace: NAMESPACE };
   return [
-    {
-      ...{ apiVersion: "gateway.envoyproxy.io/v1alpha1", kind: proxy.kind },
-      metadata: { name: proxy.name, namespace: proxy.namespace },
-      spec: { provider: { type: "Kubernetes", kubernetes } },
-    },
+    buildProxySettings(proxy.name, proxy.namespace),
     {
       ...{ apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name: ENVOY_GATEWAY_CLASS } },
       spec: { controllerName: "gateway.envoyproxy.io/gatewayclass-controller", parametersRef: proxy },

@@ -22,3 +22,22 @@ export async function installGatewayApi(cluster: Cluster): Promise<void> {
     "crd/tcproutes.gateway.networking.k8s.io",
   ]);
 }
+
+const GATEWAYS = "gateways.gateway.networking.k8s.io";
+
+/**
+ * Lets a Gateway have so many listeners: of its specification and of its status, in all versions. The API server takes no more than 213 here: what
+ * compares each with each would cost too much.
+ */
+export async function raiseListenerLimit(cluster: Cluster, most: number): Promise<void> {
+  const definition = JSON.parse(await cluster.kubectl(["get", "crd", GATEWAYS, "-o", "json"])) as {
+    readonly spec: { readonly versions: readonly object[] };
+  };
+  const changes = definition.spec.versions.flatMap((_, version) =>
+    ["spec", "status"].map((part) => ({
+      ...{ op: "replace", value: most },
+      path: `/spec/versions/${String(version)}/schema/openAPIV3Schema/properties/${part}/properties/listeners/maxItems`,
+    })),
+  );
+  await cluster.kubectl(["patch", "crd", GATEWAYS, "--type=json", "-p", JSON.stringify(changes)]);
+}

@@ -42,6 +42,12 @@ export async function stageProgram(program: string, name: string, stage: string)
   await stageLibraries([program], stage);
 }
 
+/** A program that is staged already, at another path as well. */
+export function linkProgram(name: string, path: string, stage: string): void {
+  mkdirSync(dirname(join(stage, path)), { recursive: true });
+  symlinkSync(`/usr/local/bin/${name}`, join(stage, path));
+}
+
 /** The Node that runs this. */
 export function stageNode(stage: string): Promise<void> {
   return stageProgram(realpathSync(process.execPath), "node", stage);

@@ -5,7 +5,15 @@ import { fileURLToPath } from "node:url";
 import { buildOnce } from "../build-once.ts";
 import { runProgram } from "../run-program.ts";
 import { type Image, type Layer, packImages, packLayer } from "./image-archive.ts";
-import { stageBase, stageDependencies, stageNode, stageProgram, stagePython, stageTaskgate } from "./image-contents.ts";
+import {
+  linkProgram,
+  stageBase,
+  stageDependencies,
+  stageNode,
+  stageProgram,
+  stagePython,
+  stageTaskgate,
+} from "./image-contents.ts";
 import type { Programs } from "./programs.ts";
 
 const PATH = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
@@ -35,6 +43,8 @@ export interface ProgramImage {
   /** With a tag. */
   readonly name: string;
   readonly program: string;
+  /** Absolute path at which it is found as well. */
+  readonly also?: string;
 }
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
@@ -61,8 +71,11 @@ export async function makeProgramImages(
   const { base } = await lastingLayers(programs);
   mkdirSync(folder);
   const made: Image[] = [];
-  for (const [index, { name, program }] of images.entries()) {
-    const stageOne = (stage: string): Promise<void> => stageProgram(program, basename(program), stage);
+  for (const [index, { name, program, also }] of images.entries()) {
+    const stageOne = async (stage: string): Promise<void> => {
+      await stageProgram(program, basename(program), stage);
+      if (also !== undefined) linkProgram(basename(program), also, stage);
+    };
     const layer = await makeLayer(folder, String(index), stageOne);
     made.push({
       name,

@@ -1,11 +1,17 @@
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { envoyProgram } from "../envoy.ts";
+import { traefikProgram } from "../traefik.ts";
 import { ADD_ON_NAMES, type AddOn, isAddOn } from "./add-ons.ts";
 import { clusterNames, lockClusters, planOf, readRecord } from "./cluster-record.ts";
+import { contour } from "./contour.ts";
+import { envoyGateway } from "./envoy-gateway.ts";
 import { adminKubeconfig } from "./kubeconfig.ts";
 import { kubernetesPrograms } from "./programs.ts";
 import { removeCluster } from "./remove-cluster.ts";
-import { startCluster } from "./start-cluster.ts";
+import { startCluster, whyNoCluster } from "./start-cluster.ts";
 import { describeClusters, statusOfClusters } from "./status.ts";
+import { taskGatewayConfiguration } from "./task-gateway.ts";
 
 const DEFAULT_NAME = "testbed";
 
@@ -13,6 +19,7 @@ const USAGE = `Usage: npm run testbed -- COMMAND
   up [--name NAME] [--with ${ADD_ON_NAMES.join(",")}] [--api-only]   a real Kubernetes on this machine; seconds once it is built
   down [--name NAME | --all]    ends it, and leaves nothing of it
   status [--json]               the clusters, and which of their processes run
+  build                         all that clusters and what is put on them are built of, once, a quarter of an hour; where it is there, nothing
   kubeconfig [--name NAME]      path of the file by which kubectl and taskgate find it; with npm run --silent, that alone
 NAME: 1 to 10 letters and digits, ${DEFAULT_NAME} by default. It needs Linux and root.
 `;
@@ -50,6 +57,8 @@ const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | numb
     const options = { name, kind: apiOnly ? "api" : "node", with: on, signal } as const;
     const cluster = await startCluster(options);
     process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\n`);
+    const configuration = taskGatewayConfiguration(cluster);
+    if (configuration !== null) process.stdout.write(describeConfiguration(configuration));
     return 0;
   },
   async down({ name, all }) {
@@ -59,6 +68,14 @@ const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | numb
     } finally {
       held[Symbol.dispose]();
     }
+    return 0;
+  },
+  async build() {
+    const impossible = whyNoCluster();
+    if (impossible !== null) process.stdout.write(`nothing is built: ${impossible}\n`);
+    else
+      for (const build of [kubernetesPrograms, envoyProgram, contour, envoyGateway, () => traefikProgram(true)])
+        await build();
     return 0;
   },
   status({ json }) {
@@ -73,6 +90,15 @@ const COMMANDS: Readonly<Record<string, (asked: Asked) => Promise<number> | numb
     return 0;
   },
 };
+
+function describeConfiguration(file: string): string {
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  return [
+    `# A gate by way of its Gateway: taskgate up --config ${file}`,
+    ...lines.map((line) => `#   ${line}`),
+    "",
+  ].join("\n");
+}
 
 /** Who interrupts a start leaves nothing behind. */
 function onInterrupt(): AbortSignal {

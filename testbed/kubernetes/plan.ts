@@ -18,6 +18,8 @@ export interface Plan {
   readonly apiAddress: string;
   /** The ClusterIP of the cluster's DNS. */
   readonly dnsAddress: string;
+  /** A ClusterIP that nobody is given: for one Gateway whose address is to be known before it is made. */
+  readonly gatewayAddress: string;
   /** Base URL of the API. */
   readonly server: string;
   /** Cgroup of the node in each hierarchy, without its mount point. */
@@ -47,6 +49,7 @@ export function planCluster(name: string, number: number, folder: string): Plan 
     serviceRange: `${services}.0.0/16`,
     apiAddress: `${services}.0.1`,
     dnsAddress: `${services}.0.10`,
+    gatewayAddress: `${services}.0.20`,
     server: `https://10.250.${n}.2:${String(API_PORT)}`,
   };
 }

@@ -49,7 +49,9 @@ export class PodWriter implements Disposable {
   async create(name: string, { annotations, labels = {}, port, ...state }: WrittenPod): Promise<void> {
     const metadata = { namespace: this.namespace, name, annotations, labels };
     const container = { name: "main", image: "example/notebook:1", ports: [{ name: "web", containerPort: port }] };
-    await this.client.create(PODS, { metadata, spec: { containers: [container] } }, FOREVER);
+    // Where there is a scheduler, it leaves these alone.
+    const spec = { schedulerName: "pod-writer", containers: [container] };
+    await this.client.create(PODS, { metadata, spec }, FOREVER);
     await this.tell(name, state);
   }
 
