@@ -1,6 +1,5 @@
 import { spawnSync } from "node:child_process";
 import { defineConfig } from "vitest/config";
-import { builtNames } from "./testbed/build-once.ts";
 
 /**
  * h2spec 2.2.1 is in no package registry that is certain to serve it, so its suite is there where the program is: on the PATH, or named by
@@ -8,14 +7,6 @@ import { builtNames } from "./testbed/build-once.ts";
  */
 const named = process.env.TASKGATE_H2SPEC ?? "";
 const hasH2spec = spawnSync(named === "" ? "h2spec" : named, ["--version"]).error === undefined;
-
-/**
- * Envoy Gateway, Contour and Traefik take over ten minutes to build: their suite is there where that is done (`npm run testbed -- up --with
- * envoy-gateway,contour,traefik`), or where TASKGATE_TEST_ADD_ONS asks for it.
- */
-const hasAddOns =
-  (process.env.TASKGATE_TEST_ADD_ONS ?? "") !== "" ||
-  ["envoy-gateway-", "contour-", "traefik-v"].every((name) => builtNames().some((built) => built.startsWith(name)));
 
 /** Making the image by its build file fetches and compiles everything: minutes, where TASKGATE_TEST_IMAGE asks for it. Linux, as root. */
 const makesImage = (process.env.TASKGATE_TEST_IMAGE ?? "") !== "";
@@ -46,9 +37,17 @@ const ON_EVERY_PLANE = [
 /** Suites that need a cluster of Kubernetes, or the programs of one. */
 const CLUSTERS = "test/{kubernetes,testbed,chart}*.test.ts";
 
+/** Those about Gateways for which an API server of their own is enough. */
+const API_SERVERS = ["front-objects", "gateway-former", "gateway-reach", "gateway-rights", "gateway-variants"].map(
+  (name) => `test/kubernetes-${name}.test.ts`,
+);
+
+/** Files one after the other, as some measure, and with the time that real programs take. */
+const ONE_BY_ONE = { testTimeout: 120_000, hookTimeout: 1_200_000, fileParallelism: false };
+
 /**
- * `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `clusters` those and Kubernetes; `envoy` is
- * some of both on Envoy.
+ * `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `clusters` those and Kubernetes,
+ * `api-servers` its API server alone; `envoy` is some of both on Envoy.
  */
 export default defineConfig({
   test: {
@@ -70,9 +69,7 @@ export default defineConfig({
             ...(hasH2spec ? [] : ["test/h2spec.test.ts"]),
             ...(makesImage ? [] : ["test/image.test.ts"]),
           ],
-          testTimeout: 120_000,
-          hookTimeout: 1_200_000,
-          fileParallelism: false,
+          ...ONE_BY_ONE,
         },
       },
       {
@@ -80,11 +77,18 @@ export default defineConfig({
         test: {
           name: "clusters",
           include: [CLUSTERS],
+          exclude: API_SERVERS,
           globalSetup: ["test/support/cluster-run.ts"],
-          exclude: hasAddOns ? [] : ["test/testbed-add-ons.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 1_200_000,
-          fileParallelism: false,
+          ...ONE_BY_ONE,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "api-servers",
+          include: API_SERVERS,
+          globalSetup: ["test/support/cluster-run.ts"],
+          ...ONE_BY_ONE,
         },
       },
       {
@@ -94,9 +98,7 @@ export default defineConfig({
           include: ON_EVERY_PLANE,
           globalSetup: ["test/support/cluster-run.ts"],
           env: { TASKGATE_TEST_PLANE: "envoy" },
-          testTimeout: 120_000,
-          hookTimeout: 1_200_000,
-          fileParallelism: false,
+          ...ONE_BY_ONE,
         },
       },
     ],

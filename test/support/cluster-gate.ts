@@ -16,14 +16,19 @@ interface OfCluster {
   readonly kinds?: readonly string[];
   readonly owners?: boolean;
   readonly reach?: string;
+  readonly gateway?: object;
 }
 
 /** A gate of these clusters alone. */
-export async function startClusterGate(clusters: readonly OfCluster[]): Promise<TestGate> {
+export function startClusterGate(clusters: readonly OfCluster[]): Promise<TestGate> {
+  return startConfiguredGate({ providers: clusters.map((cluster) => ({ type: "kubernetes", ...cluster })) });
+}
+
+/** A gate by this configuration, without tasks of this machine. */
+export async function startConfiguredGate(configuration: object): Promise<TestGate> {
   const folder = mkdtempSync(join(tmpdir(), "taskgate-cluster-gate-"));
   const config = join(folder, "config.yaml");
-  const providers = clusters.map((cluster) => ({ type: "kubernetes", ...cluster }));
-  writeFileSync(config, JSON.stringify({ providers, local: { enabled: false } }));
+  writeFileSync(config, JSON.stringify({ ...configuration, local: { enabled: false } }));
   const gate = await startTestGate({ config });
   const dispose = gate[Symbol.asyncDispose].bind(gate);
   gate[Symbol.asyncDispose] = async () => {

@@ -74,6 +74,7 @@ export class LoginEnvoy implements AsyncDisposable {
       ...{ ...gate, foreignAuthorization, site, explain, ownSecret: SECRET },
       ...{ clock: systemClock, logger: silentLogger },
       tunnelTarget: () => undefined,
+      frontHops: 1,
     });
   }
 
