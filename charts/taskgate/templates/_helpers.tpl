@@ -116,7 +116,7 @@ capabilities:
 {{- if .Values.service.tcpPorts -}}
 {{- $_ := set $config "tcp" (dict "ports" .Values.service.tcpPorts) -}}
 {{- end -}}
-{{- range $part := list "taskgate.metrics.config" "taskgate.envoy.config" -}}
+{{- range $part := list "taskgate.front.config" "taskgate.metrics.config" "taskgate.envoy.config" -}}
 {{- $config = mergeOverwrite $config (include $part $ | fromYaml) -}}
 {{- end -}}
 {{- $said := deepCopy .Values.config -}}
@@ -130,6 +130,7 @@ capabilities:
 
 {{/* What cannot be right. Say it once, from a template that is always there. */}}
 {{- define "taskgate.check" -}}
+{{- include "taskgate.front.check" . -}}
 {{- $config := .Values.config -}}
 {{- $tls := include "taskgate.tlsSecret" . -}}
 {{- $port := int (include "taskgate.port" .) -}}
