@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check } from "./check.ts";
-import { closingLine, type Counts } from "./closing-line.ts";
+import { closingLine, type Outcome } from "./closing-line.ts";
 import { runStep, type Step } from "./steps.ts";
 
 /** First, and alone: tests that measure time beside a compiler would fail by it. */
@@ -20,10 +20,12 @@ async function main(): Promise<boolean> {
     const failedSteps = (await check()) + ((await runStep(BUILT, true)) ? 0 : 1);
     const lanes = [playSuites("suites", "api-servers"), playSuites("envoy", "clusters")];
     const suites = (await Promise.all(lanes)).flat();
-    const counts = sum(countsFile);
+    const { counts, failures } = sum(countsFile);
     // A failed step without a failed test of its own (format, lint, types, a runner that died) counts as one.
     const unseen = failedSteps + suites.filter((passed) => !passed).length;
     const failed = Math.max(counts.failed, unseen > 0 ? 1 : 0);
+    // Once more, as those of two lanes are far above and among each other's.
+    for (const failure of failures) process.stdout.write(`FAILED ${failure}\n`);
     process.stdout.write(`${closingLine({ ...counts, failed })}\n`);
     return failed === 0;
   } finally {
@@ -40,17 +42,17 @@ async function playSuites(...projects: readonly string[]): Promise<readonly bool
   return passed;
 }
 
-function sum(file: string): Counts {
-  const total = { passed: 0, failed: 0, skipped: 0 };
+function sum(file: string): Outcome {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
   // Not there where no runner got to its end: the failed steps count then.
   const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
-  for (const line of lines) {
-    const counts = JSON.parse(line) as Counts;
-    total.passed += counts.passed;
-    total.failed += counts.failed;
-    total.skipped += counts.skipped;
+  const outcomes = lines.map((line) => JSON.parse(line) as Outcome);
+  for (const outcome of outcomes) {
+    counts.passed += outcome.counts.passed;
+    counts.failed += outcome.counts.failed;
+    counts.skipped += outcome.counts.skipped;
   }
-  return total;
+  return { counts, failures: outcomes.flatMap(({ failures }) => failures) };
 }
 
 process.exitCode = (await main()) ? 0 : 1;

@@ -151,8 +151,9 @@ export function describeTaskGateway(which: ControllerCase): void {
       await cluster.apply(commands.flatMap(({ objects }) => objects));
       for (const { name, task } of commands) {
         await vi.waitFor(async () => {
-          const { services } = await taskOf(gate, name);
-          expect(services.filter(({ health }) => health === "healthy").length).toBe(PORTS_EACH.length);
+          const { services, problems } = await taskOf(gate, name);
+          expect(services).toHaveLength(PORTS_EACH.length);
+          expect([services.filter(({ health }) => health !== "healthy"), problems]).toEqual([[], []]);
         }, SOON);
         for (const service of (await taskOf(gate, name)).services) {
           const port = Number(/\d+/.exec(service.name)?.[0]);

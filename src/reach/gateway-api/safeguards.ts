@@ -1,6 +1,7 @@
 import type { GatewayConfig } from "../../config/gateway-config.ts";
 import type { ReachAdvice, Task } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { pauseMs } from "../../platform/kubernetes/bounds.ts";
 import type { KubernetesClient } from "../../platform/kubernetes/client.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { pause } from "../../platform/pause.ts";
@@ -39,7 +40,8 @@ export interface Guarding {
 
 /** Pods and Services of Gateways come and go seldom, and nothing that is to be quick hangs on them. */
 const LOOK_MS = 30_000;
-const SOON_MS = 1000;
+/** Between two looks where pods of a Gateway are not known: they come soon, or perhaps never. */
+const UNKNOWN = { firstPauseMs: 1000, mostPauseMs: LOOK_MS };
 
 /** What is done so that nobody but the gate gets to tasks through a Gateway or beside it, and what is said where that cannot be done. */
 export class Safeguards implements AsyncDisposable {
@@ -132,7 +134,7 @@ export class Safeguards implements AsyncDisposable {
   async #look(): Promise<void> {
     const { client, clock, gateway, logger } = this.#deps;
     const { signal } = this.#stop;
-    for (;;) {
+    for (let unknown = 0; ;) {
       let isKnown = true;
       for (const ref of gateway.gateways) {
         const key = gatewayKey(ref);
@@ -148,7 +150,8 @@ export class Safeguards implements AsyncDisposable {
       }
       this.#tellPolicies();
       isKnown &&= this.#gatewayPods() !== null;
-      await pause(clock, isKnown ? LOOK_MS : SOON_MS, signal);
+      unknown = isKnown ? 0 : unknown + 1;
+      await pause(clock, isKnown ? LOOK_MS : pauseMs(unknown, UNKNOWN), signal);
       if (signal.aborted) return;
     }
   }
