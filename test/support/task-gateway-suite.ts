@@ -25,7 +25,7 @@ const JOBS = "jobs";
 /** Commands that have so many ports each: 150 in all. */
 const COMMANDS = 3;
 const PORTS_EACH = Array.from({ length: 50 }, (_, index) => 8000 + index);
-const RANGE = { gateway_port_range_start: 49_152, gateway_port_range_end: 57_000 };
+const RANGE = { gateway_port_range_start: 49_152, gateway_port_range_end: 65_535 };
 const NAMES = { web: "web", api: "grpc", raw: "tcp" };
 /** Each round takes as many ports away as it adds. */
 const ROUNDS = 4;
@@ -192,7 +192,7 @@ function gatewayOptions({ plan }: Cluster): TaskGatewayOptions {
 }
 
 function otherProvider({ kubeconfig }: Cluster, { name, namespace, address }: TaskGateway) {
-  const gateway = { gateways: [{ name, namespace, address }], ports: "57001-57500" };
+  const gateway = { gateways: [{ name, namespace, address }], ports: "20000-20499" };
   return { name: "jobs", kubeconfig, namespaces: [JOBS], reach: "gateway-api", gateway };
 }
 

@@ -4,6 +4,8 @@ export interface ControllerRules {
   readonly name: string;
   /** Whether it would listen on a port of a Gateway that has these already. */
   readonly takes: (port: number, held: { has(port: number): boolean }) => boolean;
+  /** Where its proxies listen for a port of a Gateway, in their pods. */
+  readonly boundPort: (port: number) => number;
   /** Why it does not take some, for people; null: it takes all. */
   readonly portsText: string | null;
   readonly listenerSets: boolean;
@@ -14,6 +16,7 @@ export interface ControllerRules {
 const UNKNOWN: ControllerRules = {
   name: "its controller",
   takes: () => true,
+  boundPort: (port) => port,
   portsText: null,
   listenerSets: true,
   refusesUnrouted: false,
@@ -26,10 +29,17 @@ const CONTOUR: ControllerRules = {
     const twin = port < WRAPPED_LOW + CLASH_DISTANCE ? port + CLASH_DISTANCE : port - CLASH_DISTANCE;
     return port < WRAPPED_LOW || port >= WRAPPED_LOW + 2 * CLASH_DISTANCE || !held.has(twin);
   },
+  boundPort: (port) => {
+    const rest = port + 8000 - LAST_PORT;
+    if (rest <= 0) return port + 8000;
+    return rest < FIRST_UNPRIVILEGED ? rest + CLASH_DISTANCE : rest;
+  },
   portsText: "Contour takes 57536-58558 and the ports 1023 above them for the same",
   listenerSets: false,
   refusesUnrouted: true,
 };
+const LAST_PORT = 65_535;
+const FIRST_UNPRIVILEGED = 1024;
 const WRAPPED_LOW = 57_536;
 const CLASH_DISTANCE = 1023;
 
@@ -38,6 +48,7 @@ const ENVOY_GATEWAY_OWN: ReadonlySet<number> = new Set([19_000, 19_001, 19_003])
 const ENVOY_GATEWAY: ControllerRules = {
   name: "Envoy Gateway",
   takes: (port) => !ENVOY_GATEWAY_OWN.has(port),
+  boundPort: (port) => (port < FIRST_UNPRIVILEGED ? port + 10_000 : port),
   portsText: "its Envoys have 19000, 19001 and 19003 for themselves",
   listenerSets: true,
   refusesUnrouted: false,

@@ -9,6 +9,7 @@ import type { Logger } from "../../platform/logger.ts";
 import { pause } from "../../platform/pause.ts";
 import { reportCapacity } from "./capacity.ts";
 import { rulesOf } from "./controllers.ts";
+import { adviseOnPorts } from "./ephemeral-ports.ts";
 import { GATE_LABEL } from "../../platform/kubernetes/gate-marks.ts";
 import { plan } from "./plan.ts";
 import type { Observed, Plan, PlanInput, Step } from "./plan-input.ts";
@@ -126,7 +127,7 @@ export class GatewayControl implements AsyncDisposable {
     return {
       ...{ provider, reach: "gateway-api", wanted: this.#tasks.units.size, ready: this.#readiness.ready },
       gateways: input === null ? unknown(gateway) : reportCapacity(input),
-      advice: this.#following?.safeguards.advice ?? [],
+      advice: [...(input === null ? [] : adviseOnPorts(input)), ...(this.#following?.safeguards.advice ?? [])],
     };
   }
 

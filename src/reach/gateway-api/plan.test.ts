@@ -20,11 +20,11 @@ describe("what is made", () => {
     const { cluster } = gate;
     const live = cluster.gateways.get("gw/main");
     expect(live?.spec?.listeners?.[1]).toEqual({
-      ...{ name: "det-32768", port: 32_768, protocol: "TCP", allowedRoutes: { namespaces: { from: "All" } } },
+      ...{ name: "det-61000", port: 61_000, protocol: "TCP", allowedRoutes: { namespaces: { from: "All" } } },
     });
     expect(live?.metadata.annotations).toEqual({
-      "determined.ai/det-gateway-port-32768": "cmd-1",
-      "taskgate.dev/port-32768": "abcdefghij-cluster/cmd-1/notebook/0",
+      "determined.ai/det-gateway-port-61000": "cmd-1",
+      "taskgate.dev/port-61000": "abcdefghij-cluster/cmd-1/notebook/0",
       "taskgate.dev/fence-abcdefghij-cluster": "1",
     });
     const metadata = {
@@ -46,14 +46,14 @@ describe("what is made", () => {
       {
         metadata,
         spec: {
-          parentRefs: [{ namespace: "gw", name: "main", port: 32_768, sectionName: "det-32768" }],
+          parentRefs: [{ namespace: "gw", name: "main", port: 61_000, sectionName: "det-61000" }],
           rules: [{ backendRefs: [{ kind: "Service", name: "det-12345678-cmd-cmd-1-0", port: 2900 }] }],
         },
       },
     ]);
     expect(cluster.slices.size).toBe(0);
     expect(held.get("cmd-1/notebook/0")).toMatchObject({
-      allotment: { port: 32_768, listenerSet: null, gateway: { address: "10.0.0.5" } },
+      allotment: { port: 61_000, listenerSet: null, gateway: { address: "10.0.0.5" } },
       route: { metadata: { name: "det-12345678-cmd-cmd-1-0" } },
     });
   });
@@ -108,7 +108,7 @@ describe("what is found", () => {
     gate.cluster.put("Gateway", gateway());
     gate.settle();
     expect(ports(gate)).toEqual(before);
-    expect([...before.values()]).toEqual([32_769, 32_770]);
+    expect([...before.values()]).toEqual([61_001, 61_002]);
   });
 
   test("of annotations whose listeners somebody took away is the unit's again, or goes with the unit", () => {
@@ -120,13 +120,13 @@ describe("what is found", () => {
     gate.want(podUnit("b"), podUnit("c")).settle();
     expect(ports(gate)).toEqual(
       new Map([
-        ["b/web/0", 32_769],
-        ["c/web/0", 32_770],
+        ["b/web/0", 61_001],
+        ["c/web/0", 61_002],
       ]),
     );
     expect(Object.keys(gate.cluster.gateways.get("gw/main")?.metadata.annotations ?? {})).toEqual([
-      "taskgate.dev/port-32769",
-      "taskgate.dev/port-32770",
+      "taskgate.dev/port-61001",
+      "taskgate.dev/port-61002",
       "taskgate.dev/fence-abcdefghij-cluster",
     ]);
   });
@@ -134,18 +134,18 @@ describe("what is found", () => {
   test("of others is passed over: listeners on a port, by our names, without annotation or by another gate's", () => {
     const theirs = [
       PLACEHOLDER,
-      { name: "det-32768", port: 32_768, protocol: "TCP" },
-      { name: "web", port: 32_769, protocol: "HTTP" },
-      { name: "det-32770", port: 5000, protocol: "TCP" },
+      { name: "det-61000", port: 61_000, protocol: "TCP" },
+      { name: "web", port: 61_001, protocol: "HTTP" },
+      { name: "det-61002", port: 5000, protocol: "TCP" },
     ];
     const annotations = {
-      "determined.ai/det-gateway-port-32768": "theirs",
-      "taskgate.dev/port-32771": "zzzzzzzzzz-x/u",
+      "determined.ai/det-gateway-port-61000": "theirs",
+      "taskgate.dev/port-61003": "zzzzzzzzzz-x/u",
     };
     const made = gateway("main", theirs);
     const gate = stand({ ...made, metadata: { ...made.metadata, annotations } }).want(determinedUnit("a"));
     gate.settle();
-    expect(ports(gate)).toEqual(new Map([["a/notebook/0", 32_772]]));
+    expect(ports(gate)).toEqual(new Map([["a/notebook/0", 61_004]]));
     gate.want().settle();
     expect(gate.cluster.gateways.get("gw/main")).toMatchObject({
       metadata: { annotations },
@@ -159,18 +159,18 @@ describe("what is found", () => {
     gate.settle();
     const live = gate.cluster.gateways.get("gw/main");
     const [placeholder, first] = live?.spec?.listeners ?? [];
-    const second = { ...first, name: "det-32767", port: 32_767 };
-    gate.settings = { ...gate.settings, ports: { from: 32_000, to: 33_000 } };
+    const second = { ...first, name: "det-60999", port: 60_999 };
+    gate.settings = { ...gate.settings, ports: { from: 60_000, to: 62_000 } };
     gate.cluster.put("Gateway", {
       ...live,
       metadata: {
         ...live?.metadata,
-        annotations: { ...live?.metadata.annotations, "taskgate.dev/port-32767": "abcdefghij-cluster/a/web/0" },
+        annotations: { ...live?.metadata.annotations, "taskgate.dev/port-60999": "abcdefghij-cluster/a/web/0" },
       },
       spec: { ...live?.spec, listeners: [placeholder, second, first] },
     } as Gateway);
-    expect(gate.settle().held.get("a/web/0")?.allotment.port).toBe(32_768);
-    expect(gate.cluster.gateways.get("gw/main")?.spec?.listeners?.map(({ port }) => port)).toEqual([1024, 32_768]);
+    expect(gate.settle().held.get("a/web/0")?.allotment.port).toBe(61_000);
+    expect(gate.cluster.gateways.get("gw/main")?.spec?.listeners?.map(({ port }) => port)).toEqual([1024, 61_000]);
   });
 
   test("on a Gateway that is not configured any more is removed there", () => {
@@ -250,10 +250,10 @@ describe("what somebody changed", () => {
   test("by taking the port between look and write is a conflict, and the next look takes another one", () => {
     const gate = stand().want(podUnit("a"));
     const [step] = gate.plan().steps;
-    gate.cluster.put("Gateway", gateway("main", [PLACEHOLDER, { name: "mine", port: 32_768, protocol: "TCP" }]));
+    gate.cluster.put("Gateway", gateway("main", [PLACEHOLDER, { name: "mine", port: 61_000, protocol: "TCP" }]));
     expect(step && gate.cluster.apply(step, gate.settings.mark)).toBe("conflict");
     gate.settle();
-    expect(ports(gate)).toEqual(new Map([["a/web/0", 32_769]]));
+    expect(ports(gate)).toEqual(new Map([["a/web/0", 61_001]]));
   });
 
   test("by making a Service of the same name first keeps his, and no route leads to it", () => {
@@ -308,32 +308,32 @@ describe("nothing leads anywhere else", () => {
     const gate = stand().want(determinedUnit("a"));
     gate.settle();
     const live = gate.cluster.gateways.get("gw/main");
-    const listeners = [PLACEHOLDER, { name: "mine", port: 32_768, protocol: "TCP" }];
-    const annotations = { ...live?.metadata.annotations, "determined.ai/det-gateway-port-32768": "mine" };
+    const listeners = [PLACEHOLDER, { name: "mine", port: 61_000, protocol: "TCP" }];
+    const annotations = { ...live?.metadata.annotations, "determined.ai/det-gateway-port-61000": "mine" };
     gate.cluster.put("Gateway", {
       ...live,
       metadata: { ...live?.metadata, annotations },
       spec: { ...live?.spec, listeners },
     } as Gateway);
     gate.settle();
-    expect(ports(gate)).toEqual(new Map([["a/notebook/0", 32_769]]));
+    expect(ports(gate)).toEqual(new Map([["a/notebook/0", 61_001]]));
     const { metadata, spec } = gate.cluster.gateways.get("gw/main") ?? gateway();
     expect(spec?.listeners?.slice(0, 2)).toEqual(listeners);
     expect(metadata.annotations).toMatchObject({
-      "determined.ai/det-gateway-port-32768": "mine",
-      "determined.ai/det-gateway-port-32769": "a",
+      "determined.ai/det-gateway-port-61000": "mine",
+      "determined.ai/det-gateway-port-61001": "a",
     });
-    expect(metadata.annotations).not.toHaveProperty("taskgate.dev/port-32768");
+    expect(metadata.annotations).not.toHaveProperty("taskgate.dev/port-61000");
   });
 
   test("where two listen on one port: the Gateway's own has it, and what was in a ListenerSet moves", () => {
     const gate = stand();
     gate.settings = { ...gate.settings, listenerSets: "only" };
     gate.want(podUnit("a")).settle();
-    const theirs = { name: "mine", port: 32_768, protocol: "TCP" };
+    const theirs = { name: "mine", port: 61_000, protocol: "TCP" };
     gate.cluster.put("Gateway", gateway("main", [PLACEHOLDER, theirs]));
     gate.settle();
-    expect(ports(gate)).toEqual(new Map([["a/web/0", 32_769]]));
+    expect(ports(gate)).toEqual(new Map([["a/web/0", 61_001]]));
     expect(gate.cluster.gateways.get("gw/main")?.spec?.listeners).toEqual([PLACEHOLDER, theirs]);
   });
 
@@ -342,11 +342,11 @@ describe("nothing leads anywhere else", () => {
     gate.settle();
     const conditions = [{ type: "Accepted", status: "False", reason: "PortUnavailable" }];
     const live = gate.cluster.gateways.get("gw/main") ?? gateway();
-    gate.cluster.put("Gateway", { ...live, status: { listeners: [{ name: "det-32768", conditions }] } } as Gateway);
+    gate.cluster.put("Gateway", { ...live, status: { listeners: [{ name: "det-61000", conditions }] } } as Gateway);
     expect(gate.plan().steps).toEqual([]);
     gate.cluster.controller = "projectcontour.io/gateway-controller";
     gate.settle();
-    expect(ports(gate)).toEqual(new Map([["a/web/0", 32_769]]));
+    expect(ports(gate)).toEqual(new Map([["a/web/0", 53_000]]));
   });
 
   test("while a Gateway or a ListenerSet is going away: nothing is written there, and it counts for nothing", () => {
@@ -362,7 +362,7 @@ describe("nothing leads anywhere else", () => {
     gate.cluster.put("ListenerSet", going);
     expect([...gate.plan().held.keys()]).toEqual(["a/web/0"]);
     const { held } = gate.settle();
-    expect(held.get("b/web/0")?.allotment).toMatchObject({ port: 32_770 });
+    expect(held.get("b/web/0")?.allotment).toMatchObject({ port: 61_002 });
     expect(held.get("b/web/0")?.allotment.listenerSet).not.toBe(set?.metadata.name);
     const live = gate.cluster.gateways.get("gw/main") ?? gateway();
     gate.cluster.put("Gateway", { ...live, metadata: { ...live.metadata, deletionTimestamp } });
@@ -391,9 +391,9 @@ describe("who writes", () => {
     gate.want().settle();
     const left = gate.cluster.gateways.get("gw/main");
     expect(left?.spec?.listeners).toHaveLength(1);
-    expect(left?.metadata.annotations).toMatchObject({ "taskgate.dev/port-32768": "abcdefghij-cluster/" });
+    expect(left?.metadata.annotations).toMatchObject({ "taskgate.dev/port-61000": "abcdefghij-cluster/" });
     gate.want(podUnit("b")).settle();
-    expect(ports(gate)).toEqual(new Map([["b/web/0", 32_769]]));
+    expect(ports(gate)).toEqual(new Map([["b/web/0", 61_001]]));
     expect(gate.cluster.gateways.get("gw/main")?.spec?.listeners).toHaveLength(1);
   });
 
@@ -407,17 +407,17 @@ describe("who writes", () => {
 
   test("does not give a port that was just given up to another unit, until a minute is over or nothing else is free", () => {
     const gate = stand();
-    gate.settings = { ...gate.settings, ports: { from: 32_768, to: 32_770 } };
+    gate.settings = { ...gate.settings, ports: { from: 61_000, to: 61_002 } };
     gate.want(podUnit("a"), podUnit("b")).settle();
     gate.want(podUnit("b")).settle();
     gate.want(podUnit("b"), podUnit("c")).settle();
-    expect(ports(gate).get("c/web/0")).toBe(32_770);
+    expect(ports(gate).get("c/web/0")).toBe(61_002);
     gate.want(podUnit("b"), podUnit("c"), podUnit("d")).settle();
-    expect(ports(gate).get("d/web/0")).toBe(32_768);
+    expect(ports(gate).get("d/web/0")).toBe(61_000);
     gate.want(podUnit("d")).settle();
     gate.now += 60_000;
     gate.want(podUnit("d"), podUnit("e")).settle();
-    expect(ports(gate).get("e/web/0")).toBe(32_769);
+    expect(ports(gate).get("e/web/0")).toBe(61_001);
   });
 
   test("follows a pod that comes again under another address, and holds its route back until then", () => {
@@ -444,11 +444,11 @@ describe("past what a Gateway has room for", () => {
       spec: { parentRef: { group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "gw", name: "main" } },
     });
     const { allotment, route } = gate.plan().held.get("t100/web/0") ?? {};
-    expect(allotment).toEqual({ gateway: gate.settings.gateways[0], port: 32_868, listenerSet: set?.metadata.name });
+    expect(allotment).toEqual({ gateway: gate.settings.gateways[0], port: 61_100, listenerSet: set?.metadata.name });
     expect(route?.spec?.parentRefs).toEqual([
       {
         ...{ group: "gateway.networking.k8s.io", kind: "ListenerSet", namespace: "gw", name: set?.metadata.name },
-        ...{ sectionName: "det-32868", port: 32_868 },
+        ...{ sectionName: "det-61100", port: 61_100 },
       },
     ]);
     expect(new Set(ports(gate).values()).size).toBe(150);

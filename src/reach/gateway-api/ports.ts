@@ -1,6 +1,7 @@
 import type { Gateway, ListenerSet } from "../../platform/kubernetes/gateway-objects.ts";
 import { objectKey } from "../../platform/kubernetes/objects.ts";
 import type { ControllerRules } from "./controllers.ts";
+import { isEphemeral } from "./ephemeral-ports.ts";
 import type { Observed } from "./plan-input.ts";
 import { gatewayOf } from "./survey.ts";
 
@@ -65,16 +66,13 @@ function portsByObject(observed: Observed, before: PortsByObject): PortsByObject
   return seen;
 }
 
-/** Numbers that are free, the lowest first. What it gave it does not give again. */
+/** Numbers that are free, the lowest first of those that nothing speaks against. What it gave it does not give again. */
 export class PortPicker {
   readonly #range: { readonly from: number; readonly to: number };
   readonly #held: Set<number>;
   readonly #rules: ControllerRules;
-  readonly #isCooling: (port: number) => boolean;
-  /** Below it none is free that has cooled down. */
-  #next: number;
-  /** Below it none is free at all. */
-  #nextCooling: number;
+  /** Best first: which ports it is about, and below which none of these is free. */
+  readonly #choices: { readonly isMeant: (port: number) => boolean; next: number }[];
 
   constructor(
     range: { readonly from: number; readonly to: number },
@@ -84,9 +82,13 @@ export class PortPicker {
     this.#range = range;
     this.#held = new Set(held);
     this.#rules = rules;
-    this.#isCooling = isCooling;
-    this.#next = range.from;
-    this.#nextCooling = range.from;
+    // One that may lead to somebody else is worse than one that may not be listened on: that is seen, and said.
+    const choices = [
+      (port: number) => !isCooling(port) && !isEphemeral(port, rules),
+      (port: number) => !isCooling(port),
+      () => true,
+    ];
+    this.#choices = choices.map((isMeant) => ({ isMeant, next: range.from }));
   }
 
   /** Takes this one, if it is free: whether it was. */
@@ -96,26 +98,24 @@ export class PortPicker {
     return true;
   }
 
-  /** The lowest that has cooled down, else the lowest; null: there is none. */
-  takeLowest(): number | null {
+  /** The lowest that has cooled down and that no connection of a proxy's can be in the way of, else one that has cooled down, else any; null: there is none. */
+  takeBest(): number | null {
     const { to } = this.#range;
-    while (this.#next <= to && (!this.#isFree(this.#next) || this.#isCooling(this.#next))) this.#next++;
-    if (this.#next <= to) return this.#taken(this.#next);
-    while (this.#nextCooling <= to && !this.#isFree(this.#nextCooling)) this.#nextCooling++;
-    return this.#nextCooling <= to ? this.#taken(this.#nextCooling) : null;
+    for (const choice of this.#choices) {
+      while (choice.next <= to && !(this.#isFree(choice.next) && choice.isMeant(choice.next))) choice.next++;
+      if (choice.next > to) continue;
+      this.#held.add(choice.next);
+      return choice.next;
+    }
+    return null;
   }
 
   /** How many more could be taken. */
   count(): number {
     const rest = new PortPicker(this.#range, this.#held, { rules: this.#rules, isCooling: () => false });
     let count = 0;
-    while (rest.takeLowest() !== null) count++;
+    while (rest.takeBest() !== null) count++;
     return count;
-  }
-
-  #taken(port: number): number {
-    this.#held.add(port);
-    return port;
   }
 
   #isFree(port: number): boolean {

@@ -189,7 +189,8 @@ export function adviseOnPlainText(tasks: Iterable<Task>, tls: boolean): readonly
   ];
 }
 
-function some(names: readonly string[]): string {
+/** The first of them, and how many more there are. */
+export function some(names: readonly string[]): string {
   const more = names.length - NAMES;
   return [...names.slice(0, NAMES), ...(more > 0 ? [`and ${String(more)} more`] : [])].join(", ");
 }

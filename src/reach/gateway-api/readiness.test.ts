@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { systemClock } from "../../platform/clock.ts";
 import { tcpRoutes, type Condition, type TcpRoute } from "../../platform/kubernetes/gateway-objects.ts";
@@ -16,11 +16,12 @@ const GATEWAY = { namespace: "gateways", name: "gw", address: "127.0.0.1" };
 let scope: AsyncDisposableStack;
 let now: number;
 let port: number;
+let server: Server;
 let readiness: Readiness;
 beforeEach(async () => {
   scope = new AsyncDisposableStack();
   now = 1000;
-  const server = createServer((socket) => socket.on("error", () => undefined).resume()).listen(0, "127.0.0.1");
+  server = createServer((socket) => socket.on("error", () => undefined).resume()).listen(0, "127.0.0.1");
   scope.use(server);
   await once(server, "listening");
   ({ port } = server.address() as AddressInfo);
@@ -84,6 +85,22 @@ const reached = (options: Case = {}): Promise<void> =>
     expect(readiness.addressOf("one/web/0")).toEqual({ ip: "127.0.0.1", port });
   });
 const codes = (): readonly string[] => readiness.problems("far").map(({ code, subject }) => `${subject} ${code}`);
+
+test("a port that does not open is told of with its remedy, and with what its proxy may have there", async () => {
+  // The system chose it, from those of outgoing connections.
+  await server[Symbol.asyncDispose]();
+  await vi.waitFor(() => {
+    look();
+    now += BOUNDS.pendingMs;
+    expect(readiness.problems("far")).toMatchObject([
+      {
+        subject: "far/one",
+        code: "gateway_unreachable",
+        message: expect.stringMatching(/ECONNREFUSED.*firewall.*gateway_ephemeral_ports/) as string,
+      },
+    ]);
+  });
+});
 
 test("a controller that says nothing of a route is waited for, unless that its port opens says enough", async () => {
   expect(look({ route: null })).toMatchObject({ again: 11_000, isAsking: false });

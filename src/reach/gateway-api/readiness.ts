@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { hostPort, type Problem } from "../../model/index.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { rulesOf } from "./controllers.ts";
+import { isEphemeral } from "./ephemeral-ports.ts";
 import { judge } from "./judge.ts";
 import type { Held, Observed, Plan } from "./plan-input.ts";
 import type { Probes } from "./probe.ts";
@@ -199,7 +201,7 @@ export class Readiness {
     else if (isReadyBy(state, held)) this.#isReady(state, held, ip);
     else if (verdict.kind === "pending" || (verdict.kind === "silent" && !looked.tellsByOpening(held.allotment))) {
       this.#wait(state, looked.notTaken.get(state.unit.id) ?? null, verdict.why);
-    } else return this.#probe(state, held, { ip, asked, why: "why" in verdict ? verdict.why : null });
+    } else return this.#probe(state, held, { ip, looked, asked, why: "why" in verdict ? verdict.why : null });
     return "known";
   }
 
@@ -207,7 +209,7 @@ export class Readiness {
   #probe(
     state: State,
     held: Held,
-    { ip, asked, why }: { readonly ip: string; readonly asked: Set<string>; readonly why: string | null },
+    { ip, looked, asked, why }: Asking & { readonly ip: string; readonly why: string | null },
   ): "asking" | "known" {
     const { port } = held.allotment;
     asked.add(hostPort(ip, port));
@@ -215,7 +217,11 @@ export class Readiness {
     if (said === "open") this.#isReady(state, held, ip);
     else if (said === "unknown") this.#wait(state, null, why ?? "whether it is open from here is not known yet");
     else if (why !== null) this.#wait(state, null, why);
-    else this.#withdraw(state, "gateway_unreachable", unreachable(held, ip, said.failure), this.#deps.bounds.pendingMs);
+    else {
+      const rules = rulesOf(looked.observed.controllers.get(gatewayKey(held.allotment.gateway)));
+      const message = unreachable(held, ip, { failure: said.failure, isEphemeral: isEphemeral(port, rules) });
+      this.#withdraw(state, "gateway_unreachable", message, this.#deps.bounds.pendingMs);
+    }
     return said === "unknown" ? "asking" : "known";
   }
 
@@ -274,11 +280,18 @@ function keyOf({ allotment, route }: Held): string | null {
   return uid === undefined ? null : `${gatewayKey(gateway)}/${listenerSet ?? ""}/${String(port)}/${uid}`;
 }
 
-function unreachable({ unit, allotment: { gateway, port } }: Held, ip: string, failure: string): string {
+function unreachable(
+  { unit, allotment: { gateway, port } }: Held,
+  ip: string,
+  { failure, isEphemeral }: { readonly failure: string; readonly isEphemeral: boolean },
+): string {
   const at = `${hostPort(ip, port)}${ip === gateway.address ? "" : ` (${gateway.address})`}`;
   const remedy =
     "Check the address of the Gateway in the configuration, and let the gate through to it (firewall, network policy)";
-  return `${nameOf(unit)} is not reached: Gateway ${gatewayKey(gateway)} listens on ${String(port)} as its controller says, but ${at} does not answer the gate: ${failure}. ${remedy}.`;
+  const more = isEphemeral
+    ? ". Its proxy may have a connection of its own at that port: see advice gateway_ephemeral_ports of taskgate doctor"
+    : "";
+  return `${nameOf(unit)} is not reached: Gateway ${gatewayKey(gateway)} listens on ${String(port)} as its controller says, but ${at} does not answer the gate: ${failure}. ${remedy}${more}.`;
 }
 
 function nameOf({ service, replica }: Unit): string {

@@ -59,7 +59,7 @@ export class Room {
   /** At the first place that has room; null: none has, or no port is free. */
   take(): Slot | null {
     const place = this.#firstPlace();
-    const port = place === null ? null : this.#ports.takeLowest();
+    const port = place === null ? null : this.#ports.takeBest();
     return place === null || port === null ? null : this.#slot(place, port);
   }
 

@@ -134,7 +134,8 @@ export class Safeguards implements AsyncDisposable {
   async #look(): Promise<void> {
     const { client, clock, gateway, logger } = this.#deps;
     const { signal } = this.#stop;
-    for (let unknown = 0; ;) {
+    let unknown = 0;
+    for (;;) {
       let isKnown = true;
       for (const ref of gateway.gateways) {
         const key = gatewayKey(ref);
