@@ -1,4 +1,5 @@
 import { plan } from "../src/reach/gateway-api/plan.ts";
+import { PortMemory } from "../src/reach/gateway-api/ports.ts";
 import { gateway, podUnit } from "../src/reach/gateway-api/testing/make-units.ts";
 import { ModelCluster } from "../src/reach/gateway-api/testing/model-cluster.ts";
 import { ModelGate } from "../src/reach/gateway-api/testing/model-gate.ts";
@@ -26,7 +27,7 @@ function measure(size: number, rounds: number): readonly Row[] {
     const changed = units.with(at % size, podUnit(`new-${String(at)}`));
     const byId = new Map(changed.map((unit) => [unit.id, unit]));
     const before = process.cpuUsage();
-    plan({ settings, observed, units: byId, isWhole: true, isCooling: () => false });
+    plan({ settings, observed, units: byId, isWhole: true, ports: new PortMemory() });
     const { user, system } = process.cpuUsage(before);
     return (user + system) / 1000;
   };

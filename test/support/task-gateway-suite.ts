@@ -17,6 +17,7 @@ import { answers, startClusterGate } from "./cluster-gate.ts";
 import { NO_OWN_CLUSTER, ownCluster } from "./cluster.ts";
 import { DeterminedStand } from "./determined.ts";
 import { ROOT, type TestGate } from "./gate.ts";
+import { holdPorts } from "./held-ports.ts";
 import { jobNamespace, jobPod } from "./job-pod.ts";
 import { OpenFlows } from "./open-flows.ts";
 
@@ -26,6 +27,7 @@ const JOBS = "jobs";
 const COMMANDS = 3;
 const PORTS_EACH = Array.from({ length: 50 }, (_, index) => 8000 + index);
 const RANGE = { gateway_port_range_start: 49_152, gateway_port_range_end: 65_535 };
+const HELD = "held";
 const NAMES = { web: "web", api: "grpc", raw: "tcp" };
 /** Each round takes as many ports away as it adds. */
 const ROUNDS = 4;
@@ -144,6 +146,28 @@ export function describeTaskGateway(which: ControllerCase): void {
       await allocations.expectReached(gate);
     });
 
+    test("a port that the proxy has a connection of its own at is given up for another", LONG, async () => {
+      // One that served the Gateway before may still be ending.
+      const pods = await kubectl(["get", "pods", "-A", "-o", "name", "--sort-by=.metadata.creationTimestamp"]);
+      const [, pod = ""] = [...pods.matchAll(/^pod\/(envoy-(?:task-gateway-)?tasks-.*)$/gm)].at(-1) ?? [];
+      const first = 40_000;
+      await using during = new AsyncDisposableStack();
+      // Where Contour's proxy listens, too.
+      during.use(await holdPorts(pod, [first, first + 8000]));
+      await cluster.apply([...jobNamespace(HELD), rawPod(HELD, "unlucky", ["a:9000/tcp", "b:9001/tcp"])]);
+      const range = `${String(first)}-${String(first + 9)}`;
+      const unlucky = await startClusterGate([{ ...otherProvider(cluster, gateway, range), namespaces: [HELD] }]);
+      during.use(unlucky);
+      await vi.waitFor(async () => {
+        const { services } = await taskOf(unlucky, "unlucky");
+        expect(services.map(({ health }) => health)).toEqual(["healthy", "healthy"]);
+      }, SOON);
+      const ports = portsOf(await held(kubectl), `/${HELD}.`);
+      expect(ports).toEqual([first + 1, first + 2]);
+      await kubectl(["delete", "namespace", HELD, "--wait=false"]);
+      await vi.waitFor(async () => expect(portsOf(await held(kubectl), `/${HELD}.`)).toEqual([]), SOON);
+    });
+
     test("150 ports at once are reached on one block", LONG, async () => {
       const commands = Array.from({ length: COMMANDS }, () =>
         allocate({ ...command(PORTS_EACH), namespace: DETERMINED, user: "alice" }),
@@ -191,8 +215,8 @@ function gatewayOptions({ plan }: Cluster): TaskGatewayOptions {
   return { name: "tasks", namespace: "task-gateway", address: plan.gatewayAddress };
 }
 
-function otherProvider({ kubeconfig }: Cluster, { name, namespace, address }: TaskGateway) {
-  const gateway = { gateways: [{ name, namespace, address }], ports: "20000-20499" };
+function otherProvider({ kubeconfig }: Cluster, { name, namespace, address }: TaskGateway, ports = "20000-20499") {
+  const gateway = { gateways: [{ name, namespace, address }], ports };
   return { name: "jobs", kubeconfig, namespaces: [JOBS], reach: "gateway-api", gateway };
 }
 
@@ -202,11 +226,16 @@ function changingPod(round: number): object {
     { length: PORTS_PER_ROUND },
     (_, at) => `round-${String(round)}-${String(at)}:${String(9000 + at)}/tcp`,
   );
+  return rawPod(JOBS, "changing", services);
+}
+
+/** Answers with what it is told, at as many ports from 9000 on as there are services. */
+function rawPod(namespace: string, name: string, services: readonly string[]): object {
   const annotations = { "taskgate.dev/enabled": "true", "taskgate.dev/services": services.join(", ") };
-  const listen = `for (let at = 0; at < ${String(PORTS_PER_ROUND)}; at += 1) net.createServer((s) => s.pipe(s)).listen(9000 + at)`;
+  const listen = `for (let at = 0; at < ${String(services.length)}; at += 1) net.createServer((s) => s.pipe(s)).listen(9000 + at)`;
   const container = { name: "job", image: TASKGATE_IMAGE, imagePullPolicy: "Never", command: ["node", "-e", listen] };
   return {
-    ...{ apiVersion: "v1", kind: "Pod", metadata: { name: "changing", namespace: JOBS, annotations } },
+    ...{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, annotations } },
     spec: { terminationGracePeriodSeconds: 0, containers: [container] },
   };
 }
@@ -226,6 +255,14 @@ async function held(kubectl: (args: readonly string[]) => Promise<string>): Prom
   };
   const all = items.flatMap(({ metadata }) => Object.entries(metadata.annotations ?? {}));
   return all.filter(([key]) => key.startsWith("taskgate.dev/port-")).map(([key, value]) => `${key} ${value}`);
+}
+
+/** In order; of those whose holders have that in their names. */
+function portsOf(all: readonly string[], part: string): readonly number[] {
+  const ports = all
+    .filter((each) => each.includes(part))
+    .map((each) => Number(/^taskgate\.dev\/port-(\d+)/.exec(each)?.[1]));
+  return ports.sort((a, b) => a - b);
 }
 
 function roundsOf(all: readonly string[]): readonly number[] {

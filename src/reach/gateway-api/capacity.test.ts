@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Gateway } from "../../platform/kubernetes/gateway-objects.ts";
 import { reportCapacity } from "./capacity.ts";
+import { PortMemory } from "./ports.ts";
 import { gateway, PLACEHOLDER, podUnit } from "./testing/make-units.ts";
 import { ModelCluster } from "./testing/model-cluster.ts";
 import { ModelGate } from "./testing/model-gate.ts";
@@ -8,7 +9,7 @@ import { ModelGate } from "./testing/model-gate.ts";
 function report(gate: ModelGate): ReturnType<typeof reportCapacity> {
   const { settings, isWhole } = gate;
   const observed = gate.cluster.observe(settings.mark, ["gw/main"]);
-  return reportCapacity({ settings, observed, isWhole, isCooling: () => false });
+  return reportCapacity({ settings, observed, isWhole, ports: new PortMemory() });
 }
 
 function stand(...gateways: readonly Gateway[]): ModelGate {
@@ -70,6 +71,6 @@ test.each([
   });
   const { settings } = gate;
   const observed = { ...gate.cluster.observe(settings.mark), namespaces: new Map([["gw", { a: "1" }]]) };
-  const [one] = reportCapacity({ settings, observed, isWhole: true, isCooling: () => false });
+  const [one] = reportCapacity({ settings, observed, isWhole: true, ports: new PortMemory() });
   expect(one?.listenerSets === null ? 0 : 1).toBe(expected);
 });

@@ -15,7 +15,8 @@ function stand(ports: { readonly from: number; readonly to: number }, controller
 }
 
 function portsOf(gate: ModelGate): readonly number[] {
-  return Array.from(gate.plan().held.values(), ({ allotment }) => allotment.port);
+  const { held } = gate.plan();
+  return [...held.keys()].sort().map((id) => held.get(id)?.allotment.port ?? 0);
 }
 
 function advice({ cluster, settings }: ModelGate): readonly ReachAdvice[] {
@@ -63,4 +64,23 @@ test("a port that was somebody else's a moment ago comes last, even where all ot
   gate.want().settle();
   gate.want(podUnit("b")).settle();
   expect(portsOf(gate)).toEqual([60_999]);
+});
+
+test("a port that the proxy cannot listen on is given up for another, and not taken again for a minute", () => {
+  const gate = stand({ from: 40_000, to: 40_010 });
+  gate.want(podUnit("a"), podUnit("b")).settle();
+  expect(portsOf(gate)).toEqual([40_000, 40_001]);
+  gate.block(40_000);
+  gate.settle();
+  expect(portsOf(gate)).toEqual([40_002, 40_001]);
+  expect(gate.cluster.gateways.get("gw/main")?.spec?.listeners?.map(({ port }) => port)).toEqual([
+    1024, 40_001, 40_002,
+  ]);
+  gate.want(podUnit("a"), podUnit("b"), podUnit("c")).settle();
+  expect(portsOf(gate)).toEqual([40_002, 40_001, 40_003]);
+  gate.now += 120_000;
+  gate.plan();
+  gate.now += 60_000;
+  gate.want(podUnit("a"), podUnit("b"), podUnit("c"), podUnit("d")).settle();
+  expect(portsOf(gate)).toEqual([40_002, 40_001, 40_003, 40_000]);
 });

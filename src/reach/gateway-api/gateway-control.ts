@@ -108,6 +108,10 @@ export class GatewayControl implements AsyncDisposable {
     this.#probes = new Probes({ changed, clock });
     this.#readiness = new Readiness({
       ...{ addresses: this.#addresses, probes: this.#probes, clock, bounds: this.#bounds },
+      blocked: ({ gateway, port }) => {
+        this.#ports.block(gatewayKey(gateway), port, clock.now());
+        changed();
+      },
     });
     this.#tasks = new ReachedTasks(
       {
@@ -301,7 +305,7 @@ export class GatewayControl implements AsyncDisposable {
       observed,
       units: this.#tasks.units,
       isWhole: this.#tasks.isCurrent && following?.watch.isWhole === true,
-      isCooling: (gateway, port) => this.#ports.isCooling(gateway, port),
+      ports: this.#ports,
     };
   }
 

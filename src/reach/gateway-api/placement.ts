@@ -72,7 +72,7 @@ function takeFirst(rooms: Iterable<Room>): Slot | null {
   return null;
 }
 
-function keptListings({ units, settings }: PlanInput, survey: Survey, own: OwnObjects): Placement["kept"] {
+function keptListings({ units, settings, ports }: PlanInput, survey: Survey, own: OwnObjects): Placement["kept"] {
   const kept = new Map<string, Kept>();
   for (const view of survey.views) {
     if (view.ref === null || view.gateway === null) continue;
@@ -80,6 +80,7 @@ function keptListings({ units, settings }: PlanInput, survey: Survey, own: OwnOb
     for (const listing of view.listings) {
       const { unit } = listing;
       if (unit === null || !units.has(unit) || !isUsable(view, listing, settings)) continue;
+      if (ports.isBlocked(view.key, listing.listener.port)) continue;
       // Of two that one which its route leads from.
       if (!kept.has(unit) || own.namedBy(unit, listing.parent)) kept.set(unit, { view, ref, listing });
     }

@@ -97,6 +97,13 @@ export interface PlanInput {
   readonly units: ReadonlyMap<string, Unit>;
   /** Whether `units` are known to be all: else nothing is removed. */
   readonly isWhole: boolean;
-  /** Whether a port of the Gateway was given up a moment ago: `PortMemory` of ports.ts. */
-  readonly isCooling: (gateway: string, port: number) => boolean;
+  readonly ports: KnownPorts;
+}
+
+/** What is remembered of ports, each of a Gateway (`NAMESPACE/NAME`): `PortMemory` of ports.ts. */
+export interface KnownPorts {
+  /** Whether it was given up a moment ago. */
+  isCooling(gateway: string, port: number): boolean;
+  /** Whether its proxy could not listen there a moment ago: whoever has it is to have another one. */
+  isBlocked(gateway: string, port: number): boolean;
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Gateway, ListenerSet, TcpRoute } from "../../platform/kubernetes/gateway-objects.ts";
 import type { KubernetesService } from "../../platform/kubernetes/objects.ts";
 import { plan } from "./plan.ts";
+import { PortMemory } from "./ports.ts";
 import { determinedUnit, gateway, PLACEHOLDER, podUnit } from "./testing/make-units.ts";
 import { ModelCluster } from "./testing/model-cluster.ts";
 import { ModelGate } from "./testing/model-gate.ts";
@@ -200,7 +201,7 @@ describe("what is found", () => {
     gate.settle();
     const { settings, units } = gate;
     const observed = { ...gate.cluster.observe(settings.mark), gateways: new Map() };
-    const planned = plan({ settings, units, observed, isWhole: true, isCooling: () => false });
+    const planned = plan({ settings, units, observed, isWhole: true, ports: new PortMemory() });
     expect(planned).toMatchObject({ steps: [], held: new Map(), refused: new Map() });
   });
 });

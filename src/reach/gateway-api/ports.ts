@@ -2,19 +2,21 @@ import type { Gateway, ListenerSet } from "../../platform/kubernetes/gateway-obj
 import { objectKey } from "../../platform/kubernetes/objects.ts";
 import type { ControllerRules } from "./controllers.ts";
 import { isEphemeral } from "./ephemeral-ports.ts";
-import type { Observed } from "./plan-input.ts";
+import type { KnownPorts, Observed } from "./plan-input.ts";
 import { gatewayOf } from "./survey.ts";
 
 /** How long a port that was given up is not given to another unit while others are free: a route to who had it may live as long. */
 export const COOLING_MS = 60_000;
 
-/** Which ports of Gateways were given up a moment ago, by whomever. A gate that has just started knows of none. */
-export class PortMemory {
+/** Which ports of Gateways were given up a moment ago, by whomever, and where proxies could not listen. A gate that has just started knows of none. */
+export class PortMemory implements KnownPorts {
   /** Epoch ms when it was missed first, by `GATEWAY PORT`. In order of time. */
   readonly #freed = new Map<string, number>();
   /** Ports of each object that has listeners, as it was seen last. */
   #seen = new Map<Gateway | ListenerSet, readonly string[]>();
   #held: ReadonlySet<string> = new Set();
+  /** Epoch ms until which each counts as blocked, by `GATEWAY PORT`. */
+  readonly #blocked = new Map<string, number>();
   /** Epoch ms of the first look. */
   #since: number | null = null;
 
@@ -25,6 +27,7 @@ export class PortMemory {
       if (now - since < COOLING_MS) break;
       this.#freed.delete(key);
     }
+    for (const [key, until] of this.#blocked) if (until <= now) this.#blocked.delete(key);
     const seen = portsByObject(observed, this.#seen);
     if (seen.size === this.#seen.size && [...seen.keys()].every((object) => this.#seen.has(object))) return;
     this.#seen = seen;
@@ -40,6 +43,15 @@ export class PortMemory {
   /** `gateway`: `NAMESPACE/NAME`. */
   isCooling(gateway: string, port: number): boolean {
     return this.#freed.has(`${gateway} ${String(port)}`);
+  }
+
+  /** Its proxy cannot listen there, until it is tried again after a minute. `now`: epoch ms. */
+  block(gateway: string, port: number, now: number): void {
+    this.#blocked.set(`${gateway} ${String(port)}`, now + COOLING_MS);
+  }
+
+  isBlocked(gateway: string, port: number): boolean {
+    return this.#blocked.has(`${gateway} ${String(port)}`);
   }
 
   /** Whether nobody else has had the port for so long that nothing leads to them any more; false where that is not known. */

@@ -18,8 +18,11 @@ let now: number;
 let port: number;
 let server: Server;
 let readiness: Readiness;
+/** Ports. */
+let blocked: number[];
 beforeEach(async () => {
   scope = new AsyncDisposableStack();
+  blocked = [];
   now = 1000;
   server = createServer((socket) => socket.on("error", () => undefined).resume()).listen(0, "127.0.0.1");
   scope.use(server);
@@ -29,7 +32,13 @@ beforeEach(async () => {
   const changed = (): void => undefined;
   const addresses = scope.use(new Addresses({ names: [GATEWAY.address], changed, clock }));
   const probes = scope.use(new Probes({ changed, clock }));
-  readiness = new Readiness({ addresses, probes, clock, bounds: BOUNDS });
+  readiness = new Readiness({
+    addresses,
+    probes,
+    clock,
+    bounds: BOUNDS,
+    blocked: (allotment) => blocked.push(allotment.port),
+  });
 });
 afterEach(() => scope.disposeAsync());
 
@@ -37,31 +46,38 @@ interface Case {
   readonly route?: Condition | null;
   readonly ip?: string;
   readonly opens?: boolean;
+  /** Port of another unit. */
+  readonly neighbour?: number;
 }
 
-function unitAt(ip: string): Unit {
-  const of = { task: "one", service: "web", replica: "0", namespace: "team" };
-  return { id: "one/web/0", ...of, port: 80, objectName: "a", backing: { by: "pod", pod: "p", ip } };
+function unitAt(ip: string, task = "one"): Unit {
+  const of = { task, service: "web", replica: "0", namespace: "team" };
+  return { id: `${task}/web/0`, ...of, port: 80, objectName: "a", backing: { by: "pod", pod: "p", ip } };
 }
 
-function look({ route = condition("True"), ip = "10.9.0.1", opens = false }: Case = {}): ReturnType<Readiness["look"]> {
-  const unit = unitAt(ip);
-  const parentRef = { namespace: GATEWAY.namespace, name: GATEWAY.name, port };
-  const tcpRoute: TcpRoute = {
-    metadata: { name: "a", namespace: "team", uid: "u1" },
-    status: { parents: route === null ? [] : [{ parentRef, conditions: [route] }] },
-  };
-  const held: Held = { unit, allotment: { gateway: GATEWAY, port, listenerSet: null }, route: tcpRoute };
-  const listener = { name: `det-${String(port)}`, conditions: [{ type: "Programmed", status: "True" }] };
-  const gateway = { metadata: { name: "gw", namespace: "gateways" }, status: { listeners: [listener] } };
+function look({ ip = "10.9.0.1", opens = false, neighbour, ...more }: Case = {}): ReturnType<Readiness["look"]> {
+  const others = neighbour === undefined ? [] : [heldBy(unitAt(ip, "two"), neighbour)];
+  const all = [heldBy(unitAt(ip), port, more.route), ...others];
+  const programmed = { conditions: [{ type: "Programmed", status: "True" }] };
+  const listeners = all.map(({ allotment }) => ({ name: `det-${String(allotment.port)}`, ...programmed }));
+  const gateway = { metadata: { name: "gw", namespace: "gateways" }, status: { listeners } };
   const looked: Looked = {
-    units: new Map([[unit.id, unit]]),
+    units: new Map(all.map(({ unit }) => [unit.id, unit])),
     observed: { ...observedNothing(), gateways: new Map([["gateways/gw", gateway]]) },
-    plan: { held: new Map([[unit.id, held]]), refused: new Map() },
+    plan: { held: new Map(all.map((held) => [held.unit.id, held])), refused: new Map() },
     notTaken: new Map(),
     tellsByOpening: () => opens,
   };
   return readiness.look(looked);
+}
+
+function heldBy(unit: Unit, at: number, route: Condition | null = condition("True")): Held {
+  const parentRef = { namespace: GATEWAY.namespace, name: GATEWAY.name, port: at };
+  const tcpRoute: TcpRoute = {
+    metadata: { name: unit.task, namespace: "team", uid: unit.task },
+    status: { parents: route === null ? [] : [{ parentRef, conditions: [route] }] },
+  };
+  return { unit, allotment: { gateway: GATEWAY, port: at, listenerSet: null }, route: tcpRoute };
 }
 
 function condition(status: string): Condition {
@@ -100,6 +116,28 @@ test("a port that does not open is told of with its remedy, and with what its pr
       },
     ]);
   });
+});
+
+test("a port that its proxy may have a connection at is given up once it has not opened for so long, where others are reached", async () => {
+  await server[Symbol.asyncDispose]();
+  await vi.waitFor(() => {
+    look();
+    now += BOUNDS.pendingMs;
+    expect(codes()).toEqual(["far/one gateway_unreachable"]);
+  });
+  now += BOUNDS.pendingMs;
+  look();
+  expect(blocked).toEqual([]);
+  const other = createServer((socket) => socket.on("error", () => undefined).resume()).listen(0, "127.0.0.1");
+  scope.use(other);
+  await once(other, "listening");
+  const { port: neighbour } = other.address() as AddressInfo;
+  await vi.waitFor(() => {
+    look({ neighbour });
+    expect(readiness.ready).toBe(1);
+  });
+  look({ neighbour });
+  expect(new Set(blocked)).toEqual(new Set([port]));
 });
 
 test("a controller that says nothing of a route is waited for, unless that its port opens says enough", async () => {

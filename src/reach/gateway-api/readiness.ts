@@ -23,6 +23,8 @@ export interface ReadinessDeps {
   readonly probes: Probes;
   readonly clock: Clock;
   readonly bounds: ReadinessBounds;
+  /** Its proxy cannot listen there: whoever has it is to have another one. */
+  readonly blocked: (allotment: Allotment) => void;
 }
 
 /** What is looked at. */
@@ -61,6 +63,8 @@ interface State {
   refusedSince: number | null;
   /** Epoch ms until which its listener may lead to the pod that it was before; null: it leads to what it is. */
   movingUntil: number | null;
+  /** Epoch ms when its port is given up, unless it opens; null: it is not. */
+  blockedAt: number | null;
   /** What was last told of it, to see whether that is another now. */
   told: string;
 }
@@ -147,11 +151,11 @@ export class Readiness {
   }
 
   /** When it may stand otherwise though nothing changes, epoch ms. */
-  #nextOf({ trouble, refusedSince, movingUntil, ready }: State): number {
+  #nextOf({ trouble, refusedSince, movingUntil, blockedAt, ready }: State): number {
     const now = this.#deps.clock.now();
     const told = trouble !== null && trouble.from > now ? trouble.from : Infinity;
     const refused = refusedSince !== null && ready !== null ? refusedSince + this.#deps.bounds.refusedMs : Infinity;
-    return Math.min(told, refused, movingUntil ?? Infinity);
+    return Math.min(told, refused, movingUntil ?? Infinity, blockedAt ?? Infinity);
   }
 
   #stateOf(unit: Unit): State {
@@ -165,13 +169,14 @@ export class Readiness {
     }
     const state: State = {
       ...{ unit, since: clock.now(), ready: null, address: null, trouble: null, told: "" },
-      ...{ refusedSince: null, movingUntil: null },
+      ...{ refusedSince: null, movingUntil: null, blockedAt: null },
     };
     this.#states.set(unit.id, state);
     return state;
   }
 
   #stand(state: State, { looked, asked }: Asking): "asking" | "known" {
+    state.blockedAt = null;
     const { id } = state.unit;
     const held = looked.plan.held.get(id);
     const refusal = looked.plan.refused.get(id);
@@ -221,8 +226,18 @@ export class Readiness {
       const rules = rulesOf(looked.observed.controllers.get(gatewayKey(held.allotment.gateway)));
       const message = unreachable(held, ip, { failure: said.failure, isEphemeral: isEphemeral(port, rules) });
       this.#withdraw(state, "gateway_unreachable", message, this.#deps.bounds.pendingMs);
+      if (isEphemeral(port, rules) && said.failure.includes("ECONNREFUSED")) this.#block(state, held, said.since);
     }
     return said === "unknown" ? "asking" : "known";
+  }
+
+  /** Once that is a problem, and others are reached at the same Gateway: then it is not its address that is wrong. `since`: epoch ms. */
+  #block(state: State, { allotment }: Held, since: number): void {
+    const at = since + this.#deps.bounds.pendingMs;
+    const key = gatewayKey(allotment.gateway);
+    if (at > this.#deps.clock.now()) state.blockedAt = at;
+    else if ([...this.#states.values()].some(({ ready }) => ready?.startsWith(`${key}/`) === true))
+      this.#deps.blocked(allotment);
   }
 
   #isMoving(state: State): boolean {

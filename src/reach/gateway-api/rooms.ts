@@ -52,7 +52,8 @@ export class Room {
       const most = set === null ? served.gatewayListeners.most : served.setListeners;
       if (isWritable && isUsable) this.#places.push({ set, free: Math.max(0, most - (used.get(set) ?? 0)) });
     }
-    const isCooling = (port: number): boolean => freed.has(port) || input.isCooling(view.key, port);
+    const isCooling = (port: number): boolean =>
+      freed.has(port) || input.ports.isCooling(view.key, port) || input.ports.isBlocked(view.key, port);
     this.#ports = new PortPicker(settings.ports, held, { rules: view.rules, isCooling });
   }
 

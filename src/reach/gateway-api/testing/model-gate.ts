@@ -38,7 +38,7 @@ export class ModelGate {
       settings.gateways.map(({ namespace, name }) => `${namespace}/${name}`),
     );
     this.#memory.see(observed, this.now);
-    return plan({ settings, observed, units, isWhole, isCooling: this.#memory.isCooling.bind(this.#memory) });
+    return plan({ settings, observed, units, isWhole, ports: this.#memory });
   }
 
   /** Looks once and does the first so many of the steps. */
@@ -55,6 +55,11 @@ export class ModelGate {
       if (planned.steps.length === 0) return planned;
     }
     throw new Error(`still at it: ${JSON.stringify(this.plan().steps)}`);
+  }
+
+  /** As where the proxy of Gateway gw/main cannot listen there. */
+  block(port: number): void {
+    this.#memory.block("gw/main", port, this.now);
   }
 
   /** As after kill -9: what was only remembered is gone. */
