@@ -38,8 +38,9 @@ function envoyOf(pod: string): number {
   const found = readdirSync("/proc").find((id) => {
     if (!/^\d+$/.test(id)) return false;
     try {
-      const args = readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0");
-      return args[0]?.endsWith("envoy") === true && args[args.indexOf("--service-node") + 1] === pod;
+      // Contour gives option and value as one argument.
+      const command = readFileSync(`/proc/${id}/cmdline`, "utf8").replaceAll("\0", " ");
+      return command.startsWith("envoy ") && command.includes(` --service-node ${pod} `);
     } catch {
       return false; // it has ended meanwhile
     }

@@ -147,13 +147,16 @@ export function describeTaskGateway(which: ControllerCase): void {
     });
 
     test("a port that the proxy has a connection of its own at is given up for another", LONG, async () => {
-      // One that served the Gateway before may still be ending.
-      const pods = await kubectl(["get", "pods", "-A", "-o", "name", "--sort-by=.metadata.creationTimestamp"]);
-      const [, pod = ""] = [...pods.matchAll(/^pod\/(envoy-(?:task-gateway-)?tasks-.*)$/gm)].at(-1) ?? [];
       const first = 40_000;
       await using during = new AsyncDisposableStack();
-      // Where Contour's proxy listens, too.
-      during.use(await holdPorts(pod, [first, first + 8000]));
+      const inTheWay = await vi.waitFor(async () => {
+        // One that served the Gateway before may still be ending.
+        const pods = await kubectl(["get", "pods", "-A", "-o", "name", "--sort-by=.metadata.creationTimestamp"]);
+        const [, pod = ""] = [...pods.matchAll(/^pod\/(envoy-(?:task-gateway-)?tasks-.*)$/gm)].at(-1) ?? [];
+        // Contour's listens 8,000 further.
+        return await holdPorts(pod, [first, first + 8000]);
+      }, SOON);
+      during.use(inTheWay);
       await cluster.apply([...jobNamespace(HELD), rawPod(HELD, "unlucky", ["a:9000/tcp", "b:9001/tcp"])]);
       const range = `${String(first)}-${String(first + 9)}`;
       const unlucky = await startClusterGate([{ ...otherProvider(cluster, gateway, range), namespaces: [HELD] }]);
