@@ -35,7 +35,7 @@ test("ports that no connection of a proxy's can be in the way of come first, the
       level: "warn",
       code: "gateway_ephemeral_ports",
       message:
-        "ports 60998 of Gateway gw/main are ones that its proxies' own connections may have (Linux takes theirs from 32768-60999): a proxy cannot listen there as long, and is not asked again before something else changes",
+        "ports 60998 of Gateway gw/main are ones that its proxies' own connections may have (Linux takes theirs from 32768-60999): where a proxy has one, it cannot listen, and the service is reached later, at another port",
       remedy:
         "let the range of ports have more of 1025-32767 or 61000-65535; or set net.ipv4.ip_local_reserved_ports, or ip_local_port_range, in the pods of the Gateway",
     },

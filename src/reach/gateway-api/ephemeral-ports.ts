@@ -6,7 +6,7 @@ import { surveyGateways, type View } from "./survey.ts";
 
 /**
  * Where Linux takes the ports of outgoing connections from, unless net.ipv4.ip_local_port_range of the pod says otherwise. A proxy that has a
- * connection of its own at such a port, or had one in the last minute, cannot listen there, and tries no more until its controller sends something new.
+ * connection of its own at such a port, or had one in the last minute, cannot listen there, while its controller says that it does.
  */
 const EPHEMERAL = { from: 32_768, to: 60_999 };
 
@@ -46,7 +46,7 @@ function adviceFor(
   return {
     level: "warn",
     code: "gateway_ephemeral_ports",
-    message: `${which} of Gateway ${key} are ones that its proxies' own connections may have (Linux takes theirs from ${String(from)}-${String(to)}): a proxy cannot listen there as long, and is not asked again before something else changes`,
+    message: `${which} of Gateway ${key} are ones that its proxies' own connections may have (Linux takes theirs from ${String(from)}-${String(to)}): where a proxy has one, it cannot listen, and the service is reached later, at another port`,
     remedy: `let the range of ports have more of ${others.join(" or ")}; or set net.ipv4.ip_local_reserved_ports, or ip_local_port_range, in the pods of the Gateway`,
   };
 }
