@@ -4,7 +4,7 @@ export interface ControllerRules {
   readonly name: string;
   /** Whether it would listen on a port of a Gateway that has these already. */
   readonly takes: (port: number, held: { has(port: number): boolean }) => boolean;
-  /** Where its proxies listen for a port of a Gateway, in their pods. */
+  /** Where its proxies listen for a port of a Gateway (1025 and up), in their pods. */
   readonly boundPort: (port: number) => number;
   /** Why it does not take some, for people; null: it takes all. */
   readonly portsText: string | null;
@@ -48,7 +48,7 @@ const ENVOY_GATEWAY_OWN: ReadonlySet<number> = new Set([19_000, 19_001, 19_003])
 const ENVOY_GATEWAY: ControllerRules = {
   name: "Envoy Gateway",
   takes: (port) => !ENVOY_GATEWAY_OWN.has(port),
-  boundPort: (port) => (port < FIRST_UNPRIVILEGED ? port + 10_000 : port),
+  boundPort: (port) => port,
   portsText: "its Envoys have 19000, 19001 and 19003 for themselves",
   listenerSets: true,
   refusesUnrouted: false,

@@ -26,8 +26,11 @@ export function adviseOnPorts({
     if (view.ref === null) return [];
     const own = view.listings.filter(({ unit }) => unit !== null);
     const held = own.map(({ listener }) => listener.port).filter((port) => isEphemeral(port, view.rules));
-    const safe = safeRanges(settings.ports, view.rules);
-    return held.length === 0 && safe.length > 0 ? [] : [adviceFor(view, { held, safe, range: settings.ports })];
+    const hasOthers = safeRanges(settings.ports, view.rules).length > 0;
+    if (hasOthers && held.length === 0) return [];
+    return [
+      adviceFor(view, hasOthers ? `ports ${some(held.map(String))}` : `all ports of ${rangeText(settings.ports)}`),
+    ];
   });
 }
 
@@ -36,17 +39,13 @@ interface Range {
   readonly to: number;
 }
 
-function adviceFor(
-  { key, rules }: View,
-  { held, safe, range }: { readonly held: readonly number[]; readonly safe: readonly Range[]; readonly range: Range },
-): ReachAdvice {
-  const { from, to } = EPHEMERAL;
-  const which = safe.length === 0 ? `all ports of ${rangeText(range)}` : `ports ${some(held.map(String))}`;
+/** `which`: ports, for people. */
+function adviceFor({ key, rules }: View, which: string): ReachAdvice {
   const others = safeRanges({ from: 1025, to: 65_535 }, rules).map(rangeText);
   return {
     level: "warn",
     code: "gateway_ephemeral_ports",
-    message: `${which} of Gateway ${key} are ones that its proxies' own connections may have (Linux takes theirs from ${String(from)}-${String(to)}): where a proxy has one, it cannot listen, and the service is reached later, at another port`,
+    message: `${which} of Gateway ${key} are ones that its proxies' own connections may have (Linux takes theirs from ${rangeText(EPHEMERAL)}): where a proxy has one, it cannot listen, and the service is reached later, at another port`,
     remedy: `let the range of ports have more of ${others.join(" or ")}; or set net.ipv4.ip_local_reserved_ports, or ip_local_port_range, in the pods of the Gateway`,
   };
 }
