@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, hostName, ipAddress, network } from "./units.ts";
+import { count, hostName, ipAddress, networks } from "./units.ts";
 
 /** Where visitors come in, where that is a front before the gate. */
 export const PublicConfig = z.strictObject({
@@ -16,14 +16,10 @@ export const PublicConfig = z.strictObject({
 /** Whose word for the visitor counts. */
 export const ForwardedConfig = z
   .strictObject({
-    from: z
-      .array(network)
-      .max(1000)
-      .prefault([])
-      .describe(
-        "Addresses or networks of fronts whose X-Forwarded-For and X-Forwarded-Proto count: the visitor is then whom the last entry names. " +
-          "From anybody else both fields count for nothing.",
-      ),
+    from: networks.describe(
+      "Addresses or networks of fronts whose X-Forwarded-For and X-Forwarded-Proto count: the visitor is then whom the last entry names. " +
+        "From anybody else both fields count for nothing.",
+    ),
     hops: count(1, 10)
       .prefault(1)
       .describe(

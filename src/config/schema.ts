@@ -9,7 +9,7 @@ import { ForwardedConfig, PublicConfig } from "./public-config.ts";
 import { LoginMethod, whoName } from "./login-methods.ts";
 import { KubernetesProviderConfig, providerName } from "./provider-config.ts";
 import { StoreConfig } from "./store-config.ts";
-import { count, duration, filePath, flag, hostName, hostPort, network, portRange, share, size } from "./units.ts";
+import { count, duration, filePath, flag, hostName, hostPort, networks, portRange, share, size } from "./units.ts";
 
 const CertificateFiles = z.strictObject({
   certificate: filePath.describe("File with a certificate chain, PEM. Files are read again when they change."),
@@ -46,14 +46,10 @@ export const ListenConfig = z.strictObject({
     .describe("Serve TLS on the address. Without it the gate speaks plain HTTP."),
   proxyProtocol: z
     .strictObject({
-      from: z
-        .array(network)
-        .max(1000)
-        .prefault([])
-        .describe(
-          "Addresses or networks of proxies whose connections begin with a PROXY header, version 1 or 2. One of theirs without it is " +
-            "refused, and so is the header from anybody else.",
-        ),
+      from: networks.describe(
+        "Addresses or networks of proxies whose connections begin with a PROXY header, version 1 or 2. One of theirs without it is " +
+          "refused, and so is the header from anybody else.",
+      ),
     })
     .prefault({})
     .describe("Who stands before the gate and names the visitors' addresses."),

@@ -96,6 +96,9 @@ export const network = textLike("IP or IP/BITS", /^[0-9a-fA-F:.]+(\/\d{1,3})?$/,
   { error: NETWORK_ERROR },
 );
 
+/** Up to 1000 of them, none by default. */
+export const networks = z.array(network).max(1000).prefault([]);
+
 /** Ports from one to another. */
 export interface PortRange {
   readonly from: number;
