@@ -346,9 +346,12 @@ test("counts retries, and what a service had ends with it while the sums stay", 
   const dead = { ip: "127.0.0.1", port: await freePort() };
   rig.table.service({ key: KEY, matches: [byHost(HOST)], endpoints: [dead, app.address] });
   await rig.publish();
-  for (let at = 0; at < 4; at += 1) expect((await ask(rig.port, HOST)).status).toBe(200);
-  const retried = (await lines(4)).filter((line) => line.retries === 1);
-  expect(retried.length).toBeGreaterThanOrEqual(1);
+  let retried: readonly Line[] = [];
+  // Among idle endpoints the lot decides.
+  for (let asked = 1; retried.length === 0; asked += 1) {
+    expect((await ask(rig.port, HOST)).status).toBe(200);
+    retried = (await lines(asked)).filter((line) => line.retries === 1);
+  }
   const before = await rig.plane.figures();
   expect(new Map(before.services).get(KEY)?.[SLOT.retries]).toBe(retried.length);
   rig.table.remove(KEY);
