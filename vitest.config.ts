@@ -35,8 +35,13 @@ const ON_EVERY_PLANE = [
   "kubernetes-port-forward",
 ].map((name) => `test/${name}.test.ts`);
 
+/** Suites that need an Envoy, and no cluster. */
+const ENVOY = "test/envoy-*.test.ts";
+
 /** Suites that need a cluster of Kubernetes, or the programs of one. */
-const CLUSTERS = "test/{kubernetes,testbed,chart}*.test.ts";
+const CLUSTERS = "test/{kubernetes,testbed}*.test.ts";
+
+const CHARTS = "test/chart*.test.ts";
 
 /** Those about Gateways for which an API server of their own is enough. */
 const API_SERVERS = ["front-objects", "gateway-former", "gateway-reach", "gateway-rights", "gateway-variants"].map(
@@ -48,7 +53,7 @@ const ONE_BY_ONE = { testTimeout: 120_000, hookTimeout: 1_200_000, fileParalleli
 
 /**
  * `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `clusters` those and Kubernetes,
- * `api-servers` its API server alone; `envoy` is some of both on Envoy.
+ * `charts` Helm too, `api-servers` Kubernetes' API server alone; `envoy` is what is of Envoy, and some of the others on it.
  */
 export default defineConfig({
   test: {
@@ -73,6 +78,8 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: [
             CLUSTERS,
+            CHARTS,
+            ENVOY,
             ...(hasH2spec ? [] : ["test/h2spec.test.ts"]),
             ...(makesImage ? [] : ["test/image.test.ts"]),
           ],
@@ -92,6 +99,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: "charts",
+          include: [CHARTS],
+          globalSetup: ["test/support/cluster-run.ts"],
+          ...ONE_BY_ONE,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: "api-servers",
           include: API_SERVERS,
           globalSetup: ["test/support/cluster-run.ts"],
@@ -102,7 +118,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "envoy",
-          include: ON_EVERY_PLANE,
+          include: [ENVOY, ...ON_EVERY_PLANE],
           globalSetup: ["test/support/cluster-run.ts"],
           env: { TASKGATE_TEST_PLANE: "envoy" },
           ...ONE_BY_ONE,

@@ -18,7 +18,7 @@ async function main(): Promise<boolean> {
   process.env.TASKGATE_TEST_COUNTS = countsFile;
   try {
     const failedSteps = (await check()) + ((await runStep(BUILT, true)) ? 0 : 1);
-    const lanes = [playSuites("suites"), playSuites("clusters"), playSuites("api-servers", "envoy")];
+    const lanes = [playSuites("suites"), playSuites("clusters"), playSuites("api-servers", "charts", "envoy")];
     const suites = (await Promise.all(lanes)).flat();
     const { counts, failures } = sum(countsFile);
     // A failed step without a failed test of its own (format, lint, types, a runner that died) counts as one.
