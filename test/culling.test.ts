@@ -146,7 +146,8 @@ describe.concurrent("JupyterLab", () => {
   beforeAll(async () => {
     const { bin } = await pythonEnvironment();
     gate = await startGate(folder, 0);
-    lab = [join(bin, "jupyter"), "lab", "--no-browser", "--allow-root", `--ServerApp.root_dir=${folder}`];
+    // Two that look for a free port at the same time may find the same one.
+    lab = [join(bin, "jupyter"), "lab", "--no-browser", "--allow-root", "--port=0", `--ServerApp.root_dir=${folder}`];
   }, 300_000);
   afterAll(() => gate[Symbol.asyncDispose]());
 

@@ -1600,9 +1600,14 @@ export function describeDataPlane(name: string, start: StartPlane, differences: 
         replicas: { "0": [byHost("nb-0.localhost")], "1": [byHost("nb-1.localhost")] },
       });
       await rig.publish();
-      const replies = await Promise.all(Array.from({ length: 40 }, () => ask(rig.port, HOST)));
-      const counts = ["a", "b"].map((text) => replies.filter(({ body }) => body === text).length);
-      expect(Math.min(...counts)).toBeGreaterThan(5);
+      const seen: string[] = [];
+      const least = () => Math.min(...["a", "b"].map((text) => seen.filter((body) => body === text).length));
+      // By lot, and by what each is doing: of a few requests at once one may get nearly all.
+      for (let round = 0; round < 10 && least() <= 5; round += 1) {
+        const replies = await Promise.all(Array.from({ length: 40 }, () => ask(rig.port, HOST)));
+        seen.push(...replies.map(({ body }) => body));
+      }
+      expect(least()).toBeGreaterThan(5);
       for (let count = 0; count < 5; count += 1) {
         expect((await ask(rig.port, "nb-0.localhost")).body).toBe("a");
         expect((await ask(rig.port, "nb-1.localhost")).body).toBe("b");
