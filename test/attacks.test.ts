@@ -483,7 +483,9 @@ describe("bounds", () => {
   test("beyond its connections the gate says 503, and serves again when there is room", async () => {
     const idle = await Promise.all(Array.from({ length: 600 }, () => open()));
     const refused = PLANE === "envoy" ? 0 : 503; // Envoy takes no connection more, so it says nothing on one
-    expect(statusOf(await send(`GET / HTTP/1.1\r\n${host("own")}${CLOSE}\r\n`))).toBe(refused);
+    // A thread of Envoy's may not have taken in all of its connections when another one takes in this.
+    const next = () => send(`GET / HTTP/1.1\r\n${host("own")}${CLOSE}\r\n`);
+    await until(async () => statusOf(await next()) === refused, "the bound");
     for (const socket of idle) socket.destroy();
     await until(async () => (await gate.ask("own.localhost", "/")).status === 200, "room");
     reached();

@@ -129,8 +129,9 @@ async function expectAskedAbout(bytes: string): Promise<void> {
     expect([at >= 0, others, host], `${start} among ${left.join()}`).toEqual([true, [], expect.stringMatching(/^a\.localhost(:\d+)?$/i)]); // prettier-ignore
     left.splice(at, 1);
   }
-  const answers = readAnswers(client.received, [], client.over).whole.map(statusOf);
-  expect(heard.length - 1).toBeLessThanOrEqual(answers.filter((status) => status < 400).length); // but for the other visitor's
+  // But for the other visitor's; on a busy machine an answer may come after more than that silence.
+  const taken = () => readAnswers(client.received, [], client.over).whole.filter((one) => statusOf(one) < 400).length;
+  await until(() => heard.length - 1 <= taken());
 }
 
 describe("requests that are refused, with what is behind them", () => {
