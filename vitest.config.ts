@@ -12,6 +12,12 @@ const hasH2spec = spawnSync(named === "" ? "h2spec" : named, ["--version"]).erro
 /** Making the image by its build file fetches and compiles everything: minutes, where TASKGATE_TEST_IMAGE asks for it. Linux, as root. */
 const makesImage = (process.env.TASKGATE_TEST_IMAGE ?? "") !== "";
 
+/**
+ * In CI a test is tried once more: of thousands with real programs one or another is late on a busy machine. Which were is named above the
+ * closing line, as such a test is to be mended.
+ */
+const retry = (process.env.CI ?? "") === "" ? 0 : 1;
+
 /** Suites that hold on whichever plane moves the bytes: they are played a second time with a real Envoy (see PLANE in test/support/gate.ts). */
 const ON_EVERY_PLANE = [
   "revocation",
@@ -57,6 +63,7 @@ const ONE_BY_ONE = { testTimeout: 120_000, hookTimeout: 1_200_000, fileParalleli
  */
 export default defineConfig({
   test: {
+    retry,
     // What a plane of many processes counts is told a moment later.
     expect: { poll: { timeout: 15_000 } },
     reporters: ["default", "./scripts/closing-line.ts"],

@@ -7,6 +7,7 @@ export class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { readonly message: string }[]): void {
     const counts = { passed: 0, failed: unhandled.length, skipped: 0 };
     const failures = unhandled.map(({ message }) => firstLine(message));
+    const flaky: string[] = [];
     for (const module of modules) {
       const errors = module.errors();
       if (errors.length > 0) counts.failed += 1;
@@ -15,10 +16,11 @@ export class ClosingLine implements Reporter {
         const { state } = test.result();
         if (state === "passed" || state === "failed" || state === "skipped") counts[state] += 1;
         if (state === "failed") failures.push(describeFailure(test));
+        if (test.diagnostic()?.flaky === true) flaky.push(describeFailure(test));
       }
     }
     const file = process.env.TASKGATE_TEST_COUNTS;
-    if (file !== undefined) appendFileSync(file, `${JSON.stringify({ counts, failures } satisfies Outcome)}\n`);
+    if (file !== undefined) appendFileSync(file, `${JSON.stringify({ counts, failures, flaky } satisfies Outcome)}\n`);
     else process.stdout.write(`${closingLine(counts)}\n`);
   }
 }
@@ -30,10 +32,11 @@ export interface Counts {
   readonly skipped: number;
 }
 
-/** Of one run; a line of `failures` for each test that failed. */
+/** Of one run; a line of `failures` for each test that failed, and one of `flaky` for each that passed at its second try alone. */
 export interface Outcome {
   readonly counts: Counts;
   readonly failures: readonly string[];
+  readonly flaky: readonly string[];
 }
 
 /** `N passed, N failed`, and the skipped, if any. */

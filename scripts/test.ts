@@ -20,11 +20,12 @@ async function main(): Promise<boolean> {
     const failedSteps = (await check()) + ((await runStep(BUILT, true)) ? 0 : 1);
     const lanes = [playSuites("suites"), playSuites("clusters"), playSuites("api-servers", "charts", "envoy")];
     const suites = (await Promise.all(lanes)).flat();
-    const { counts, failures } = sum(countsFile);
+    const { counts, failures, flaky } = sum(countsFile);
     // A failed step without a failed test of its own (format, lint, types, a runner that died) counts as one.
     const unseen = failedSteps + suites.filter((passed) => !passed).length;
     const failed = Math.max(counts.failed, unseen > 0 ? 1 : 0);
     // Once more, as those of three lanes are far above and among each other's.
+    for (const line of flaky) process.stdout.write(`FLAKY ${line}\n`);
     for (const failure of failures) process.stdout.write(`FAILED ${failure}\n`);
     process.stdout.write(`${closingLine({ ...counts, failed })}\n`);
     return failed === 0;
@@ -52,7 +53,11 @@ function sum(file: string): Outcome {
     counts.failed += outcome.counts.failed;
     counts.skipped += outcome.counts.skipped;
   }
-  return { counts, failures: outcomes.flatMap(({ failures }) => failures) };
+  return {
+    counts,
+    failures: outcomes.flatMap(({ failures }) => failures),
+    flaky: outcomes.flatMap(({ flaky }) => flaky),
+  };
 }
 
 process.exitCode = (await main()) ? 0 : 1;
