@@ -487,7 +487,10 @@ describe("bounds", () => {
     const next = () => send(`GET / HTTP/1.1\r\n${host("own")}${CLOSE}\r\n`);
     await until(async () => statusOf(await next()) === refused, "the bound");
     for (const socket of idle) socket.destroy();
-    await until(async () => (await gate.ask("own.localhost", "/")).status === 200, "room");
+    // Envoy breaks off what it has no room for, and hears of one end after the other.
+    const ask = () => gate.ask("own.localhost", "/").then(({ status }) => status === 200, () => false); // prettier-ignore
+    const all = () => Promise.all(Array.from({ length: 300 }, ask));
+    await until(async () => (await all()).every((isServed) => isServed), "room");
     reached();
   });
 
