@@ -57,6 +57,8 @@ const API_SERVERS = ["front-objects", "gateway-former", "gateway-reach", "gatewa
 /** Files one after the other, as some measure, and with the time that real programs take. */
 const ONE_BY_ONE = { testTimeout: 120_000, hookTimeout: 1_200_000, fileParallelism: false };
 
+const ON_CLUSTERS = { ...ONE_BY_ONE, globalSetup: ["test/support/cluster-run.ts"] };
+
 /**
  * `unit` is fast and needs nothing but Node; `suites` uses real programs, a browser and whole gates; `clusters` those and Kubernetes,
  * `charts` Helm too, `api-servers` Kubernetes' API server alone; `envoy` is what is of Envoy, and some of the others on it.
@@ -99,8 +101,7 @@ export default defineConfig({
           name: "clusters",
           include: [CLUSTERS],
           exclude: API_SERVERS,
-          globalSetup: ["test/support/cluster-run.ts"],
-          ...ONE_BY_ONE,
+          ...ON_CLUSTERS,
         },
       },
       {
@@ -108,8 +109,7 @@ export default defineConfig({
         test: {
           name: "charts",
           include: [CHARTS],
-          globalSetup: ["test/support/cluster-run.ts"],
-          ...ONE_BY_ONE,
+          ...ON_CLUSTERS,
         },
       },
       {
@@ -117,8 +117,7 @@ export default defineConfig({
         test: {
           name: "api-servers",
           include: API_SERVERS,
-          globalSetup: ["test/support/cluster-run.ts"],
-          ...ONE_BY_ONE,
+          ...ON_CLUSTERS,
         },
       },
       {
@@ -126,9 +125,8 @@ export default defineConfig({
         test: {
           name: "envoy",
           include: [ENVOY, ...ON_EVERY_PLANE],
-          globalSetup: ["test/support/cluster-run.ts"],
           env: { TASKGATE_TEST_PLANE: "envoy" },
-          ...ONE_BY_ONE,
+          ...ON_CLUSTERS,
         },
       },
     ],
